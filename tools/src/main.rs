@@ -1,0 +1,6 @@
+//! `wink`: evaluate, record and inspect robot-arm policies.
+
+mod cards;
+mod inspect;
+
+fn main() {}
