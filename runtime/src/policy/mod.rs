@@ -1,1 +1,97 @@
-//! wip
+//! A policy turns an observation into a chunk of actions.
+//!
+//! Here live the trait that the control loop drives, the policy package (a folder with `policy.json`) and its checks and,
+//! behind the feature `onnx`, the guard, the graphs and the tokenizer that run it. Nothing here knows an arm's joints:
+//! actions leave in the units of the package's action space.
+
+mod error;
+mod package;
+
+pub use error::PolicyError;
+pub use package::PackageError;
+
+use crate::camera::Frame;
+
+/// What a policy sees at one tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// The camera's frame; `None` where [`Policy::needs_frame`] is false or nothing new was captured.
+    pub frame: Option<&'a Frame>,
+    /// Proprioception: tool x, y, z (m, world), roll, pitch, yaw (rad), finger distance / 0.08 m.
+    pub proprio: &'a [f32],
+}
+
+/// A chunk of `steps` x `dim` actions, row-major, in the units of the action space (not normalised).
+///
+/// For `ee_delta`: dx, dy, dz (times 0.1 m), droll, dpitch, dyaw (times 0.1 rad), gripper 0 (closed) to 1 (open).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ActionChunk {
+    /// Number of steps, T.
+    pub steps: usize,
+    /// Values per step, A.
+    pub dim: usize,
+    /// `steps * dim` values; step `t` is `data[t * dim..(t + 1) * dim]`.
+    pub data: Vec<f32>,
+}
+
+impl ActionChunk {
+    /// Sets the size and zeroes the values. Allocates only where the chunk grows.
+    pub fn reset(&mut self, steps: usize, dim: usize) {
+        self.steps = steps;
+        self.dim = dim;
+        self.data.clear();
+        self.data.resize(steps * dim, 0.0);
+    }
+
+    /// The action of step `index`, or `None` past the end.
+    #[must_use]
+    pub fn step(&self, index: usize) -> Option<&[f32]> {
+        if index < self.steps { self.data.get(index * self.dim..(index + 1) * self.dim) } else { None }
+    }
+}
+
+/// The size of a policy's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkShape {
+    /// Actions predicted at once, T.
+    pub steps: usize,
+    /// How many of them are executed before the policy is asked again, 1 to `steps`.
+    pub execute: usize,
+    /// Values per action, A.
+    pub dim: usize,
+}
+
+/// How long the last call of [`Policy::act`] took, by stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PolicyTimes {
+    /// Crop, resize and normalisation of frame and state.
+    pub preprocess_us: u64,
+    /// The networks, with their output brought back to units.
+    pub inference_us: u64,
+}
+
+/// Something that turns observations into actions: a network, a script, a random number generator.
+pub trait Policy: Send {
+    /// Starts an episode with an instruction. Text is encoded here, once.
+    ///
+    /// # Errors
+    /// When the instruction is empty or longer than the policy takes.
+    fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError>;
+
+    /// Writes the next chunk of actions. On an error `out` must not be executed: the arm holds its pose.
+    ///
+    /// # Errors
+    /// When the observation does not fit, or the output is not finite.
+    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError>;
+
+    /// Whether [`Observation::frame`] is looked at; where false, the loop captures nothing.
+    fn needs_frame(&self) -> bool;
+
+    /// The size of the chunks that [`Policy::act`] writes.
+    fn chunk_shape(&self) -> ChunkShape;
+
+    /// Times of the last [`Policy::act`]; zero where a policy does not measure.
+    fn times(&self) -> PolicyTimes {
+        PolicyTimes::default()
+    }
+}

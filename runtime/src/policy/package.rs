@@ -1,0 +1,6 @@
+//! The policy package.
+
+/// Why a package is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {}
