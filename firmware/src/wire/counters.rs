@@ -1,0 +1,126 @@
+//! What happened since the board started, counted by reason.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts since the board started; each stops at its largest value rather than wrapping.
+///
+/// On the wire an array of numbers in the order of the fields, since names would be most of the
+/// telemetry line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "[u32; 15]", into = "[u32; 15]")]
+pub struct Counters {
+    /// Setpoints accepted.
+    pub accepted: u32,
+    /// Lines (or garbage between them) that were no message: CRC, JSON, length.
+    pub bad_lines: u32,
+    /// Messages with a sequence number not after the last one.
+    pub repeated: u32,
+    /// Sequence numbers that never came.
+    pub lost: u32,
+    /// Setpoints with another number of joints than the arm's.
+    pub joint_count: u32,
+    /// Setpoints with NaN or infinity.
+    pub not_finite: u32,
+    /// Setpoints outside a joint's limits.
+    pub out_of_range: u32,
+    /// Setpoints read after their deadline.
+    pub stale: u32,
+    /// Setpoints with a deadline too far ahead.
+    pub too_far_ahead: u32,
+    /// Setpoints for which there was no room among those waiting for their time.
+    pub queue_full: u32,
+    /// Setpoints while the board was not to follow any.
+    pub not_armed: u32,
+    /// Commands refused: arming in a fault, clearing a fault that persists.
+    pub refused: u32,
+    /// Holds because setpoints stopped coming.
+    pub starved: u32,
+    /// Failed servo reads.
+    pub servo_reads_failed: u32,
+    /// Failed servo writes and torque switches.
+    pub servo_writes_failed: u32,
+}
+
+impl Counters {
+    /// Setpoints that were read whole and refused, all reasons together.
+    #[must_use]
+    pub fn rejected(&self) -> u32 {
+        [
+            self.joint_count,
+            self.not_finite,
+            self.out_of_range,
+            self.stale,
+            self.too_far_ahead,
+            self.queue_full,
+            self.not_armed,
+        ]
+        .into_iter()
+        .fold(0, u32::saturating_add)
+    }
+}
+
+/// Adds one to a counter that stops at its largest value.
+pub(crate) fn count(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
+}
+
+impl From<Counters> for [u32; 15] {
+    fn from(c: Counters) -> Self {
+        [
+            c.accepted,
+            c.bad_lines,
+            c.repeated,
+            c.lost,
+            c.joint_count,
+            c.not_finite,
+            c.out_of_range,
+            c.stale,
+            c.too_far_ahead,
+            c.queue_full,
+            c.not_armed,
+            c.refused,
+            c.starved,
+            c.servo_reads_failed,
+            c.servo_writes_failed,
+        ]
+    }
+}
+
+impl From<[u32; 15]> for Counters {
+    fn from(values: [u32; 15]) -> Self {
+        let [
+            accepted,
+            bad_lines,
+            repeated,
+            lost,
+            joint_count,
+            not_finite,
+            out_of_range,
+            stale,
+            too_far_ahead,
+            queue_full,
+            not_armed,
+            refused,
+            starved,
+            servo_reads_failed,
+            servo_writes_failed,
+        ] = values;
+        Self {
+            accepted,
+            bad_lines,
+            repeated,
+            lost,
+            joint_count,
+            not_finite,
+            out_of_range,
+            stale,
+            too_far_ahead,
+            queue_full,
+            not_armed,
+            refused,
+            starved,
+            servo_reads_failed,
+            servo_writes_failed,
+        }
+    }
+}
