@@ -66,7 +66,9 @@ pub enum PolicyError {
     MissingFrame,
 
     /// The frame's buffer does not hold `width * height * 3` bytes, or the frame is empty.
-    #[error("camera frame of {width} x {height} pixels holds {bytes} bytes instead of width * height * 3")]
+    #[error(
+        "camera frame of {width} x {height} pixels holds {bytes} bytes instead of width * height * 3"
+    )]
     BadFrame {
         /// Width in pixels.
         width: u32,

@@ -5,10 +5,12 @@
 //! actions leave in the units of the package's action space.
 
 mod error;
+pub mod manifest;
 mod package;
+pub mod preprocess;
 
 pub use error::PolicyError;
-pub use package::PackageError;
+pub use package::{Package, PackageError};
 
 use crate::camera::Frame;
 
@@ -46,7 +48,11 @@ impl ActionChunk {
     /// The action of step `index`, or `None` past the end.
     #[must_use]
     pub fn step(&self, index: usize) -> Option<&[f32]> {
-        if index < self.steps { self.data.get(index * self.dim..(index + 1) * self.dim) } else { None }
+        if index < self.steps {
+            self.data.get(index * self.dim..(index + 1) * self.dim)
+        } else {
+            None
+        }
     }
 }
 
@@ -82,7 +88,11 @@ pub trait Policy: Send {
     ///
     /// # Errors
     /// When the observation does not fit, or the output is not finite.
-    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError>;
+    fn act(
+        &mut self,
+        observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError>;
 
     /// Whether [`Observation::frame`] is looked at; where false, the loop captures nothing.
     fn needs_frame(&self) -> bool;
