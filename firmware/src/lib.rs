@@ -13,6 +13,9 @@
     )
 )]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod config;
 mod motion;
 pub mod safety;

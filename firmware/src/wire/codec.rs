@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{BoardMessage, HostMessage, Message, WireError};
 
 /// The CRC of zlib, PNG and Ethernet: every language has it.
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 const CRC_KEY: &[u8; 8] = br#","crc":""#;
 const CRC_END: &[u8; 2] = br#""}"#;

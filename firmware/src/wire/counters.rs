@@ -59,11 +59,6 @@ impl Counters {
     }
 }
 
-/// Adds one to a counter that stops at its largest value.
-pub(crate) fn count(counter: &mut u32) {
-    *counter = counter.saturating_add(1);
-}
-
 impl From<Counters> for [u32; 15] {
     fn from(c: Counters) -> Self {
         [

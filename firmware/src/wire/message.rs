@@ -50,10 +50,6 @@ pub struct Setpoint {
 /// What a board tells the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is no heap to box the larger one in"
-)]
 pub enum BoardMessage {
     /// Answer to [`Command::Hello`].
     Hello(Hello),

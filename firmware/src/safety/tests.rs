@@ -1,0 +1,647 @@
+use proptest::prelude::*;
+use std::vec::Vec;
+
+use super::*;
+use crate::config::JointLimits;
+use crate::servo::ServoState;
+use crate::wire::{
+    BoardMessage, BoardReader, Command, HostMessage, MAX_LINE, Setpoint, Telemetry, encode_host,
+};
+use crate::{JointVec, MAX_JOINTS};
+
+const LIMITS: JointLimits = JointLimits {
+    min: -2.0,
+    max: 2.0,
+    velocity: 3.0,
+    acceleration: 100.0,
+};
+const JOINTS: usize = 3;
+const TICK_US: u64 = 10_000;
+const STEP_US: u64 = 50_000;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Call {
+    Write([f32; JOINTS]),
+    Torque(bool),
+}
+
+/// Servos that reach their goal at once while they have torque.
+#[derive(Default)]
+struct Servos {
+    positions: [f32; JOINTS],
+    torque: bool,
+    calls: Vec<Call>,
+    deaf: bool,
+    mute: bool,
+}
+
+impl ServoBus for Servos {
+    type Error = ();
+
+    fn read(&mut self, states: &mut [ServoState]) -> Result<(), ()> {
+        if self.mute {
+            return Err(());
+        }
+        for (state, position) in states.iter_mut().zip(self.positions) {
+            *state = ServoState {
+                position,
+                velocity: 0.0,
+                load: 0.0,
+            };
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, goals: &[f32]) -> Result<(), ()> {
+        if self.deaf {
+            return Err(());
+        }
+        let goals = goals.try_into().unwrap();
+        self.calls.push(Call::Write(goals));
+        if self.torque {
+            self.positions = goals;
+        }
+        Ok(())
+    }
+
+    fn set_torque(&mut self, on: bool) -> Result<(), ()> {
+        if self.deaf {
+            return Err(());
+        }
+        self.calls.push(Call::Torque(on));
+        self.torque = on;
+        Ok(())
+    }
+}
+
+/// A host, a board and servos on one clock.
+struct Rig {
+    core: Core,
+    servos: Servos,
+    now_us: u64,
+    seq: u32,
+}
+
+impl Rig {
+    fn new(positions: [f32; JOINTS]) -> Self {
+        let core = Core::new(Config::new(&[LIMITS; JOINTS]).unwrap()).unwrap();
+        let servos = Servos {
+            positions,
+            ..Servos::default()
+        };
+        Self {
+            core,
+            servos,
+            now_us: 1_000_000,
+            seq: 0,
+        }
+    }
+
+    fn armed(positions: [f32; JOINTS]) -> Self {
+        let mut rig = Self::new(positions);
+        rig.send(Command::Hello);
+        rig.send(Command::Arm);
+        rig.tick();
+        assert_eq!(rig.core.state(), State::Armed);
+        rig
+    }
+
+    fn send(&mut self, command: Command) {
+        self.seq = self.seq.wrapping_add(1);
+        self.send_as(self.seq, command);
+    }
+
+    fn send_as(&mut self, seq: u32, command: Command) {
+        let mut line = [0; MAX_LINE];
+        let len = encode_host(&HostMessage { seq, command }, &mut line).unwrap();
+        self.core.receive(&line[..len], self.now_us);
+    }
+
+    fn setpoint(&mut self, positions: &[f32], ahead_us: u64) {
+        let positions = JointVec::from_slice(positions).unwrap();
+        let deadline_us = self.now_us + ahead_us;
+        self.send(Command::Setpoint(Setpoint {
+            deadline_us,
+            positions,
+        }));
+    }
+
+    fn tick(&mut self) {
+        self.core.tick(self.now_us, &mut self.servos);
+    }
+
+    fn run(&mut self, time_us: u64) {
+        for _ in 0..time_us / TICK_US {
+            self.now_us += TICK_US;
+            self.tick();
+        }
+    }
+
+    fn lines(&mut self) -> Vec<BoardMessage> {
+        let mut reader = BoardReader::new();
+        let mut messages = Vec::new();
+        let mut out = [0; MAX_LINE];
+        while let Some(len) = self.core.telemetry(self.now_us, &mut out) {
+            reader.push(&out[..len], |message| messages.push(message.unwrap()));
+        }
+        messages
+    }
+
+    fn telemetry(&mut self) -> Telemetry {
+        match self.lines().pop() {
+            Some(BoardMessage::Telemetry(telemetry)) => telemetry,
+            other => panic!("no telemetry but {other:?}"),
+        }
+    }
+
+    fn goals(&self) -> [f32; JOINTS] {
+        match self
+            .servos
+            .calls
+            .iter()
+            .rfind(|call| matches!(call, Call::Write(_)))
+        {
+            Some(Call::Write(goals)) => *goals,
+            _ => panic!("nothing was written"),
+        }
+    }
+}
+
+#[test]
+fn hello_is_answered_and_telemetry_follows() {
+    let mut rig = Rig::new([0.5; JOINTS]);
+    rig.core.board.config.description_hash = 0xdead_beef;
+    rig.tick();
+    rig.send_as(41, Command::Hello);
+    let lines = rig.lines();
+    let [
+        BoardMessage::Hello(hello),
+        BoardMessage::Telemetry(telemetry),
+    ] = &lines[..]
+    else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(hello.version, crate::wire::PROTOCOL_VERSION);
+    assert_eq!((hello.answers, hello.joints), (41, JOINTS as u8));
+    assert_eq!(
+        (hello.description_hash, hello.time_us),
+        (0xdead_beef, rig.now_us)
+    );
+    assert_eq!((hello.seq, telemetry.seq), (0, 1));
+    assert_eq!(
+        (telemetry.state, telemetry.fault),
+        (State::Disarmed, Fault::None)
+    );
+    assert_eq!(telemetry.positions, [0.5; JOINTS]);
+}
+
+#[test]
+fn telemetry_keeps_its_period_and_does_not_catch_up() {
+    let mut rig = Rig::new([0.0; JOINTS]);
+    let mut times = Vec::new();
+    for at_us in [
+        0, 10_000, 20_000, 35_000, 40_000, 50_000, 200_000, 210_000, 220_000,
+    ] {
+        rig.now_us = at_us;
+        if !rig.lines().is_empty() {
+            times.push(at_us);
+        }
+    }
+    assert_eq!(times, [0, 20_000, 40_000, 200_000, 220_000]);
+}
+
+#[test]
+fn before_the_first_read_positions_are_unknown_not_zero() {
+    let mut rig = Rig::new([0.5; JOINTS]);
+    assert!(
+        rig.telemetry()
+            .positions
+            .iter()
+            .all(|position| position.is_nan())
+    );
+}
+
+#[test]
+fn a_line_that_does_not_fit_stays_due() {
+    let mut rig = Rig::new([0.0; JOINTS]);
+    assert_eq!(rig.core.telemetry(rig.now_us, &mut [0; 40]), None);
+    assert_eq!(rig.lines().len(), 1);
+}
+
+#[test]
+fn arming_writes_the_measured_pose_before_torque() {
+    let pose = [0.1, -1.9, 2.3];
+    let mut rig = Rig::new(pose);
+    rig.send(Command::Arm);
+    assert_eq!(rig.core.state(), State::Disarmed);
+    rig.tick();
+    assert_eq!(rig.servos.calls, [Call::Write(pose), Call::Torque(true)]);
+    rig.run(500_000);
+    assert_eq!(rig.goals(), pose, "nothing moves without setpoints");
+}
+
+#[test]
+fn reaches_each_setpoint_at_its_deadline() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    for step in 1..=40 {
+        let target = [0.02 * step as f32, -0.02 * step as f32, 0.001 * step as f32];
+        rig.setpoint(&target, STEP_US);
+        rig.run(STEP_US);
+        for (goal, target) in rig.goals().iter().zip(target) {
+            assert!(
+                (goal - target).abs() < 1e-5,
+                "step {step}: {goal} instead of {target}"
+            );
+        }
+    }
+    assert_eq!(rig.core.counters().accepted, 40);
+    assert_eq!(rig.telemetry().last_setpoint_seq, rig.seq);
+}
+
+#[test]
+fn setpoints_may_come_well_before_their_time() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    let target = |step: u64| [0.02 * step as f32; JOINTS];
+    for step in 1..=3 {
+        rig.setpoint(&target(step), STEP_US * step);
+    }
+    for step in 1..=20 {
+        rig.run(STEP_US);
+        assert!(
+            (rig.goals()[0] - target(step)[0]).abs() < 1e-5,
+            "step {step}"
+        );
+        rig.setpoint(&target(step + 3), STEP_US * 3);
+    }
+    assert_eq!(rig.core.counters().rejected(), 0);
+}
+
+#[test]
+fn holds_when_setpoints_stop_and_goes_on_with_the_next() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.setpoint(&[0.1; JOINTS], STEP_US);
+    rig.run(150_000);
+    assert_eq!(rig.core.state(), State::Armed);
+    rig.run(TICK_US);
+    assert_eq!(rig.core.state(), State::Holding);
+    assert_eq!(rig.core.hold_reason(), HoldReason::Starved);
+    assert_eq!(rig.core.counters().starved, 1);
+    rig.run(1_000_000);
+    assert!((rig.goals()[0] - 0.1).abs() < 1e-5);
+    rig.setpoint(&[0.2; JOINTS], STEP_US);
+    assert_eq!(rig.core.state(), State::Armed);
+    // The first tick starts from rest, so the acceleration limit makes it a little late.
+    rig.run(STEP_US + 2 * TICK_US);
+    assert!((rig.goals()[0] - 0.2).abs() < 1e-4);
+}
+
+#[test]
+fn a_hold_in_mid_motion_brakes_and_lasts_until_armed() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    for step in 1..=8 {
+        rig.setpoint(&[0.1 * step as f32; JOINTS], STEP_US);
+        rig.run(STEP_US);
+    }
+    let at_hold = rig.goals()[0];
+    // An old number: stopping is obeyed all the same.
+    rig.send_as(1, Command::Hold);
+    assert_eq!(rig.core.hold_reason(), HoldReason::Commanded);
+    rig.run(500_000);
+    let held = rig.goals()[0];
+    let braking = 2.0_f32 * 2.0 / (2.0 * LIMITS.acceleration);
+    assert!(
+        held > at_hold && held <= at_hold + braking + 1e-4,
+        "{at_hold} then {held}"
+    );
+    rig.setpoint(&[0.0; JOINTS], STEP_US);
+    rig.run(STEP_US);
+    assert_eq!(
+        rig.goals()[0],
+        held,
+        "a setpoint does not end a commanded hold"
+    );
+    assert_eq!(rig.core.counters().not_armed, 1);
+    rig.send(Command::Arm);
+    assert_eq!(rig.core.state(), State::Armed);
+    rig.run(TICK_US);
+    assert_eq!(rig.goals()[0], held, "going on does not move");
+}
+
+#[test]
+fn a_new_hello_stops_the_arm_and_restarts_the_sequence() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.seq = 500;
+    rig.setpoint(&[0.1; JOINTS], STEP_US);
+    rig.send_as(1, Command::Hello);
+    assert_eq!(rig.core.state(), State::Holding);
+    rig.send_as(2, Command::Arm);
+    assert_eq!(rig.core.state(), State::Armed);
+    assert_eq!(rig.core.counters().repeated, 0);
+}
+
+#[test]
+fn repeated_and_old_messages_change_nothing() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.seq = u32::MAX - 1;
+    // The jump ahead counts as lost, and the sequence goes on through zero.
+    for _ in 0..4 {
+        rig.setpoint(&[0.0; JOINTS], STEP_US);
+    }
+    assert_eq!((rig.seq, rig.core.counters().accepted), (2, 0));
+}
+
+#[test]
+fn the_sequence_wraps() {
+    let mut rig = Rig::new([0.0; JOINTS]);
+    rig.seq = u32::MAX - 3;
+    rig.send(Command::Hello);
+    rig.send(Command::Arm);
+    rig.tick();
+    for _ in 0..4 {
+        rig.run(TICK_US);
+        rig.setpoint(&[0.0; JOINTS], STEP_US);
+    }
+    let counters = *rig.core.counters();
+    assert_eq!(
+        (rig.seq, counters.accepted, counters.repeated, counters.lost),
+        (2, 4, 0, 0)
+    );
+    rig.send_as(u32::MAX, Command::Disarm);
+    rig.send_as(2, Command::Disarm);
+    rig.run(TICK_US);
+    assert_eq!(
+        (rig.core.state(), rig.core.counters().repeated),
+        (State::Armed, 2)
+    );
+}
+
+#[test]
+fn setpoints_are_refused_and_counted_by_reason() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.setpoint(&[0.0; JOINTS - 1], STEP_US);
+    rig.setpoint(&[0.0, f32::NAN, 0.0], STEP_US);
+    rig.setpoint(&[0.0, f32::INFINITY, 0.0], STEP_US);
+    rig.setpoint(&[0.0, 2.1, 0.0], STEP_US);
+    rig.setpoint(&[0.0; JOINTS], 10_000_000);
+    let positions = JointVec::from_slice(&[0.0; JOINTS]).unwrap();
+    let deadline_us = rig.now_us - 1;
+    rig.send(Command::Setpoint(Setpoint {
+        deadline_us,
+        positions,
+    }));
+    rig.core.receive(b"no message\n", rig.now_us);
+    let expected = Counters {
+        joint_count: 1,
+        not_finite: 2,
+        out_of_range: 1,
+        too_far_ahead: 1,
+        stale: 1,
+        bad_lines: 1,
+        ..Counters::default()
+    };
+    assert_eq!(*rig.core.counters(), expected);
+    assert_eq!(rig.telemetry().counters, expected);
+    for _ in 0..20 {
+        rig.setpoint(&[0.0; JOINTS], 400_000);
+        rig.now_us += 1;
+    }
+    assert!(rig.core.counters().queue_full > 0);
+    rig.send(Command::Disarm);
+    rig.setpoint(&[0.0; JOINTS], STEP_US);
+    assert_eq!(rig.core.counters().not_armed, 1);
+}
+
+#[test]
+fn rejected_setpoints_do_not_keep_a_hold_away() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    for _ in 0..20 {
+        rig.setpoint(&[9.0; JOINTS], STEP_US);
+        rig.run(TICK_US);
+    }
+    assert_eq!(rig.core.state(), State::Holding);
+}
+
+#[test]
+fn disarming_is_tried_until_it_works() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.servos.deaf = true;
+    rig.send(Command::Disarm);
+    rig.run(50_000);
+    assert!(rig.servos.torque);
+    assert_eq!(rig.core.state(), State::Disarmed);
+    rig.servos.deaf = false;
+    rig.run(TICK_US);
+    assert!(!rig.servos.torque);
+    let calls = rig.servos.calls.len();
+    rig.run(500_000);
+    assert_eq!(
+        rig.servos.calls.len(),
+        calls,
+        "a disarmed board leaves its servos alone"
+    );
+}
+
+#[test]
+fn silent_servos_hold_then_fault_and_are_cleared_to_where_they_are() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.servos.mute = true;
+    for _ in 0..9 {
+        rig.setpoint(&[0.1; JOINTS], STEP_US);
+        rig.run(TICK_US);
+        let failed = rig.core.counters().servo_reads_failed;
+        let expected = if failed < 3 {
+            State::Armed
+        } else {
+            State::Holding
+        };
+        assert_eq!(rig.core.state(), expected, "after {failed}");
+    }
+    assert_eq!(rig.core.hold_reason(), HoldReason::Servo);
+    rig.run(TICK_US);
+    assert_eq!(
+        (rig.core.state(), rig.core.fault()),
+        (State::Fault, Fault::ServoRead)
+    );
+    assert!(rig.servos.torque, "a fault does not drop the arm");
+    rig.send(Command::Arm);
+    rig.send(Command::ClearFault);
+    assert_eq!(
+        (rig.core.state(), rig.core.counters().refused),
+        (State::Fault, 2)
+    );
+    rig.servos.mute = false;
+    rig.servos.positions = [-0.5; JOINTS];
+    rig.servos.torque = false;
+    rig.run(TICK_US);
+    assert_eq!(
+        rig.core.state(),
+        State::Fault,
+        "it takes the host to clear it"
+    );
+    rig.send(Command::ClearFault);
+    assert_eq!(
+        (rig.core.state(), rig.core.fault()),
+        (State::Holding, Fault::None)
+    );
+    rig.run(TICK_US);
+    assert_eq!(rig.goals(), [-0.5; JOINTS]);
+}
+
+#[test]
+fn a_short_silence_of_the_servos_heals() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.servos.mute = true;
+    rig.run(5 * TICK_US);
+    assert_eq!(rig.core.hold_reason(), HoldReason::Servo);
+    rig.servos.mute = false;
+    rig.run(TICK_US);
+    assert_eq!(rig.core.state(), State::Holding);
+    rig.setpoint(&[0.0; JOINTS], STEP_US);
+    assert_eq!(rig.core.state(), State::Armed);
+}
+
+#[test]
+fn a_nan_from_a_servo_is_a_failed_read() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.servos.positions[1] = f32::NAN;
+    rig.servos.torque = false;
+    rig.run(10 * TICK_US);
+    assert_eq!(rig.core.fault(), Fault::ServoRead);
+    assert_eq!(rig.goals(), [0.0; JOINTS]);
+}
+
+#[test]
+fn goals_wait_for_a_deaf_bus() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    for step in 1..=10 {
+        rig.setpoint(&[0.1 * step as f32; JOINTS], STEP_US);
+        rig.servos.deaf = step == 5;
+        let before = rig.goals()[0];
+        rig.run(TICK_US * 2);
+        rig.servos.deaf = false;
+        rig.run(TICK_US);
+        let leap = rig.goals()[0] - before;
+        assert!(leap <= 3.0 * LIMITS.velocity * 0.01 + 1e-5, "leapt {leap}");
+        rig.run(TICK_US * 2);
+    }
+    rig.servos.deaf = true;
+    rig.run(10 * TICK_US);
+    assert_eq!(rig.core.fault(), Fault::ServoWrite);
+}
+
+#[test]
+fn arming_without_servos_is_a_fault_without_torque() {
+    let mut rig = Rig::new([0.0; JOINTS]);
+    rig.servos.mute = true;
+    rig.run(1_000_000);
+    assert_eq!(rig.core.state(), State::Disarmed);
+    rig.send(Command::Arm);
+    rig.run(10 * TICK_US);
+    assert_eq!(
+        (rig.core.state(), rig.core.fault()),
+        (State::Fault, Fault::ServoRead)
+    );
+    rig.send(Command::ClearFault);
+    assert_eq!(rig.core.state(), State::Disarmed);
+    rig.servos.mute = false;
+    rig.send(Command::Arm);
+    rig.run(TICK_US);
+    assert_eq!(rig.core.state(), State::Armed);
+}
+
+#[test]
+fn a_blocked_loop_does_not_leap() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    rig.core.board.config.hold_after_us = 10_000_000;
+    rig.setpoint(&[1.9; JOINTS], 400_000);
+    rig.run(TICK_US * 10);
+    let before = rig.goals()[0];
+    rig.now_us += 5_000_000;
+    rig.tick();
+    let leap = rig.goals()[0] - before;
+    assert!(leap <= 0.05 * LIMITS.velocity + 1e-5, "leapt {leap}");
+}
+
+/// What can befall a board.
+#[derive(Debug, Clone)]
+enum Event {
+    Setpoint {
+        positions: Vec<f32>,
+        ahead_us: i64,
+        seq_step: u32,
+    },
+    Command(Command),
+    Bytes(Vec<u8>),
+    Servos {
+        mute: bool,
+        deaf: bool,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let position = prop_oneof![
+        20 => -2.0_f32..=2.0,
+        1 => Just(f32::NAN),
+        1 => Just(1e9),
+        1 => -3.0_f32..3.0,
+    ];
+    let positions = prop_oneof![
+        20 => prop::collection::vec(position.clone(), JOINTS),
+        1 => prop::collection::vec(position, 0..=MAX_JOINTS),
+    ];
+    let command = prop_oneof![
+        Just(Command::Hello),
+        Just(Command::Arm),
+        Just(Command::Arm),
+        Just(Command::Disarm),
+        Just(Command::Hold),
+        Just(Command::ClearFault),
+    ];
+    prop_oneof![
+        12 => (positions, -20_000_i64..600_000, prop_oneof![10 => Just(1_u32), 1 => any::<u32>()])
+            .prop_map(|(positions, ahead_us, seq_step)| Event::Setpoint {
+                positions,
+                ahead_us,
+                seq_step,
+            }),
+        3 => command.prop_map(Event::Command),
+        1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Event::Bytes),
+        1 => (prop::bool::weighted(0.3), prop::bool::weighted(0.3))
+            .prop_map(|(mute, deaf)| Event::Servos { mute, deaf }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_goals_keep_their_limits_and_never_jump(
+        start in prop::array::uniform3(-2.0_f32..=2.0),
+        tick_us in prop_oneof![Just(1_000_u64), Just(10_000)],
+        events in prop::collection::vec((event(), 0_u8..30), 1..60),
+    ) {
+        let mut rig = Rig::new(start);
+        for (event, ticks) in events {
+            match event {
+                Event::Setpoint { positions, ahead_us, seq_step } => {
+                    rig.seq = rig.seq.wrapping_add(seq_step.wrapping_sub(1));
+                    let positions = JointVec::from_slice(&positions).unwrap();
+                    let deadline_us = rig.now_us.saturating_add_signed(ahead_us);
+                    rig.send(Command::Setpoint(Setpoint { deadline_us, positions }));
+                }
+                Event::Command(command) => rig.send(command),
+                Event::Bytes(bytes) => rig.core.receive(&bytes, rig.now_us),
+                Event::Servos { mute, deaf } => (rig.servos.mute, rig.servos.deaf) = (mute, deaf),
+            }
+            for _ in 0..ticks {
+                let before = rig.servos.positions;
+                rig.now_us += tick_us;
+                rig.tick();
+                let dt = tick_us as f32 * 1e-6;
+                for (after, before) in rig.servos.positions.iter().zip(before) {
+                    prop_assert!((LIMITS.min..=LIMITS.max).contains(after), "at {after}");
+                    let moved = (after - before).abs();
+                    prop_assert!(moved <= LIMITS.velocity * dt + 1e-6, "moved {moved}");
+                }
+            }
+        }
+    }
+}
