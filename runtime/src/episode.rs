@@ -1,1 +1,278 @@
-//! wip
+//! The control loop: look, think, move, wait, on any board.
+//!
+//! What a board is to the loop is three traits: a [`Camera`], a [`Link`] to the firmware, and a [`Clock`]. On a real machine
+//! the clock sleeps; in simulation sleeping advances the physics and the firmware in it.
+
+use std::time::{Duration, Instant};
+
+use crate::arm::{ArmClient, ArmClientError, ArmDescription, Link, WIRE_JOINTS};
+use crate::camera::{Camera, CameraError, Frame};
+use crate::clock::Clock;
+use crate::control::{ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step};
+use crate::policy::{Observation, Policy, PolicyError, PolicyTimes};
+use crate::telemetry::{LoopTelemetry, StageTimes};
+
+/// Everything a policy can live on.
+pub trait Board: Camera + Link + Clock {}
+
+impl<B: Camera + Link + Clock> Board for B {}
+
+/// Why the loop stopped. The arm holds its pose: it was told to, or no setpoint reaches it any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The arm or the link to it.
+    #[error(transparent)]
+    Arm(#[from] ArmClientError),
+    /// The camera.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The policy gave no actions.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The policy gave actions that are not executed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// `tick` without `begin`, or after it failed.
+    #[error("no episode is running: begin one (after an error, begin anew)")]
+    NoEpisode,
+}
+
+/// What one tick did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TickReport {
+    /// Number of the tick in the episode, from 0.
+    pub index: u64,
+    /// What the policy was told of the arm, or would have been: see [`proprio`](crate::control::proprio).
+    pub proprio: [f32; PROPRIO_DIM],
+    /// Measured joints (rad), then the travel of one finger (m).
+    pub measured: [f64; WIRE_JOINTS],
+    /// The action executed, its targets and what cut them.
+    pub step: Step,
+    /// Whether the policy was asked for a new chunk.
+    pub inferred: bool,
+    /// Whether a frame was captured for it; the loop's [`frame`](ControlLoop::frame) then is that one.
+    pub captured: bool,
+    /// Whether the work of this tick took longer than the control period.
+    pub overrun: bool,
+    /// How long each stage took.
+    pub times: StageTimes,
+    /// How the policy's time was spent, where it asked and the policy measures; else zero.
+    pub policy_times: PolicyTimes,
+}
+
+impl TickReport {
+    /// The action executed, in its range.
+    #[must_use]
+    pub fn action(&self) -> &[f32; ACTION_DIM] {
+        &self.step.action
+    }
+
+    /// The joint targets sent: angles (rad), then the travel of one finger (m).
+    #[must_use]
+    pub fn joint_targets(&self) -> &[f64; WIRE_JOINTS] {
+        &self.step.joint_targets
+    }
+}
+
+/// Drives one arm with one policy at a time. After the first ticks of an episode it allocates nothing itself.
+#[derive(Debug)]
+pub struct ControlLoop {
+    config: ControlConfig,
+    client: ArmClient,
+    controller: Controller,
+    frame: Frame,
+    telemetry: LoopTelemetry,
+    running: bool,
+    index: u64,
+    next_tick_us: u64,
+}
+
+impl ControlLoop {
+    /// A loop that is not connected yet.
+    #[must_use]
+    pub fn new(arm: ArmDescription, config: ControlConfig) -> Self {
+        Self {
+            client: ArmClient::new(&arm),
+            controller: Controller::new(&arm, &config),
+            frame: Frame::default(),
+            telemetry: LoopTelemetry::default(),
+            running: false,
+            index: 0,
+            next_tick_us: 0,
+            config,
+        }
+    }
+
+    /// Shakes hands with the firmware and arms; see [`ArmClient::connect`]. The arm stays where it is.
+    ///
+    /// # Errors
+    /// When the board does not answer, was flashed for another arm or version, or is in a fault.
+    pub fn connect<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
+        self.running = false;
+        Ok(self.client.connect(board, self.config.connect_timeout_us)?)
+    }
+
+    /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after a hold.
+    ///
+    /// # Errors
+    /// When the arm cannot be driven, the policy refuses the instruction, or its chunks are not end-effector deltas.
+    pub fn begin<B: Board + ?Sized>(
+        &mut self,
+        board: &mut B,
+        policy: &mut dyn Policy,
+        instruction: &str,
+    ) -> Result<(), RuntimeError> {
+        self.running = false;
+        policy.begin_episode(instruction)?;
+        self.client.arm(board, self.config.connect_timeout_us)?;
+        let measured = self.measure(board)?;
+        self.controller.begin(&measured, policy.chunk_shape())?;
+        self.running = true;
+        self.index = 0;
+        self.next_tick_us = board.now_us();
+        Ok(())
+    }
+
+    /// One tick: reads the arm, asks the policy where its last chunk is used up (capturing a frame first where it looks),
+    /// sends the next setpoint, due one control period from now, and waits for the next tick's time.
+    ///
+    /// # Errors
+    /// Whatever goes wrong ends the episode, and the arm is told to hold.
+    pub fn tick<B: Board + ?Sized>(
+        &mut self,
+        board: &mut B,
+        policy: &mut dyn Policy,
+    ) -> Result<TickReport, RuntimeError> {
+        if !self.running {
+            return Err(RuntimeError::NoEpisode);
+        }
+        let report = self.work(board, policy);
+        if report.is_err() {
+            self.running = false;
+            // Where the link is what failed this cannot help; the firmware then holds for want of setpoints.
+            let _ = self.client.hold(board);
+        }
+        let mut report = report?;
+        let wait = Stopwatch::start();
+        self.wait(board, &mut report);
+        report.times.wait = wait.time();
+        self.telemetry.record(&report.times, report.captured, report.inferred);
+        self.index += 1;
+        Ok(report)
+    }
+
+    /// Ends the episode: the arm holds its pose until the next [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// When the link is broken; the firmware then holds for want of setpoints.
+    pub fn end<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
+        self.running = false;
+        Ok(self.client.hold(board)?)
+    }
+
+    /// The frame captured last; empty before the first.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The times of all ticks so far.
+    #[must_use]
+    pub fn telemetry(&self) -> &LoopTelemetry {
+        &self.telemetry
+    }
+
+    /// The host's end of the wire, for its counters and the board's own telemetry.
+    #[must_use]
+    pub fn client(&self) -> &ArmClient {
+        &self.client
+    }
+
+    /// Action chunks in, joint targets out.
+    #[must_use]
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// Everything of a tick but the wait.
+    fn work<B: Board + ?Sized>(
+        &mut self,
+        board: &mut B,
+        policy: &mut dyn Policy,
+    ) -> Result<TickReport, RuntimeError> {
+        let mut times = StageTimes::default();
+
+        let watch = Stopwatch::start();
+        let measured = self.measure(board)?;
+        times.link = watch.time();
+
+        let watch = Stopwatch::start();
+        let proprio = self.controller.proprio(&measured);
+        times.control = watch.time();
+
+        let inferred = self.controller.needs_chunk();
+        let captured = inferred && policy.needs_frame();
+        let mut policy_times = PolicyTimes::default();
+        if captured {
+            let watch = Stopwatch::start();
+            board.capture(&mut self.frame)?;
+            times.capture = watch.time();
+        }
+        if inferred {
+            let watch = Stopwatch::start();
+            let observation = Observation { frame: captured.then_some(&self.frame), proprio: &proprio };
+            policy.act(&observation, self.controller.chunk_mut())?;
+            times.policy = watch.time();
+            policy_times = policy.times();
+        }
+
+        let watch = Stopwatch::start();
+        if inferred {
+            self.controller.accept_chunk()?;
+        }
+        let step = self.controller.step()?;
+        times.control += watch.time();
+
+        let watch = Stopwatch::start();
+        let period_us = self.config.control_period_us;
+        self.client.send_setpoint(board, board.now_us(), period_us, &step.joint_targets)?;
+        times.link += watch.time();
+
+        let index = self.index;
+        Ok(TickReport { index, proprio, measured, step, inferred, captured, overrun: false, times, policy_times })
+    }
+
+    /// The measured joints, fresh off the link.
+    fn measure<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<[f64; WIRE_JOINTS], RuntimeError> {
+        let now_us = board.now_us();
+        self.client.poll(board, now_us)?;
+        self.client.check(now_us, self.config.telemetry_timeout_us)?;
+        Ok(self.client.positions().ok_or(ArmClientError::TelemetryLost { silent_us: 0 })?)
+    }
+
+    /// Sleeps until the next tick is due. A late tick moves all later ones: none is hurried to make up for it.
+    fn wait<B: Board + ?Sized>(&mut self, board: &mut B, report: &mut TickReport) {
+        self.next_tick_us += self.config.control_period_us;
+        let now_us = board.now_us();
+        if now_us > self.next_tick_us {
+            report.overrun = true;
+            self.telemetry.record_overrun();
+            self.next_tick_us = now_us;
+        }
+        board.sleep_until(self.next_tick_us);
+    }
+}
+
+/// Wall time, which in simulation is not the board's.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn time(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

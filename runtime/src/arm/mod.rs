@@ -1,1 +1,28 @@
-//! wip
+//! The arm: what it is made of, where its links are, and the host's end of the wire to its firmware.
+//!
+//! Here live the arm description (one TOML per arm under `boards/arms`), forward kinematics, the byte link and the client
+//! that speaks the firmware's protocol. What to do with the arm (inverse kinematics, actions) is `control`'s matter.
+
+mod board_time;
+mod client;
+mod client_error;
+mod description;
+mod error;
+mod firmware;
+mod kinematics;
+mod link;
+
+pub use client::{ArmClient, ClientCounters};
+pub use client_error::ArmClientError;
+pub use description::{ArmDescription, Gripper, Joint};
+pub use error::ArmError;
+pub use link::{Link, LinkError};
+
+/// Joints of the arm itself, without the gripper.
+pub const ARM_JOINTS: usize = 6;
+
+/// Joints on the wire: those of the arm in its order, then the gripper.
+pub const WIRE_JOINTS: usize = ARM_JOINTS + 1;
+
+/// Index of the gripper on the wire: metres of travel of one finger.
+pub const GRIPPER: usize = ARM_JOINTS;

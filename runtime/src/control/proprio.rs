@@ -1,0 +1,78 @@
+//! What a policy is told about the arm.
+
+use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+
+use crate::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+
+/// Values of the proprioception.
+pub const PROPRIO_DIM: usize = 7;
+
+/// Their names, in order.
+pub const PROPRIO_NAMES: [&str; PROPRIO_DIM] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+
+/// The finger distance that counts as 1.
+const FINGER_DISTANCE_SCALE_M: f64 = 0.08;
+
+/// The tool's x, y, z (m, world), roll, pitch, yaw (rad), and the distance of the fingers / 0.08 m, from `measured` joints
+/// (rad, the gripper in metres of one finger's travel).
+///
+/// Angles are about the world's fixed axes: roll about x first, then pitch about y, then yaw about z. They are **zero where
+/// the gripper points straight down** with its sides along the world's axes, as at the benchmark's start: the tool's own x
+/// axis, which runs along the gripper, then points down, and angles taken from that frame as it is would sit in their
+/// singularity (pitch = 90 deg) all the time. Measured so, a roll action of 0.1 rad raises roll by 0.1 rad, and the
+/// singularity lies where the gripper points level along the world's x.
+#[must_use]
+pub fn proprio(arm: &ArmDescription, base_in_world: &Isometry3<f64>, measured: &[f64; WIRE_JOINTS]) -> [f32; PROPRIO_DIM] {
+    let mut angles = [0.0; ARM_JOINTS];
+    angles.copy_from_slice(&measured[..ARM_JOINTS]);
+    let tool = base_in_world * arm.forward(&angles);
+    let position = tool.translation.vector;
+    let (roll, pitch, yaw) = upright(&tool.rotation).euler_angles();
+    let fingers = 2.0 * measured[GRIPPER] / FINGER_DISTANCE_SCALE_M;
+    [position.x, position.y, position.z, roll, pitch, yaw, fingers].map(|value| value as f32)
+}
+
+/// The tool's rotation counted from gripper-down instead of from "x ahead".
+fn upright(tool: &UnitQuaternion<f64>) -> UnitQuaternion<f64> {
+    tool * UnitQuaternion::from_axis_angle(&Vector3::y_axis(), -std::f64::consts::FRAC_PI_2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ControlConfig;
+
+    fn with(arm: &ArmDescription, change: impl Fn(&mut [f64; WIRE_JOINTS])) -> [f32; PROPRIO_DIM] {
+        let mut measured = [0.0; WIRE_JOINTS];
+        measured[..ARM_JOINTS].copy_from_slice(&arm.home());
+        measured[GRIPPER] = arm.gripper().home_m;
+        change(&mut measured);
+        proprio(arm, &ControlConfig::default().base_in_world, &measured)
+    }
+
+    fn assert_near(found: [f32; PROPRIO_DIM], expected: [f32; PROPRIO_DIM]) {
+        for ((found, expected), name) in found.iter().zip(expected).zip(PROPRIO_NAMES) {
+            assert!((found - expected).abs() < 1e-6, "{name} is {found}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn at_home_the_gripper_is_down_and_all_angles_are_zero() {
+        let arm = ArmDescription::wx250s();
+        assert_near(with(&arm, |_| {}), [0.04975, 0.7, 0.302_075, 0.0, 0.0, 0.0, 0.925]);
+    }
+
+    #[test]
+    fn angles_are_continuous_and_their_own_around_gripper_down() {
+        let arm = ArmDescription::wx250s();
+        for angle in [-0.3_f32, -1e-3, 1e-3, 0.3] {
+            let delta = f64::from(angle);
+            // The waist yaws, the wrist pitches; wrist_rotate turns about the gripper's axis, which points down.
+            assert!((with(&arm, |joints| joints[0] += delta)[5] - angle).abs() < 1e-6);
+            assert!((with(&arm, |joints| joints[4] += delta)[4] - angle).abs() < 1e-6);
+            assert!((with(&arm, |joints| joints[5] -= delta)[5] - angle).abs() < 1e-6);
+            // forearm_roll turns about the world's x.
+            assert!((with(&arm, |joints| joints[3] += delta)[3] - angle).abs() < 1e-6);
+        }
+    }
+}
