@@ -12,8 +12,10 @@ use crate::render::texture::Texture;
 static TABLE: &str = include_str!("../assets/emoji.tsv");
 static ART: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/assets/noto");
 
-static EMOJIS: LazyLock<Vec<Emoji>> = LazyLock::new(|| TABLE.lines().skip(1).filter_map(Emoji::from_row).collect());
-static TEXTURES: LazyLock<Vec<OnceLock<Texture>>> = LazyLock::new(|| all().iter().map(|_| OnceLock::new()).collect());
+static EMOJIS: LazyLock<Vec<Emoji>> =
+    LazyLock::new(|| TABLE.lines().skip(1).filter_map(Emoji::from_row).collect());
+static TEXTURES: LazyLock<Vec<OnceLock<Texture>>> =
+    LazyLock::new(|| all().iter().map(|_| OnceLock::new()).collect());
 
 /// Which part of the benchmark an emoji belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +100,9 @@ pub fn by_label(label: &str) -> Option<usize> {
 
 /// The indices of a split's emojis, in table order.
 pub fn of_split(split: EmojiSplit) -> Vec<usize> {
-    (0..all().len()).filter(|&index| all()[index].split == split).collect()
+    (0..all().len())
+        .filter(|&index| all()[index].split == split)
+        .collect()
 }
 
 /// The emoji's picture, decoded on first use and kept.
@@ -109,7 +113,8 @@ pub fn art(index: usize) -> &'static Texture {
     TEXTURES[index].get_or_init(|| {
         let file = ART.get_file(format!("{}.png", all()[index].code));
         // Every row has a valid picture (a test decodes all of them); a blank card is the harmless answer to a broken build.
-        file.and_then(|file| Texture::from_png(file.contents()).ok()).unwrap_or_else(Texture::blank)
+        file.and_then(|file| Texture::from_png(file.contents()).ok())
+            .unwrap_or_else(Texture::blank)
     })
 }
 
@@ -122,7 +127,11 @@ mod tests {
     #[test]
     fn the_table_holds_the_benchmarks_splits() {
         assert_eq!(all().len(), TABLE.lines().count() - 1);
-        for (split, count) in [(EmojiSplit::Train, 100), (EmojiSplit::Val, 100), (EmojiSplit::Rest, 128)] {
+        for (split, count) in [
+            (EmojiSplit::Train, 100),
+            (EmojiSplit::Val, 100),
+            (EmojiSplit::Rest, 128),
+        ] {
             assert_eq!(of_split(split).len(), count, "{split:?}");
             assert_eq!(split.as_str().parse(), Ok(split));
         }
@@ -132,13 +141,24 @@ mod tests {
 
     #[test]
     fn labels_and_code_points_are_distinct() {
-        for column in [|emoji: &Emoji| emoji.label, |emoji: &Emoji| emoji.code, |emoji: &Emoji| emoji.ch] {
-            assert_eq!(all().iter().map(column).collect::<BTreeSet<_>>().len(), all().len());
+        for column in [
+            |emoji: &Emoji| emoji.label,
+            |emoji: &Emoji| emoji.code,
+            |emoji: &Emoji| emoji.ch,
+        ] {
+            assert_eq!(
+                all().iter().map(column).collect::<BTreeSet<_>>().len(),
+                all().len()
+            );
         }
         for (index, emoji) in all().iter().enumerate() {
             assert_eq!(by_label(emoji.label), Some(index));
             assert_eq!(emoji.label, emoji.label.to_lowercase());
-            assert!((1..=2).contains(&emoji.label.split(' ').count()) || emoji.label == emoji.name, "{}", emoji.label);
+            assert!(
+                (1..=2).contains(&emoji.label.split(' ').count()) || emoji.label == emoji.name,
+                "{}",
+                emoji.label
+            );
             let code = u32::from_str_radix(&emoji.code[2..], 16).unwrap();
             assert_eq!(emoji.ch.chars().map(u32::from).collect::<Vec<_>>(), [code]);
         }
@@ -150,8 +170,16 @@ mod tests {
         for (index, emoji) in all().iter().enumerate() {
             let art = art(index);
             assert_eq!((art.width(), art.height()), (128, 128), "{}", emoji.code);
-            let opaque = art.rgba().chunks_exact(4).filter(|texel| texel[3] > 128).count();
-            assert!(opaque > 128 * 128 / 40, "{}: {opaque} opaque texels", emoji.code);
+            let opaque = art
+                .rgba()
+                .chunks_exact(4)
+                .filter(|texel| texel[3] > 128)
+                .count();
+            assert!(
+                opaque > 128 * 128 / 40,
+                "{}: {opaque} opaque texels",
+                emoji.code
+            );
             assert!(pictures.insert(art.rgba().to_vec()), "{}", emoji.code);
         }
     }

@@ -2,6 +2,8 @@
 
 use nalgebra::{Point3, Vector3};
 
+use super::bound::MaskGrid;
+use super::primitive::Primitive;
 use super::vector::V3;
 
 /// Where the camera stands, where it looks, and how wide. World frame, z up.
@@ -27,13 +29,25 @@ impl PinholeCamera {
 
     /// The benchmark's camera for a frame of `width` x `height` pixels.
     pub fn benchmark(width: u32, height: u32) -> Self {
-        Self::look_at(Self::EYE.into(), Self::TARGET.into(), Self::VERTICAL_FOV_RAD, width, height)
+        Self::look_at(
+            Self::EYE.into(),
+            Self::TARGET.into(),
+            Self::VERTICAL_FOV_RAD,
+            width,
+            height,
+        )
     }
 
     /// A camera at `eye` that sees `target` in the middle of the frame, upright with respect to z.
     ///
     /// `eye` and `target` must not lie on one vertical line, and the field of view must be within 0..pi.
-    pub fn look_at(eye: Point3<f64>, target: Point3<f64>, vertical_fov_rad: f64, width: u32, height: u32) -> Self {
+    pub fn look_at(
+        eye: Point3<f64>,
+        target: Point3<f64>,
+        vertical_fov_rad: f64,
+        width: u32,
+        height: u32,
+    ) -> Self {
         let forward = (target - eye).normalize();
         let right = forward.cross(&Vector3::z()).normalize();
         let half_angle = 0.5 * vertical_fov_rad;
@@ -88,6 +102,9 @@ impl PinholeCamera {
     }
 }
 
+/// A primitive that comes closer than this is looked for all over the frame.
+const NEAREST_M: f32 = 0.02;
+
 /// The camera as the caster needs it. A ray has depth 1 along the optical axis: the ray parameter is the depth in metres.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rays {
@@ -108,13 +125,29 @@ impl Rays {
         self.corner + self.right * x + self.down * y
     }
 
+    /// Marks on a grid over the frame where each primitive may be seen.
+    pub fn mark(&self, primitives: &[Primitive], screen: &mut MaskGrid) {
+        for (index, primitive) in primitives.iter().enumerate() {
+            let corners = primitive.corners().map(|corner| self.project(corner));
+            if corners.iter().all(|&(_, depth)| depth > NEAREST_M) {
+                screen.mark(index, &corners.map(|(pixel, _)| pixel));
+            } else if corners.iter().any(|&(_, depth)| depth > 0.0) {
+                // Around or beside the eye: its corners do not bound its picture.
+                screen.mark_all(index);
+            }
+        }
+    }
+
     /// Pixel and depth of a world point; meaningless where the depth is not positive.
     pub fn project(&self, point: V3) -> ([f32; 2], f32) {
         let ray = point - self.eye;
         let depth = ray.dot(self.forward);
         let scale = self.focal_px / depth;
         (
-            [self.middle[0] + scale * ray.dot(self.unit_right), self.middle[1] + scale * ray.dot(self.unit_down)],
+            [
+                self.middle[0] + scale * ray.dot(self.unit_right),
+                self.middle[1] + scale * ray.dot(self.unit_down),
+            ],
             depth,
         )
     }
@@ -130,7 +163,8 @@ mod tests {
         let [x, y] = camera.project(PinholeCamera::TARGET.into()).unwrap();
         assert!((x - 160.0).abs() < 1e-9 && (y - 112.0).abs() < 1e-9);
         // Half the field of view above the axis is the top edge.
-        let up = camera.eye + camera.forward - camera.down * (0.5 * PinholeCamera::VERTICAL_FOV_RAD).tan();
+        let up = camera.eye + camera.forward
+            - camera.down * (0.5 * PinholeCamera::VERTICAL_FOV_RAD).tan();
         let [x, y] = camera.project(up).unwrap();
         assert!((x - 160.0).abs() < 1e-9 && y.abs() < 1e-9);
         assert_eq!(camera.project(camera.eye - camera.forward), None);

@@ -9,8 +9,11 @@ const STEPS: usize = 4096;
 static DECODE: LazyLock<[f32; 256]> = LazyLock::new(|| {
     std::array::from_fn(|code| {
         let encoded = code as f64 / 255.0;
-        let linear =
-            if encoded <= 0.04045 { encoded / 12.92 } else { libm::pow((encoded + 0.055) / 1.055, 2.4) };
+        let linear = if encoded <= 0.04045 {
+            encoded / 12.92
+        } else {
+            libm::pow((encoded + 0.055) / 1.055, 2.4)
+        };
         linear as f32
     })
 });
@@ -19,8 +22,11 @@ static ENCODE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..STEPS)
         .map(|step| {
             let linear = step as f64 / (STEPS - 1) as f64;
-            let encoded =
-                if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * libm::pow(linear, 1.0 / 2.4) - 0.055 };
+            let encoded = if linear <= 0.003_130_8 {
+                linear * 12.92
+            } else {
+                1.055 * libm::pow(linear, 1.0 / 2.4) - 0.055
+            };
             (encoded * 255.0 + 0.5) as u8
         })
         .collect()
@@ -29,11 +35,6 @@ static ENCODE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// Linear light (0..1) of an 8-bit sRGB value.
 pub(super) fn srgb_to_linear(code: u8) -> f32 {
     DECODE[usize::from(code)]
-}
-
-/// The colour that a screen shows as `rgb`.
-pub(super) fn from_srgb(rgb: [u8; 3]) -> V3 {
-    V3::new(srgb_to_linear(rgb[0]), srgb_to_linear(rgb[1]), srgb_to_linear(rgb[2]))
 }
 
 /// Encodes linear colours to 8-bit sRGB, clipping to 0..1.
@@ -62,7 +63,7 @@ mod tests {
     fn eight_bits_survive_the_way_there_and_back() {
         let encoder = Encoder::new();
         for code in 0..=255 {
-            let [back, ..] = encoder.encode(from_srgb([code; 3]));
+            let [back, ..] = encoder.encode(V3::grey(srgb_to_linear(code)));
             assert!(back.abs_diff(code) <= 1, "{code} -> {back}");
         }
         assert_eq!(encoder.encode(V3::new(-1.0, 7.0, f32::NAN)), [0, 255, 0]);

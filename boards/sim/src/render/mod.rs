@@ -1,59 +1,58 @@
 //! The simulated camera's pictures: an analytic ray caster on the CPU.
 //!
 //! It draws the table, the walls, the cards, the cube and the arm from boxes, cylinders and capsules, with two shadowed lights and
-//! 2 x 2 samples a pixel. Only `+ - * /`, `sqrt` and the `libm` crate make pixels, so a frame is the same on every machine.
+//! four samples a pixel. Only `+ - * /`, `sqrt` and the `libm` crate make pixels, so a frame is the same on every machine.
 //!
 //! It knows shapes and poses only: no physics, no episode, no wire.
 
+mod appearance;
+mod arm;
+mod bound;
 mod camera;
+mod caster;
 mod colour;
+mod light;
+mod noise;
+mod primitive;
+mod stage;
 pub mod texture;
 mod vector;
 
+pub use appearance::{Appearance, TablePattern};
 pub use camera::PinholeCamera;
+pub use light::{Ambient, DistantLight};
 
 use nalgebra::Isometry3;
 
-/// A card on the table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CardView {
-    /// Index into [`crate::emoji::all`].
-    pub emoji: usize,
-    /// Centre on the table, metres in the world.
-    pub centre: [f64; 2],
-}
+use crate::emoji;
+use crate::scene::Card;
+use arm::Material;
+use bound::MaskGrid;
+use camera::Rays;
+use caster::{Caster, Finish};
+use colour::Encoder;
+use light::{LIGHTS, Lighting, lifted};
+use primitive::Primitive;
+use stage::{Stage, StageSample};
+use vector::V3;
 
-/// Look of the world.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Appearance {}
-
-impl Appearance {
-    /// The look of the benchmark, the same in every episode.
-    pub fn benchmark() -> Self {
-        Self {}
-    }
-    /// A look drawn from a seed.
-    pub fn randomised(_seed: u64) -> Self {
-        Self {}
-    }
-}
-
-impl Default for Appearance {
-    fn default() -> Self {
-        Self::benchmark()
-    }
-}
-
-/// Draws the frames of one episode.
-pub struct Renderer {
-    camera: PinholeCamera,
-}
+/// Edge of the square of pixels that is skipped or worked on as one.
+const TILE: usize = 4;
+/// Where in a pixel the rays pass: a rotated grid, which serves near-vertical and near-horizontal edges best.
+const SAMPLES: [[f32; 2]; 4] = [
+    [0.375, 0.125],
+    [0.875, 0.375],
+    [0.125, 0.625],
+    [0.625, 0.875],
+];
+/// Longest side of a frame in pixels.
+const MAX_SIDE: u32 = 2048;
 
 /// Why a frame cannot be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// Frame size out of range.
-    #[error("a frame of {width} x {height} pixels: each side must be 1 to 4096")]
+    #[error("a frame of {width} x {height} pixels: each side must be 1 to {MAX_SIDE}")]
     FrameSize {
         /// Columns asked for.
         width: u32,
@@ -61,7 +60,7 @@ pub enum RenderError {
         height: u32,
     },
     /// A card shows an emoji that does not exist.
-    #[error("card {card} shows emoji {emoji}, but there are only {count}", count = crate::emoji::all().len())]
+    #[error("card {card} shows emoji {emoji}, but there are only {count}", count = emoji::all().len())]
     UnknownEmoji {
         /// Place in the list of cards.
         card: usize,
@@ -78,10 +77,58 @@ pub enum RenderError {
     },
 }
 
+/// Draws the frames of one episode.
+pub struct Renderer {
+    camera: PinholeCamera,
+    rays: Rays,
+    encoder: Encoder,
+    stage: Stage,
+    caster: Caster,
+    moving: Vec<Primitive>,
+}
+
 impl Renderer {
-    /// Prepares an episode's static picture (table, walls, cards): about 10 ms for a 224 x 224 frame.
-    pub fn new(_cards: &[CardView], _appearance: &Appearance, width: u32, height: u32) -> Result<Self, RenderError> {
-        Ok(Self { camera: PinholeCamera::benchmark(width, height) })
+    /// Takes the picture of everything that does not move (table, walls, cards), once an episode.
+    ///
+    /// # Errors
+    /// If a side of the frame is 0 or over 2048 pixels, or a card's emoji does not exist.
+    pub fn new(
+        cards: &[Card],
+        appearance: &Appearance,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, RenderError> {
+        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
+            return Err(RenderError::FrameSize { width, height });
+        }
+        if let Some((card, shown)) = cards
+            .iter()
+            .enumerate()
+            .find(|(_, card)| card.emoji >= emoji::all().len())
+        {
+            return Err(RenderError::UnknownEmoji {
+                card,
+                emoji: shown.emoji,
+            });
+        }
+        let camera = appearance.camera(width, height);
+        let rays = camera.rays();
+        let size = [width as usize, height as usize];
+        let lighting = Lighting::new(&appearance.ambient, &appearance.lights);
+        let tiles = MaskGrid::new(
+            size[0].div_ceil(TILE),
+            size[1].div_ceil(TILE),
+            TILE as f32,
+            [0.0, 0.0],
+        );
+        Ok(Self {
+            camera,
+            rays,
+            encoder: Encoder::new(),
+            stage: stage::capture(cards, appearance, &lighting, &rays, size),
+            caster: Caster::new(lighting, finishes(appearance), tiles),
+            moving: Vec::with_capacity(arm::COUNT),
+        })
     }
 
     /// The camera that the frames are taken with.
@@ -89,17 +136,98 @@ impl Renderer {
         &self.camera
     }
 
-    /// Draws a frame into `rgb` (height x width x 3, rows from the top, sRGB).
+    /// Draws a frame into `rgb` (height x width x 3, rows from the top, sRGB). Allocates nothing.
     ///
     /// `links_in_world` are the base and the frame after each of the six joints; `fingers_m` is the travel of the left and right finger
     /// from the middle; `cube_in_world` is the pose of the cube's centre.
+    ///
+    /// # Errors
+    /// If `rgb` has another length.
     pub fn render(
         &mut self,
-        _links_in_world: &[Isometry3<f64>; 7],
-        _fingers_m: [f64; 2],
-        _cube_in_world: &Isometry3<f64>,
-        _rgb: &mut [u8],
+        links_in_world: &[Isometry3<f64>; 7],
+        fingers_m: [f64; 2],
+        cube_in_world: &Isometry3<f64>,
+        rgb: &mut [u8],
     ) -> Result<(), RenderError> {
+        if rgb.len() != self.stage.rgb.len() {
+            return Err(RenderError::BufferSize {
+                want: self.stage.rgb.len(),
+                got: rgb.len(),
+            });
+        }
+        arm::assemble(links_in_world, fingers_m, cube_in_world, &mut self.moving);
+        self.caster.place(&self.moving, &self.rays);
+        rgb.copy_from_slice(&self.stage.rgb);
+        let (width, height) = self.camera.size();
+        let columns = (width as usize).div_ceil(TILE);
+        for (tile, cells) in self.stage.tile_shadow_cells.iter().enumerate() {
+            let (tile_x, tile_y) = (tile % columns, tile / columns);
+            let mask = self.caster.mask(tile_x, tile_y);
+            let shaded = (0..LIGHTS).any(|light| !self.caster.shadow(light).is_empty(cells[light]));
+            if mask == 0 && !shaded {
+                continue;
+            }
+            for y in tile_y * TILE..(tile_y * TILE + TILE).min(height as usize) {
+                for x in tile_x * TILE..(tile_x * TILE + TILE).min(width as usize) {
+                    let pixel = y * width as usize + x;
+                    if let Some(colour) = self.pixel([x, y], pixel, mask) {
+                        rgb[3 * pixel..3 * pixel + 3].copy_from_slice(&self.encoder.encode(colour));
+                    }
+                }
+            }
+        }
         Ok(())
     }
+
+    /// Mean colour of a pixel's samples, or `None` where the stage's own picture stands.
+    fn pixel(&self, [x, y]: [usize; 2], pixel: usize, mask: u64) -> Option<V3> {
+        let mut sum = V3::default();
+        let mut changed = false;
+        let first = pixel * SAMPLES.len();
+        let behind = &self.stage.samples[first..first + SAMPLES.len()];
+        for (sample, [dx, dy]) in behind.iter().zip(SAMPLES) {
+            let direction = self.rays.direction(x as f32 + dx, y as f32 + dy);
+            let colour =
+                if let Some((index, depth)) = self.caster.nearest(direction, mask, sample.depth) {
+                    changed = true;
+                    self.caster.colour(index, direction, depth, self.rays.eye)
+                } else {
+                    let shaded = self.shaded(sample, direction);
+                    changed |= shaded != 0;
+                    self.stage.colour(sample, shaded)
+                };
+            sum = sum + colour;
+        }
+        changed.then(|| sum * (1.0 / SAMPLES.len() as f32))
+    }
+
+    /// Bit i: something that moves keeps light i from a point of the stage.
+    fn shaded(&self, sample: &StageSample, direction: V3) -> u8 {
+        let start = lifted(self.rays.eye + direction * sample.depth, sample.normal());
+        (0..LIGHTS)
+            .filter(|&light| sample.is_lit(light) && self.caster.is_shaded(light, start))
+            .fold(0, |bits, light| bits | 1 << light)
+    }
+}
+
+/// Colours of what moves.
+fn finishes(look: &Appearance) -> [Finish; Material::ALL.len()] {
+    let [r, g, b] = look.arm_tint;
+    let arm = |level: f32, gloss: f32| Finish {
+        albedo: V3::new(r, g, b) * level,
+        gloss,
+    };
+    let [cube_r, cube_g, cube_b] = look.cube;
+    Material::ALL.map(|material| match material {
+        Material::Tube => arm(0.028, 0.25),
+        Material::Servo => arm(0.055, 0.10),
+        Material::Metal => arm(0.30, 0.35),
+        Material::Finger => arm(0.11, 0.12),
+        Material::Pad => arm(0.32, 0.0),
+        Material::Cube => Finish {
+            albedo: V3::new(cube_r, cube_g, cube_b),
+            gloss: 0.04,
+        },
+    })
 }

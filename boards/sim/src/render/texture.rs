@@ -22,21 +22,36 @@ impl Texture {
     /// If the bytes are no PNG or the picture is empty.
     pub fn from_png(bytes: &[u8]) -> Result<Self, png::DecodingError> {
         let mut decoder = png::Decoder::new(Cursor::new(bytes));
-        decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
+        decoder.set_transformations(
+            png::Transformations::normalize_to_color8() | png::Transformations::ALPHA,
+        );
         let mut reader = decoder.read_info()?;
         let mut pixels = vec![0; reader.output_buffer_size().unwrap_or(0)];
         let info = reader.next_frame(&mut pixels)?;
         pixels.truncate(info.buffer_size());
         let rgba = match info.color_type {
-            png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect(),
+            png::ColorType::GrayscaleAlpha => pixels
+                .chunks_exact(2)
+                .flat_map(|p| [p[0], p[0], p[0], p[1]])
+                .collect(),
             _ => pixels,
         };
-        Ok(Self { width: info.width, height: info.height, rgba, on_white: OnceLock::new() })
+        Ok(Self {
+            width: info.width,
+            height: info.height,
+            rgba,
+            on_white: OnceLock::new(),
+        })
     }
 
     /// A fully transparent picture of one texel.
     pub fn blank() -> Self {
-        Self { width: 1, height: 1, rgba: vec![0; 4], on_white: OnceLock::new() }
+        Self {
+            width: 1,
+            height: 1,
+            rgba: vec![0; 4],
+            on_white: OnceLock::new(),
+        }
     }
 
     /// Columns.
@@ -78,7 +93,9 @@ impl Pyramid {
         // Blended as encoded values: what a printer or a web page does with an anti-aliased edge.
         let over_white = |texel: &[u8]| {
             let alpha = u32::from(texel[3]);
-            let channel = |value: u8| srgb_to_linear(((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+            let channel = |value: u8| {
+                srgb_to_linear(((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
+            };
             V3::new(channel(texel[0]), channel(texel[1]), channel(texel[2]))
         };
         let mut levels = vec![Level {
@@ -124,7 +141,11 @@ impl Level {
                 texels.push(sum * 0.25);
             }
         }
-        Some(Self { width, height, texels })
+        Some(Self {
+            width,
+            height,
+            texels,
+        })
     }
 
     fn at(&self, x: usize, y: usize) -> V3 {
@@ -154,7 +175,9 @@ mod tests {
         let mut encoder = png::Encoder::new(&mut bytes, 4, 4);
         encoder.set_color(png::ColorType::Grayscale);
         let mut writer = encoder.write_header().unwrap();
-        let texels: Vec<u8> = (0..16).map(|i| if (i + i / 4) % 2 == 0 { 255 } else { 0 }).collect();
+        let texels: Vec<u8> = (0..16)
+            .map(|i| if (i + i / 4) % 2 == 0 { 255 } else { 0 })
+            .collect();
         writer.write_image_data(&texels).unwrap();
         writer.finish().unwrap();
         Texture::from_png(&bytes).unwrap()
@@ -173,7 +196,10 @@ mod tests {
 
     #[test]
     fn transparency_shows_the_paper() {
-        assert_eq!(Texture::blank().on_white().sample(0.5, 0.5, 1.0), V3::new(1.0, 1.0, 1.0));
+        assert_eq!(
+            Texture::blank().on_white().sample(0.5, 0.5, 1.0),
+            V3::new(1.0, 1.0, 1.0)
+        );
     }
 
     #[test]

@@ -83,10 +83,26 @@ pub(super) struct Pose {
 }
 
 impl Pose {
+    /// Not turned.
+    pub const fn at(origin: V3) -> Self {
+        Self {
+            axes: [
+                V3::new(1.0, 0.0, 0.0),
+                V3::new(0.0, 1.0, 0.0),
+                V3::new(0.0, 0.0, 1.0),
+            ],
+            origin,
+        }
+    }
+
     pub fn from_isometry(isometry: &Isometry3<f64>) -> Self {
         let rotation = isometry.rotation.to_rotation_matrix();
         let column = |i: usize| {
-            V3::new(rotation[(0, i)] as f32, rotation[(1, i)] as f32, rotation[(2, i)] as f32)
+            V3::new(
+                rotation[(0, i)] as f32,
+                rotation[(1, i)] as f32,
+                rotation[(2, i)] as f32,
+            )
         };
         let origin = isometry.translation.vector;
         Self {
@@ -107,11 +123,18 @@ impl Pose {
 
     /// A world direction, in this frame.
     pub fn to_local(&self, direction: V3) -> V3 {
-        V3::new(self.axes[0].dot(direction), self.axes[1].dot(direction), self.axes[2].dot(direction))
+        V3::new(
+            self.axes[0].dot(direction),
+            self.axes[1].dot(direction),
+            self.axes[2].dot(direction),
+        )
     }
 
     /// The frame `local` of this frame, in the world.
     pub fn then(&self, local: &Self) -> Self {
-        Self { axes: local.axes.map(|axis| self.direction(axis)), origin: self.point(local.origin) }
+        Self {
+            axes: local.axes.map(|axis| self.direction(axis)),
+            origin: self.point(local.origin),
+        }
     }
 }
