@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from art import ROBOT_SENTENCE, SENTENCES, STYLES, Words, table
-from model import Config, Policy
+from model import Config, Policy, unit
 
 CANVAS = 128
 
@@ -234,7 +234,8 @@ def log(path, row):
     print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
 
 
-def contrastive_step(model, art, captions, words, batch):
+def contrastive_step(model, prototypes, art, captions, words, batch):
+    """Pictures against sentences, and both against one learned vector per emoji, which gives the two a fixed target early on."""
     images, emoji, centres = art.canvases(batch)
     flat = emoji.reshape(-1)
     texts, sentences = captions.pick(flat)
@@ -252,7 +253,13 @@ def contrastive_step(model, art, captions, words, batch):
     logits_masked = logits.masked_fill(fits & ~diagonal, -1e4)
     target = torch.arange(len(flat))
     loss = (F.cross_entropy(logits_masked, target, label_smoothing=0.02) + F.cross_entropy(logits_masked.T, target, label_smoothing=0.02)) / 2
-    return loss, (logits_masked.argmax(1) == target).float().mean().item()
+    named = torch.from_numpy(flat)
+    picture_logits, sentence_logits = (vectors @ unit(prototypes).T) * 20, (sentence @ unit(prototypes).T) * 20
+    # A keyword may fit several emojis; those that it fits as well are no mistakes.
+    also = torch.from_numpy(np.array([[t in m for m in captions.meanings] for t in texts]))
+    also[target, named] = False
+    loss = loss + F.cross_entropy(picture_logits, named) + 0.5 * F.cross_entropy(sentence_logits.masked_fill(also, -1e4), named)
+    return loss, (picture_logits.argmax(1) == named).float().mean().item()
 
 
 def run_steps(args, name, model, state, parameters, rate, step):
@@ -292,8 +299,9 @@ def contrastive(args):
     art, words = Art(args.cache, args.seed), Words(args.cache / "tokenizer.json", model.c.max_tokens)
     captions = Captions(args.cache, art.rng)
     model = model.to(memory_format=torch.channels_last)
-    parts = [*model.vision.parameters(), *model.text.parameters(), *model.matcher.parameters()]
-    run_steps(args, "contrastive", model, state, parts, args.rate or 2e-3, lambda: contrastive_step(model, art, captions, words, args.batch))
+    prototypes = torch.nn.Parameter(torch.randn(art.emojis, model.c.dim) * 0.1)
+    parts = [*model.vision.parameters(), *model.text.parameters(), *model.matcher.parameters(), prototypes]
+    run_steps(args, "contrastive", model, state, parts, args.rate or 2e-3, lambda: contrastive_step(model, prototypes, art, captions, words, args.batch))
 
 
 def grounding(args):
