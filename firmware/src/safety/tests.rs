@@ -290,8 +290,8 @@ fn holds_when_setpoints_stop_and_goes_on_with_the_next() {
     assert!((rig.goals()[0] - 0.1).abs() < 1e-5);
     rig.setpoint(&[0.2; JOINTS], STEP_US);
     assert_eq!(rig.core.state(), State::Armed);
-    // The first tick starts from rest, so the acceleration limit makes it a little late.
-    rig.run(STEP_US + 2 * TICK_US);
+    // From rest to 2 rad/s and back takes the acceleration limit's time on top.
+    rig.run(2 * STEP_US);
     assert!((rig.goals()[0] - 0.2).abs() < 1e-4);
 }
 
@@ -525,7 +525,7 @@ fn goals_wait_for_a_deaf_bus() {
         rig.run(TICK_US * 2);
     }
     rig.servos.deaf = true;
-    rig.run(10 * TICK_US);
+    rig.run(11 * TICK_US);
     assert_eq!(rig.core.fault(), Fault::ServoWrite);
 }
 

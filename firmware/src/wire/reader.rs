@@ -56,7 +56,8 @@ impl<M: Message, const N: usize> LineReader<M, N> {
             // Room was just made; a buffer shorter than a start pattern reads nothing anyway.
             let _ = self.line.push(byte);
         }
-        if byte == b':' && self.line.len() > START.len() && self.line.ends_with(START) {
+        let after_garbage = self.too_long || self.line.len() > START.len();
+        if byte == b':' && after_garbage && self.line.ends_with(START) {
             each(Err(self.complaint()));
             self.keep_last(START.len());
             self.too_long = false;
@@ -92,5 +93,158 @@ impl<M: Message, const N: usize> LineReader<M, N> {
 impl<M: Message, const N: usize> Default for LineReader<M, N> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::JointVec;
+    use crate::wire::{Command, Setpoint, encode_host};
+
+    type Outcome = Result<HostMessage, WireError>;
+
+    fn line(seq: u32) -> Vec<u8> {
+        let positions = JointVec::from_slice(&[0.25, -1.5, 0.0]).unwrap();
+        let command = Command::Setpoint(Setpoint {
+            deadline_us: 123_456,
+            positions,
+        });
+        let mut out = [0; MAX_HOST_LINE];
+        let len = encode_host(&HostMessage { seq, command }, &mut out).unwrap();
+        out[..len].to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Vec<Outcome> {
+        let mut reader = HostReader::new();
+        let mut outcomes = Vec::new();
+        reader.push(bytes, |outcome| outcomes.push(outcome));
+        outcomes
+    }
+
+    /// Numbers of the messages read, and the errors.
+    fn summary(outcomes: &[Outcome]) -> (Vec<u32>, Vec<WireError>) {
+        let seqs = outcomes
+            .iter()
+            .flatten()
+            .map(|message| message.seq)
+            .collect();
+        let errors = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.clone().err())
+            .collect();
+        (seqs, errors)
+    }
+
+    #[test]
+    fn resynchronises() {
+        let (a, b) = (line(1), line(2));
+        let half = &a[..a.len() / 2];
+        let noise = [0xff_u8; 2000];
+        let no_end = &a[..a.len() - 1];
+        // The buffer overflows at the very byte that completes the start of the line.
+        let to_the_brim = &noise[..MAX_HOST_LINE + 1 - START.len()];
+        let cases: [(&str, Vec<&[u8]>, &[u32], &[WireError]); 12] = [
+            ("nothing", [].into(), &[], &[]),
+            ("two lines", [&a[..], &b].into(), &[1, 2], &[]),
+            (
+                "blank lines",
+                [b"\n\r\n", &a[..], b"\n", &b].into(),
+                &[1, 2],
+                &[],
+            ),
+            (
+                "carriage return",
+                [no_end, b"\r\n", &b].into(),
+                &[1, 2],
+                &[],
+            ),
+            (
+                "garbage line",
+                [b"hi\n", &a[..]].into(),
+                &[1],
+                &[WireError::Garbage],
+            ),
+            (
+                "garbage before",
+                [b"{\"seq\"hi", &a[..]].into(),
+                &[1],
+                &[WireError::Garbage],
+            ),
+            (
+                "truncated line",
+                [half, &b].into(),
+                &[2],
+                &[WireError::Garbage],
+            ),
+            (
+                "no newline between",
+                [no_end, &b].into(),
+                &[2],
+                &[WireError::Garbage],
+            ),
+            (
+                "long noise",
+                [&noise[..], &a].into(),
+                &[1],
+                &[WireError::TooLong],
+            ),
+            (
+                "brimful",
+                [to_the_brim, &a].into(),
+                &[1],
+                &[WireError::TooLong],
+            ),
+            (
+                "long line",
+                [&noise[..], b"\n", &a].into(),
+                &[1],
+                &[WireError::TooLong],
+            ),
+            ("no end yet", [&a[..], no_end].into(), &[1], &[]),
+        ];
+        for (name, bytes, seqs, errors) in cases {
+            let outcomes = read(&bytes.concat());
+            assert_eq!(
+                summary(&outcomes),
+                (seqs.to_vec(), errors.to_vec()),
+                "{name}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_good_line_is_read_whatever_came_before(
+            garbage in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..2000),
+                prop::collection::vec(prop::sample::select(br#"{"seq":1,}crc\"#.to_vec()), 0..900),
+            ],
+            cut in 0_usize..200,
+            portion in 1_usize..64,
+        ) {
+            let mut bytes = garbage;
+            let earlier = line(1);
+            bytes.extend_from_slice(&earlier[..cut.min(earlier.len() - 1)]);
+            bytes.extend(line(77));
+            bytes.extend(line(78));
+            let mut reader = HostReader::new();
+            let mut seqs = Vec::new();
+            for portion in bytes.chunks(portion) {
+                reader.push(portion, |outcome| seqs.extend(outcome.map(|message| message.seq)));
+            }
+            prop_assert!(seqs.ends_with(&[77, 78]), "{seqs:?}");
+        }
+
+        #[test]
+        fn any_bytes_are_survived_by_both_readers(
+            bytes in prop::collection::vec(any::<u8>(), 0..3000),
+        ) {
+            HostReader::new().push(&bytes, |_| ());
+            BoardReader::new().push(&bytes, |_| ());
+        }
     }
 }
