@@ -24,7 +24,9 @@ impl Frame {
     /// Whether there is at least one pixel and the buffer holds exactly `width * height * 3` bytes.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
-        let bytes = (self.width as usize).checked_mul(self.height as usize).and_then(|pixels| pixels.checked_mul(3));
+        let bytes = (self.width as usize)
+            .checked_mul(self.height as usize)
+            .and_then(|pixels| pixels.checked_mul(3));
         !self.rgb.is_empty() && bytes == Some(self.rgb.len())
     }
 }
@@ -34,7 +36,9 @@ impl Frame {
 #[non_exhaustive]
 pub enum CameraError {
     /// No frame came in time.
-    #[error("the camera gave no frame within {waited_us} us: check its cable and whether another program holds it")]
+    #[error(
+        "the camera gave no frame within {waited_us} us: check its cable and whether another program holds it"
+    )]
     TimedOut {
         /// How long was waited.
         waited_us: u64,

@@ -22,7 +22,9 @@ impl MonotonicClock {
     /// Starts at zero.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -39,7 +41,10 @@ impl Clock for MonotonicClock {
 
     fn sleep_until(&mut self, time_us: u64) {
         // `sleep` may wake early on some systems.
-        while let Some(left_us) = time_us.checked_sub(self.now_us()).filter(|&left_us| left_us > 0) {
+        while let Some(left_us) = time_us
+            .checked_sub(self.now_us())
+            .filter(|&left_us| left_us > 0)
+        {
             std::thread::sleep(Duration::from_micros(left_us));
         }
     }

@@ -113,6 +113,15 @@ impl ControlLoop {
         Ok(self.client.connect(board, self.config.connect_timeout_us)?)
     }
 
+    /// Asks a board to leave its fault state, after what broke was seen to. Connect again afterwards.
+    ///
+    /// # Errors
+    /// When the link is broken.
+    pub fn clear_fault<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
+        self.running = false;
+        Ok(self.client.clear_fault(board)?)
+    }
+
     /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after a hold.
     ///
     /// # Errors
@@ -157,7 +166,8 @@ impl ControlLoop {
         let wait = Stopwatch::start();
         self.wait(board, &mut report);
         report.times.wait = wait.time();
-        self.telemetry.record(&report.times, report.captured, report.inferred);
+        self.telemetry
+            .record(&report.times, report.captured, report.inferred);
         self.index += 1;
         Ok(report)
     }
@@ -221,7 +231,10 @@ impl ControlLoop {
         }
         if inferred {
             let watch = Stopwatch::start();
-            let observation = Observation { frame: captured.then_some(&self.frame), proprio: &proprio };
+            let observation = Observation {
+                frame: captured.then_some(&self.frame),
+                proprio: &proprio,
+            };
             policy.act(&observation, self.controller.chunk_mut())?;
             times.policy = watch.time();
             policy_times = policy.times();
@@ -236,19 +249,34 @@ impl ControlLoop {
 
         let watch = Stopwatch::start();
         let period_us = self.config.control_period_us;
-        self.client.send_setpoint(board, board.now_us(), period_us, &step.joint_targets)?;
+        self.client
+            .send_setpoint(board, board.now_us(), period_us, &step.joint_targets)?;
         times.link += watch.time();
 
         let index = self.index;
-        Ok(TickReport { index, proprio, measured, step, inferred, captured, overrun: false, times, policy_times })
+        Ok(TickReport {
+            index,
+            proprio,
+            measured,
+            step,
+            inferred,
+            captured,
+            overrun: false,
+            times,
+            policy_times,
+        })
     }
 
     /// The measured joints, fresh off the link.
-    fn measure<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<[f64; WIRE_JOINTS], RuntimeError> {
+    fn measure<B: Board + ?Sized>(
+        &mut self,
+        board: &mut B,
+    ) -> Result<[f64; WIRE_JOINTS], RuntimeError> {
         let now_us = board.now_us();
         self.client.poll(board, now_us)?;
-        self.client.check(now_us, self.config.telemetry_timeout_us)?;
-        Ok(self.client.positions().ok_or(ArmClientError::TelemetryLost { silent_us: 0 })?)
+        self.client
+            .check(now_us, self.config.telemetry_timeout_us)?;
+        Ok(self.client.positions().ok_or(ArmClientError::NotMeasured)?)
     }
 
     /// Sleeps until the next tick is due. A late tick moves all later ones: none is hurried to make up for it.

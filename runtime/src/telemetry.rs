@@ -21,7 +21,14 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in the order of a tick.
-    pub const ALL: [Self; 6] = [Self::Capture, Self::Policy, Self::Control, Self::Link, Self::Tick, Self::Wait];
+    pub const ALL: [Self; 6] = [
+        Self::Capture,
+        Self::Policy,
+        Self::Control,
+        Self::Link,
+        Self::Tick,
+        Self::Wait,
+    ];
 
     /// A lower-case name for tables and files.
     #[must_use]
@@ -151,7 +158,12 @@ pub struct Summary {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), count: 0, max_ns: 0, sum_ns: 0 }
+        Self {
+            counts: Box::new([0; BUCKETS]),
+            count: 0,
+            max_ns: 0,
+            sum_ns: 0,
+        }
     }
 }
 
@@ -186,7 +198,10 @@ impl Histogram {
     /// The usual figures, or `None` where nothing was recorded.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
-        let us = |quantile| self.quantile(quantile).map(|time| time.as_nanos() as f64 / 1e3);
+        let us = |quantile| {
+            self.quantile(quantile)
+                .map(|time| time.as_nanos() as f64 / 1e3)
+        };
         Some(Summary {
             count: self.count,
             mean_us: self.sum_ns as f64 / self.count as f64 / 1e3,
@@ -235,10 +250,16 @@ mod tests {
     #[test]
     fn every_time_lies_in_a_bucket_at_most_a_64th_wider_than_itself() {
         let mut last = None;
-        for ns in (0..5_000).chain((12..41).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + (1 << bit) / 3])) {
+        for ns in (0..5_000).chain(
+            (12..41).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + (1 << bit) / 3]),
+        ) {
             let index = bucket(ns);
             assert!(ns <= last_of(index), "{ns}");
-            assert!(last_of(index) - ns <= ns / 64, "{ns} counted up to {}", last_of(index));
+            assert!(
+                last_of(index) - ns <= ns / 64,
+                "{ns} counted up to {}",
+                last_of(index)
+            );
             if let Some((before_ns, before)) = last.filter(|&(before_ns, _)| before_ns < ns) {
                 assert!(before <= index, "{before_ns} and {ns}");
             }
@@ -256,8 +277,16 @@ mod tests {
         }
         let summary = histogram.summary().unwrap();
         assert_eq!((summary.count, summary.max_us), (1_000, 1_000.0));
-        for (value, expected) in [(summary.p50_us, 500.0), (summary.p95_us, 950.0), (summary.p99_us, 990.0), (summary.mean_us, 500.5)] {
-            assert!((value - expected).abs() <= expected / 64.0, "{value} instead of {expected}");
+        for (value, expected) in [
+            (summary.p50_us, 500.0),
+            (summary.p95_us, 950.0),
+            (summary.p99_us, 990.0),
+            (summary.mean_us, 500.5),
+        ] {
+            assert!(
+                (value - expected).abs() <= expected / 64.0,
+                "{value} instead of {expected}"
+            );
         }
         assert_eq!(histogram.quantile(1.0), Some(Duration::from_millis(1)));
         histogram.clear();
@@ -266,9 +295,16 @@ mod tests {
 
     #[test]
     fn merging_is_the_same_as_recording_in_one() {
-        let (mut one, mut two, mut all) = (LoopTelemetry::default(), LoopTelemetry::default(), LoopTelemetry::default());
+        let (mut one, mut two, mut all) = (
+            LoopTelemetry::default(),
+            LoopTelemetry::default(),
+            LoopTelemetry::default(),
+        );
         for us in 0..100_u64 {
-            let times = StageTimes { policy: Duration::from_micros(us * us), ..StageTimes::default() };
+            let times = StageTimes {
+                policy: Duration::from_micros(us * us),
+                ..StageTimes::default()
+            };
             let inferred = us % 8 == 0;
             if us % 2 == 0 { &mut one } else { &mut two }.record(&times, false, inferred);
             all.record(&times, false, inferred);

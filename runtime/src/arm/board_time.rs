@@ -33,7 +33,8 @@ impl BoardTime {
 
     /// The board's time at `host_us`, or `None` before the first message.
     pub(super) fn at(&self, host_us: u64) -> Option<u64> {
-        self.best.map(|best| best.board_us + host_us.saturating_sub(best.host_us))
+        self.best
+            .map(|best| best.board_us + host_us.saturating_sub(best.host_us))
     }
 }
 
@@ -65,8 +66,13 @@ mod tests {
         for tick in 0..100_000_u64 {
             let host_us = tick * 10_000;
             time.heard(host_us - host_us / 10_000, host_us);
-            let error_us = time.at(host_us).map(|board_us| board_us.abs_diff(host_us - host_us / 10_000));
-            assert!(error_us.is_some_and(|error_us| error_us <= 100), "{error_us:?} at {host_us}");
+            let error_us = time
+                .at(host_us)
+                .map(|board_us| board_us.abs_diff(host_us - host_us / 10_000));
+            assert!(
+                error_us.is_some_and(|error_us| error_us <= 100),
+                "{error_us:?} at {host_us}"
+            );
         }
     }
 }

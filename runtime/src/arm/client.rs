@@ -2,8 +2,8 @@
 
 use wink_firmware::JointVec;
 use wink_firmware::wire::{
-    BoardMessage, BoardReader, Command, Hello, HoldReason, HostMessage, MAX_HOST_LINE, PROTOCOL_VERSION, Setpoint, State,
-    Telemetry, encode_host,
+    BoardMessage, BoardReader, Command, Hello, HoldReason, HostMessage, MAX_HOST_LINE,
+    PROTOCOL_VERSION, Setpoint, State, Telemetry, encode_host,
 };
 
 use super::board_time::BoardTime;
@@ -74,12 +74,31 @@ impl ArmClient {
     ///
     /// # Errors
     /// When the board does not answer in time, was flashed for something else, or is in a fault.
-    pub fn connect<B: Link + Clock + ?Sized>(&mut self, board: &mut B, timeout_us: u64) -> Result<(), ArmClientError> {
-        self.session = Session { first_hello_seq: self.next_seq, ..Session::default() };
-        self.request(board, timeout_us, &Command::Hello, "answer the hello", |session| session.hello.is_some())?;
+    pub fn connect<B: Link + Clock + ?Sized>(
+        &mut self,
+        board: &mut B,
+        timeout_us: u64,
+    ) -> Result<(), ArmClientError> {
+        self.session = Session {
+            first_hello_seq: self.next_seq,
+            ..Session::default()
+        };
+        self.request(
+            board,
+            timeout_us,
+            &Command::Hello,
+            "answer the hello",
+            |session| session.hello.is_some(),
+        )?;
         self.check_hello()?;
-        if !self.wait(board, timeout_us, |session| session.telemetry.is_some())? {
-            return Err(self.no_answer("send telemetry", timeout_us));
+        let ready = |session: &Session| {
+            session.positions().is_some() || session.state() == Some(State::Fault)
+        };
+        if !self.wait(board, timeout_us, ready)? {
+            return Err(match self.session.telemetry {
+                Some(_) => ArmClientError::NotMeasured,
+                None => self.no_answer("send telemetry", timeout_us),
+            });
         }
         self.arm(board, timeout_us)
     }
@@ -89,7 +108,14 @@ impl ArmClient {
     ///
     /// # Errors
     /// When the board is in a fault, or does not arm in time.
-    pub fn arm<B: Link + Clock + ?Sized>(&mut self, board: &mut B, timeout_us: u64) -> Result<(), ArmClientError> {
+    pub fn arm<B: Link + Clock + ?Sized>(
+        &mut self,
+        board: &mut B,
+        timeout_us: u64,
+    ) -> Result<(), ArmClientError> {
+        if self.session.hello.is_none() {
+            return Err(ArmClientError::NotConnected);
+        }
         if self.session.held {
             // Telemetry from before the hold would look as if the board were armed again.
             self.wait(board, RETRY_US, |session| !session.follows_setpoints())?;
@@ -112,21 +138,33 @@ impl ArmClient {
     ///
     /// # Errors
     /// When the link is broken or the board restarted.
-    pub fn poll<L: Link + ?Sized>(&mut self, link: &mut L, now_us: u64) -> Result<(), ArmClientError> {
+    pub fn poll<L: Link + ?Sized>(
+        &mut self,
+        link: &mut L,
+        now_us: u64,
+    ) -> Result<(), ArmClientError> {
         let mut buffer = [0; 512];
         loop {
             let count = link.read(&mut buffer)?.min(buffer.len());
             if count == 0 {
                 break;
             }
-            let Self { reader, session, counters, .. } = self;
+            let Self {
+                reader,
+                session,
+                counters,
+                ..
+            } = self;
             reader.push(&buffer[..count], |message| match message {
                 Ok(message) => session.heard(message, now_us, counters),
                 Err(_) => counters.bad_lines += 1,
             });
         }
         match self.session.restarted {
-            Some((before_us, after_us)) => Err(ArmClientError::Restarted { before_us, after_us }),
+            Some((before_us, after_us)) => Err(ArmClientError::Restarted {
+                before_us,
+                after_us,
+            }),
             None => Ok(()),
         }
     }
@@ -140,13 +178,22 @@ impl ArmClient {
             return Err(ArmClientError::NotConnected);
         }
         let silent_us = now_us.saturating_sub(self.session.heard_us);
-        let Some(telemetry) = self.session.telemetry.as_ref().filter(|_| silent_us <= telemetry_timeout_us) else {
+        let Some(telemetry) = self
+            .session
+            .telemetry
+            .as_ref()
+            .filter(|_| silent_us <= telemetry_timeout_us)
+        else {
             return Err(ArmClientError::TelemetryLost { silent_us });
         };
         match (telemetry.state, telemetry.hold) {
-            (State::Fault, _) => Err(ArmClientError::Fault { fault: telemetry.fault }),
+            (State::Fault, _) => Err(ArmClientError::Fault {
+                fault: telemetry.fault,
+            }),
             (State::Disarmed, _) => Err(ArmClientError::Disarmed),
-            (State::Holding, HoldReason::Commanded) if !self.session.held => Err(ArmClientError::TakenOver),
+            (State::Holding, HoldReason::Commanded) if !self.session.held => {
+                Err(ArmClientError::TakenOver)
+            }
             (State::Armed | State::Holding, _) => Ok(()),
         }
     }
@@ -165,10 +212,22 @@ impl ArmClient {
         if let Some(joint) = positions.iter().position(|position| !position.is_finite()) {
             return Err(ArmClientError::NotFinite { joint });
         }
-        let board_now_us = self.session.board_time.at(now_us).filter(|_| self.session.armed);
-        let deadline_us = board_now_us.ok_or(ArmClientError::NotConnected)?.saturating_add(ahead_us);
+        let board_now_us = self
+            .session
+            .board_time
+            .at(now_us)
+            .filter(|_| self.session.armed);
+        let deadline_us = board_now_us
+            .ok_or(ArmClientError::NotConnected)?
+            .saturating_add(ahead_us);
         let positions: JointVec = positions.iter().map(|&position| position as f32).collect();
-        self.send(link, &Command::Setpoint(Setpoint { deadline_us, positions }))?;
+        self.send(
+            link,
+            &Command::Setpoint(Setpoint {
+                deadline_us,
+                positions,
+            }),
+        )?;
         self.counters.setpoints += 1;
         Ok(())
     }
@@ -211,15 +270,11 @@ impl ArmClient {
         self.session.telemetry.as_ref()
     }
 
-    /// The latest measured positions: arm joints (rad), then the gripper (m, one finger).
+    /// The latest measured positions: arm joints (rad), then the gripper (m, one finger). `None` until the board has told
+    /// any; it cannot before it has read its servos once.
     #[must_use]
     pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
-        let measured = &self.session.telemetry.as_ref()?.positions;
-        let mut positions = [0.0; WIRE_JOINTS];
-        for (position, measured) in positions.iter_mut().zip(measured) {
-            *position = f64::from(*measured);
-        }
-        Some(positions)
+        self.session.positions()
     }
 
     /// What went over the link so far.
@@ -233,20 +288,33 @@ impl ArmClient {
             return Err(ArmClientError::NotConnected);
         };
         if hello.version != PROTOCOL_VERSION {
-            return Err(ArmClientError::Version { board: hello.version, host: PROTOCOL_VERSION });
+            return Err(ArmClientError::Version {
+                board: hello.version,
+                host: PROTOCOL_VERSION,
+            });
         }
         if usize::from(hello.joints) != WIRE_JOINTS {
-            return Err(ArmClientError::Joints { board: hello.joints.into(), host: WIRE_JOINTS });
+            return Err(ArmClientError::Joints {
+                board: hello.joints.into(),
+                host: WIRE_JOINTS,
+            });
         }
         if hello.description_hash != 0 && hello.description_hash != self.description_hash {
-            return Err(ArmClientError::Description { board: hello.description_hash, host: self.description_hash });
+            return Err(ArmClientError::Description {
+                board: hello.description_hash,
+                host: self.description_hash,
+            });
         }
         Ok(())
     }
 
     fn check_fault(&self) -> Result<(), ArmClientError> {
         match &self.session.telemetry {
-            Some(Telemetry { state: State::Fault, fault, .. }) => Err(ArmClientError::Fault { fault: *fault }),
+            Some(Telemetry {
+                state: State::Fault,
+                fault,
+                ..
+            }) => Err(ArmClientError::Fault { fault: *fault }),
             _ => Ok(()),
         }
     }
@@ -294,12 +362,23 @@ impl ArmClient {
     }
 
     fn no_answer(&self, wanted: &'static str, waited_us: u64) -> ArmClientError {
-        ArmClientError::NoAnswer { wanted, waited_us, bad_lines: self.counters.bad_lines }
+        ArmClientError::NoAnswer {
+            wanted,
+            waited_us,
+            bad_lines: self.counters.bad_lines,
+        }
     }
 
-    fn send<L: Link + ?Sized>(&mut self, link: &mut L, command: &Command) -> Result<(), ArmClientError> {
+    fn send<L: Link + ?Sized>(
+        &mut self,
+        link: &mut L,
+        command: &Command,
+    ) -> Result<(), ArmClientError> {
         let mut line = [0; MAX_HOST_LINE];
-        let message = HostMessage { seq: self.next_seq, command: command.clone() };
+        let message = HostMessage {
+            seq: self.next_seq,
+            command: command.clone(),
+        };
         let count = encode_host(&message, &mut line).map_err(ArmClientError::Encode)?;
         self.next_seq = self.next_seq.wrapping_add(1);
         Ok(link.write(&line[..count])?)
@@ -326,22 +405,44 @@ impl Session {
         }
     }
 
-    fn heard_telemetry(&mut self, telemetry: Telemetry, now_us: u64, counters: &mut ClientCounters) {
-        let fits = telemetry.positions.len() == WIRE_JOINTS && telemetry.positions.iter().all(|p| p.is_finite());
-        if !fits {
+    fn heard_telemetry(
+        &mut self,
+        telemetry: Telemetry,
+        now_us: u64,
+        counters: &mut ClientCounters,
+    ) {
+        if telemetry.positions.len() != WIRE_JOINTS {
             counters.bad_lines += 1;
             return;
         }
-        if let Some(before) = self.telemetry.as_ref().filter(|before| telemetry.time_us < before.time_us) {
+        if let Some(before) = self
+            .telemetry
+            .as_ref()
+            .filter(|before| telemetry.time_us < before.time_us)
+        {
             self.restarted = Some((before.time_us, telemetry.time_us));
             return;
         }
         counters.telemetry += 1;
-        counters.lost += u64::from(telemetry.seq.wrapping_sub(self.last_board_seq).saturating_sub(1));
+        counters.lost += u64::from(
+            telemetry
+                .seq
+                .wrapping_sub(self.last_board_seq)
+                .saturating_sub(1),
+        );
         self.last_board_seq = telemetry.seq;
         self.board_time.heard(telemetry.time_us, now_us);
         self.heard_us = now_us;
         self.telemetry = Some(telemetry);
+    }
+
+    fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
+        let measured = &self.telemetry.as_ref()?.positions;
+        let mut positions = [f64::NAN; WIRE_JOINTS];
+        for (position, measured) in positions.iter_mut().zip(measured) {
+            *position = f64::from(*measured);
+        }
+        Some(positions).filter(|positions| positions.iter().all(|position| position.is_finite()))
     }
 
     fn state(&self) -> Option<State> {
@@ -350,10 +451,12 @@ impl Session {
 
     /// Whether the board would follow a setpoint that came now.
     fn follows_setpoints(&self) -> bool {
-        self.telemetry.as_ref().is_some_and(|telemetry| match telemetry.state {
-            State::Armed => true,
-            State::Holding => telemetry.hold != HoldReason::Commanded,
-            State::Disarmed | State::Fault => false,
-        })
+        self.telemetry
+            .as_ref()
+            .is_some_and(|telemetry| match telemetry.state {
+                State::Armed => true,
+                State::Holding => telemetry.hold != HoldReason::Commanded,
+                State::Disarmed | State::Fault => false,
+            })
     }
 }

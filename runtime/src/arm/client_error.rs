@@ -24,7 +24,9 @@ pub enum ArmClientError {
         bad_lines: u64,
     },
     /// The firmware speaks another version of the protocol.
-    #[error("the board speaks protocol version {board}, this program {host}: flash the firmware that came with it")]
+    #[error(
+        "the board speaks protocol version {board}, this program {host}: flash the firmware that came with it"
+    )]
     Version {
         /// The board's.
         board: u16,
@@ -32,7 +34,9 @@ pub enum ArmClientError {
         host: u16,
     },
     /// The firmware drives another number of joints.
-    #[error("the board drives {board} joints, the description has {host} (gripper included): flash the firmware for this arm")]
+    #[error(
+        "the board drives {board} joints, the description has {host} (gripper included): flash the firmware for this arm"
+    )]
     Joints {
         /// The board's.
         board: usize,
@@ -50,7 +54,9 @@ pub enum ArmClientError {
         host: u32,
     },
     /// The board is in its fault state.
-    #[error("the board reports a fault ({fault:?}): check the servos' power and bus, then clear it")]
+    #[error(
+        "the board reports a fault ({fault:?}): check the servos' power and bus, then clear it"
+    )]
     Fault {
         /// Which.
         fault: Fault,
@@ -62,7 +68,9 @@ pub enum ArmClientError {
     #[error("the arm holds because another program took over the board")]
     TakenOver,
     /// The board's clock went backwards.
-    #[error("the board restarted (its clock went from {before_us} us to {after_us} us): connect again")]
+    #[error(
+        "the board restarted (its clock went from {before_us} us to {after_us} us): connect again"
+    )]
     Restarted {
         /// Time of the last telemetry before.
         before_us: u64,
@@ -70,11 +78,16 @@ pub enum ArmClientError {
         after_us: u64,
     },
     /// Telemetry stopped, or never came.
-    #[error("no telemetry from the board for {silent_us} us: check the cable; the arm holds its pose by itself")]
+    #[error(
+        "no telemetry from the board for {silent_us} us: check the cable; the arm holds its pose by itself"
+    )]
     TelemetryLost {
         /// Time since the last line, or since the connection.
         silent_us: u64,
     },
+    /// The board speaks, but does not know where the arm is.
+    #[error("the board has not read its servos: check their power, bus and ids")]
+    NotMeasured,
     /// A setpoint that is not finite was about to be sent.
     #[error("joint {joint} of a setpoint is not finite; nothing was sent")]
     NotFinite {

@@ -77,14 +77,20 @@ impl ArmDescription {
             line: error.span().map_or(1, |span| line_of(text, span.start)),
             message: error.message().to_owned(),
         })?;
-        Checker { text, names: Vec::new(), servos: Vec::new() }.arm(raw)
+        Checker {
+            text,
+            names: Vec::new(),
+            servos: Vec::new(),
+        }
+        .arm(raw)
     }
 
     /// The WidowX 250S, from `boards/arms/wx250s.toml`.
     #[must_use]
     pub fn wx250s() -> Self {
         const TEXT: &str = include_str!("../../../boards/arms/wx250s.toml");
-        Self::from_toml(TEXT).expect("the arm description built into this program is checked by its tests")
+        Self::from_toml(TEXT)
+            .expect("the arm description built into this program is checked by its tests")
     }
 
     /// The arm's name.
@@ -120,7 +126,9 @@ impl ArmDescription {
     /// `angles` (rad) brought inside of the joint limits.
     #[must_use]
     pub fn clamp(&self, angles: &[f64; ARM_JOINTS]) -> [f64; ARM_JOINTS] {
-        std::array::from_fn(|index| angles[index].clamp(self.joints[index].min_rad, self.joints[index].max_rad))
+        std::array::from_fn(|index| {
+            angles[index].clamp(self.joints[index].min_rad, self.joints[index].max_rad)
+        })
     }
 }
 
@@ -182,7 +190,11 @@ impl Field<'_> {
         if self.value.is_finite() {
             Ok(self.value)
         } else {
-            Err(ArmError::NotFinite { line: self.line, part: self.part.to_owned(), field: self.name })
+            Err(ArmError::NotFinite {
+                line: self.line,
+                part: self.part.to_owned(),
+                field: self.name,
+            })
         }
     }
 
@@ -191,7 +203,15 @@ impl Field<'_> {
         if (min..=max).contains(&value) {
             return Ok(value);
         }
-        Err(ArmError::OutOfRange { line: self.line, part: self.part.to_owned(), field: self.name, value, min, max, hint })
+        Err(ArmError::OutOfRange {
+            line: self.line,
+            part: self.part.to_owned(),
+            field: self.name,
+            value,
+            min,
+            max,
+            hint,
+        })
     }
 
     fn below(&self, upper: &Self) -> Result<(), ArmError> {
@@ -219,15 +239,24 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn arm(&mut self, raw: RawArm) -> Result<ArmDescription, ArmError> {
         if *raw.format.get_ref() != FORMAT {
-            return Err(ArmError::Format { line: self.line(&raw.format), found: *raw.format.get_ref(), expected: FORMAT });
+            return Err(ArmError::Format {
+                line: self.line(&raw.format),
+                found: *raw.format.get_ref(),
+                expected: FORMAT,
+            });
         }
         self.not_empty("the arm", &raw.name)?;
-        let joints = raw.joint.into_iter().map(|joint| self.joint(joint)).collect::<Result<Vec<_>, _>>()?;
-        let joints = <[Joint; ARM_JOINTS]>::try_from(joints).map_err(|joints| ArmError::JointCount {
-            found: joints.len(),
-            expected: ARM_JOINTS,
-            names: joints.into_iter().map(|joint| joint.name).collect(),
-        })?;
+        let joints = raw
+            .joint
+            .into_iter()
+            .map(|joint| self.joint(joint))
+            .collect::<Result<Vec<_>, _>>()?;
+        let joints =
+            <[Joint; ARM_JOINTS]>::try_from(joints).map_err(|joints| ArmError::JointCount {
+                found: joints.len(),
+                expected: ARM_JOINTS,
+                names: joints.into_iter().map(|joint| joint.name).collect(),
+            })?;
         let tool = self.offset("tool", &raw.tool.offset_m)?;
         Ok(ArmDescription {
             name: raw.name.into_inner(),
@@ -245,7 +274,10 @@ impl Checker<'_> {
         self.not_empty("a joint", &raw.name)?;
         let name = raw.name.get_ref().as_str();
         if self.names.iter().any(|taken| taken == name) {
-            return Err(ArmError::DuplicateJoint { line: self.line(&raw.name), joint: name.to_owned() });
+            return Err(ArmError::DuplicateJoint {
+                line: self.line(&raw.name),
+                joint: name.to_owned(),
+            });
         }
         let min = self.field(name, "min_rad", &raw.min_rad);
         let max = self.field(name, "max_rad", &raw.max_rad);
@@ -259,11 +291,15 @@ impl Checker<'_> {
             axis: self.axis(name, &raw.axis)?,
             min_rad,
             max_rad,
-            velocity_rad_s: self.field(name, "velocity_rad_s", &raw.velocity_rad_s).within(1e-3, 100.0, DEGREES)?,
+            velocity_rad_s: self
+                .field(name, "velocity_rad_s", &raw.velocity_rad_s)
+                .within(1e-3, 100.0, DEGREES)?,
             acceleration_rad_s2: self
                 .field(name, "acceleration_rad_s2", &raw.acceleration_rad_s2)
                 .within(1e-3, 10_000.0, DEGREES)?,
-            home_rad: self.field(name, "home_rad", &raw.home_rad).within(min_rad, max_rad, "")?,
+            home_rad: self
+                .field(name, "home_rad", &raw.home_rad)
+                .within(min_rad, max_rad, "")?,
         };
         self.take_servos(name, &raw.servo_ids)?;
         self.names.push(joint.name.clone());
@@ -292,11 +328,17 @@ impl Checker<'_> {
             max_m,
             closed_m,
             open_m,
-            velocity_m_s: self.field(part, "velocity_m_s", &raw.velocity_m_s).within(1e-4, 10.0, MILLIMETRES)?,
+            velocity_m_s: self.field(part, "velocity_m_s", &raw.velocity_m_s).within(
+                1e-4,
+                10.0,
+                MILLIMETRES,
+            )?,
             acceleration_m_s2: self
                 .field(part, "acceleration_m_s2", &raw.acceleration_m_s2)
                 .within(1e-4, 1_000.0, MILLIMETRES)?,
-            home_m: self.field(part, "home_m", &raw.home_m).within(min_m, max_m, "")?,
+            home_m: self
+                .field(part, "home_m", &raw.home_m)
+                .within(min_m, max_m, "")?,
             servo_ids: raw.servo_ids.into_inner(),
         })
     }
@@ -305,7 +347,12 @@ impl Checker<'_> {
         /// Links of a table-top arm.
         const MOST_M: f64 = 2.0;
         for &value in raw.get_ref() {
-            let field = Field { part, name: "offset_m", value, line: self.line(raw) };
+            let field = Field {
+                part,
+                name: "offset_m",
+                value,
+                line: self.line(raw),
+            };
             field.within(-MOST_M, MOST_M, ": is it in millimetres?")?;
         }
         Ok(Vector3::from(*raw.get_ref()))
@@ -318,7 +365,11 @@ impl Checker<'_> {
         if (length - 1.0).abs() <= AXIS_TOLERANCE {
             Ok(Unit::new_normalize(axis))
         } else {
-            Err(ArmError::AxisNotUnit { line: self.line(raw), joint: joint.to_owned(), length })
+            Err(ArmError::AxisNotUnit {
+                line: self.line(raw),
+                joint: joint.to_owned(),
+                length,
+            })
         }
     }
 
@@ -326,11 +377,20 @@ impl Checker<'_> {
         let line = self.line(ids);
         let count = ids.get_ref().len();
         if !(1..=2).contains(&count) {
-            return Err(ArmError::ServoCount { line, part: part.to_owned(), count });
+            return Err(ArmError::ServoCount {
+                line,
+                part: part.to_owned(),
+                count,
+            });
         }
         for &id in ids.get_ref() {
             if let Some((_, other)) = self.servos.iter().find(|(taken, _)| *taken == id) {
-                return Err(ArmError::DuplicateServo { line, part: part.to_owned(), id, other: other.clone() });
+                return Err(ArmError::DuplicateServo {
+                    line,
+                    part: part.to_owned(),
+                    id,
+                    other: other.clone(),
+                });
             }
             self.servos.push((id, part.to_owned()));
         }
@@ -339,13 +399,21 @@ impl Checker<'_> {
 
     fn not_empty(&self, part: &'static str, name: &Spanned<String>) -> Result<(), ArmError> {
         if name.get_ref().trim().is_empty() {
-            return Err(ArmError::EmptyName { line: self.line(name), part });
+            return Err(ArmError::EmptyName {
+                line: self.line(name),
+                part,
+            });
         }
         Ok(())
     }
 
     fn field<'a>(&self, part: &'a str, name: &'static str, raw: &Spanned<f64>) -> Field<'a> {
-        Field { part, name, value: *raw.get_ref(), line: self.line(raw) }
+        Field {
+            part,
+            name,
+            value: *raw.get_ref(),
+            line: self.line(raw),
+        }
     }
 
     fn line<T>(&self, spanned: &Spanned<T>) -> usize {
@@ -355,7 +423,11 @@ impl Checker<'_> {
 
 /// The line, counted from 1, of a byte offset.
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|&byte| byte == b'\n')
+        .count()
+        + 1
 }
 
 #[cfg(test)]
@@ -366,7 +438,10 @@ mod tests {
 
     /// The built-in arm with the `nth` (from 0) occurrence of `from` replaced.
     fn edited(nth: usize, from: &str, to: &str) -> String {
-        let (at, _) = WX250S.match_indices(from).nth(nth).expect("the text to replace is there");
+        let (at, _) = WX250S
+            .match_indices(from)
+            .nth(nth)
+            .expect("the text to replace is there");
         format!("{}{to}{}", &WX250S[..at], &WX250S[at + from.len()..])
     }
 
@@ -374,14 +449,33 @@ mod tests {
     fn the_built_in_arm_is_valid_and_has_the_manufacturers_servos() {
         let arm = ArmDescription::wx250s();
         assert_eq!(arm.name(), "wx250s");
-        let ids: Vec<u8> = arm.joints().iter().flat_map(|joint| joint.servo_ids.clone()).collect();
+        let ids: Vec<u8> = arm
+            .joints()
+            .iter()
+            .flat_map(|joint| joint.servo_ids.clone())
+            .collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(arm.gripper().servo_ids, [9]);
-        let degrees: Vec<_> =
-            arm.joints().iter().map(|j| (j.min_rad.to_degrees().round(), j.max_rad.to_degrees().round())).collect();
+        let degrees: Vec<_> = arm
+            .joints()
+            .iter()
+            .map(|j| {
+                (
+                    j.min_rad.to_degrees().round(),
+                    j.max_rad.to_degrees().round(),
+                )
+            })
+            .collect();
         assert_eq!(
             degrees,
-            [(-180., 180.), (-108., 114.), (-123., 92.), (-180., 180.), (-100., 123.), (-180., 180.)]
+            [
+                (-180., 180.),
+                (-108., 114.),
+                (-123., 92.),
+                (-180., 180.),
+                (-100., 123.),
+                (-180., 180.)
+            ]
         );
     }
 
@@ -393,33 +487,101 @@ mod tests {
             format!("{}{}", &WX250S[..start], &WX250S[end..])
         };
         let cases = [
-            (edited(0, "format = 1", "format = 2"), "line 4: format 2 is not known, this version reads format 1"),
-            (edited(0, "\"wx250s\"", "\" \""), "line 5: the arm has an empty name"),
-            (last_joint, "the arm has 5 joints [waist, shoulder, elbow, forearm_roll, wrist_angle], this version drives arms of 6"),
-            (edited(0, "\"elbow\"", "\"waist\""), "line 30: there already is a joint \"waist\""),
-            (edited(0, "[4, 5]", "[4, 2]"), "line 31: \"elbow\": servo id 2 is already taken by \"shoulder\""),
-            (edited(0, "[4, 5]", "[4, 4]"), "line 31: \"elbow\": servo id 4 is already taken by \"elbow\""),
-            (edited(0, "[9]", "[8]"), "\"gripper\": servo id 8 is already taken by \"wrist_rotate\""),
-            (edited(0, "[6]", "[]"), "\"forearm_roll\": servo_ids holds 0 ids"),
-            (edited(0, "[0.0, 0.0, 1.0]", "[0.0, 0.0, 2.0]"), "line 11: joint \"waist\": axis has length 2, it must be a unit vector"),
-            (edited(0, "[0.0, 0.0, 1.0]", "[0.0, 0.0, nan]"), "joint \"waist\": axis has length NaN"),
-            (edited(0, "min_rad = -1.8849555921538759", "min_rad = 2.0"), "line 23: \"shoulder\": min_rad 2 is not below max_rad 1.98967"),
-            (edited(0, "max_rad = 1.9896753472735358", "max_rad = 114"), "line 24: \"shoulder\": max_rad is 114, outside of"),
-            (edited(0, "0.03865", "inf"), "line 21: \"shoulder\": offset_m is not a finite number"),
+            (
+                edited(0, "format = 1", "format = 2"),
+                "line 4: format 2 is not known, this version reads format 1",
+            ),
+            (
+                edited(0, "\"wx250s\"", "\" \""),
+                "line 5: the arm has an empty name",
+            ),
+            (
+                last_joint,
+                "the arm has 5 joints [waist, shoulder, elbow, forearm_roll, wrist_angle], this version drives arms of 6",
+            ),
+            (
+                edited(0, "\"elbow\"", "\"waist\""),
+                "line 30: there already is a joint \"waist\"",
+            ),
+            (
+                edited(0, "[4, 5]", "[4, 2]"),
+                "line 31: \"elbow\": servo id 2 is already taken by \"shoulder\"",
+            ),
+            (
+                edited(0, "[4, 5]", "[4, 4]"),
+                "line 31: \"elbow\": servo id 4 is already taken by \"elbow\"",
+            ),
+            (
+                edited(0, "[9]", "[8]"),
+                "\"gripper\": servo id 8 is already taken by \"wrist_rotate\"",
+            ),
+            (
+                edited(0, "[6]", "[]"),
+                "\"forearm_roll\": servo_ids holds 0 ids",
+            ),
+            (
+                edited(0, "[0.0, 0.0, 1.0]", "[0.0, 0.0, 2.0]"),
+                "line 11: joint \"waist\": axis has length 2, it must be a unit vector",
+            ),
+            (
+                edited(0, "[0.0, 0.0, 1.0]", "[0.0, 0.0, nan]"),
+                "joint \"waist\": axis has length NaN",
+            ),
+            (
+                edited(0, "min_rad = -1.8849555921538759", "min_rad = 2.0"),
+                "line 23: \"shoulder\": min_rad 2 is not below max_rad 1.98967",
+            ),
+            (
+                edited(0, "max_rad = 1.9896753472735358", "max_rad = 114"),
+                "line 24: \"shoulder\": max_rad is 114, outside of",
+            ),
+            (
+                edited(0, "0.03865", "inf"),
+                "line 21: \"shoulder\": offset_m is not a finite number",
+            ),
             (edited(0, "0.03865", "38.65"), "is it in millimetres?"),
-            (edited(2, "acceleration_rad_s2 = 40.0", "acceleration_rad_s2 = 0.0"), "\"elbow\": acceleration_rad_s2 is 0, outside of"),
-            (edited(0, "home_rad = 1.5707963267948966", "home_rad = 3.0"), "\"wrist_angle\": home_rad is 3, outside of"),
-            (edited(0, "closed_m = 0.015", "closed_m = 0.039"), "\"gripper\": closed_m 0.039 is not below open_m 0.037"),
-            (edited(0, "open_m = 0.037", "open_m = 0.05"), "\"gripper\": open_m is 0.05, outside of -0.01 .. 0.04"),
-            (edited(0, "velocity_m_s", "velocity_mm_s"), "unknown field `velocity_mm_s`"),
-            (edited(0, "axis = [0.0, 1.0, 0.0]\n", ""), "missing field `axis`"),
-            (edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0]"), "line 22: "),
-            (edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0, 0.0"), "line 2"),
+            (
+                edited(2, "acceleration_rad_s2 = 40.0", "acceleration_rad_s2 = 0.0"),
+                "\"elbow\": acceleration_rad_s2 is 0, outside of",
+            ),
+            (
+                edited(0, "home_rad = 1.5707963267948966", "home_rad = 3.0"),
+                "\"wrist_angle\": home_rad is 3, outside of",
+            ),
+            (
+                edited(0, "closed_m = 0.015", "closed_m = 0.039"),
+                "\"gripper\": closed_m 0.039 is not below open_m 0.037",
+            ),
+            (
+                edited(0, "open_m = 0.037", "open_m = 0.05"),
+                "\"gripper\": open_m is 0.05, outside of -0.01 .. 0.04",
+            ),
+            (
+                edited(0, "velocity_m_s", "velocity_mm_s"),
+                "unknown field `velocity_mm_s`",
+            ),
+            (
+                edited(0, "axis = [0.0, 1.0, 0.0]\n", ""),
+                "missing field `axis`",
+            ),
+            (
+                edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0]"),
+                "line 22: ",
+            ),
+            (
+                edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0, 0.0"),
+                "line 2",
+            ),
             (String::new(), "line 1: missing field `format`"),
         ];
         for (text, expected) in cases {
-            let message = ArmDescription::from_toml(&text).expect_err(expected).to_string();
-            assert!(message.contains(expected), "\"{message}\" does not say \"{expected}\"");
+            let message = ArmDescription::from_toml(&text)
+                .expect_err(expected)
+                .to_string();
+            assert!(
+                message.contains(expected),
+                "\"{message}\" does not say \"{expected}\""
+            );
         }
     }
 
@@ -429,6 +591,16 @@ mod tests {
         assert_eq!(arm.clamp(&arm.home()), arm.home());
         let clamped = arm.clamp(&[9.0, -9.0, 0.5, 0.0, 9.0, -9.0]);
         let joints = arm.joints();
-        assert_eq!(clamped, [joints[0].max_rad, joints[1].min_rad, 0.5, 0.0, joints[4].max_rad, joints[5].min_rad]);
+        assert_eq!(
+            clamped,
+            [
+                joints[0].max_rad,
+                joints[1].min_rad,
+                0.5,
+                0.0,
+                joints[4].max_rad,
+                joints[5].min_rad
+            ]
+        );
     }
 }

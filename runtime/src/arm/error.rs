@@ -49,7 +49,9 @@ pub enum ArmError {
         joint: String,
     },
     /// No servo id, or more than two.
-    #[error("line {line}: \"{part}\": servo_ids holds {count} ids, it takes one, or two where a second servo mirrors the first")]
+    #[error(
+        "line {line}: \"{part}\": servo_ids holds {count} ids, it takes one, or two where a second servo mirrors the first"
+    )]
     ServoCount {
         /// Where.
         line: usize,

@@ -13,22 +13,28 @@ impl ArmDescription {
     /// The firmware's configuration for this arm: limits in wire order, and the [`hash`](Self::hash).
     #[must_use]
     pub fn firmware_config(&self) -> Config {
-        let limits: [JointLimits; WIRE_JOINTS] = std::array::from_fn(|index| match self.joints().get(index) {
-            Some(joint) => JointLimits {
-                min: joint.min_rad as f32,
-                max: joint.max_rad as f32,
-                velocity: joint.velocity_rad_s as f32,
-                acceleration: joint.acceleration_rad_s2 as f32,
-            },
-            None => JointLimits {
-                min: self.gripper().min_m as f32,
-                max: self.gripper().max_m as f32,
-                velocity: self.gripper().velocity_m_s as f32,
-                acceleration: self.gripper().acceleration_m_s2 as f32,
-            },
-        });
-        let config = Config::new(&limits).expect("a checked description holds finite limits the right way round");
-        Config { description_hash: self.hash(), telemetry_period_us: TELEMETRY_PERIOD_US, ..config }
+        let limits: [JointLimits; WIRE_JOINTS] =
+            std::array::from_fn(|index| match self.joints().get(index) {
+                Some(joint) => JointLimits {
+                    min: joint.min_rad as f32,
+                    max: joint.max_rad as f32,
+                    velocity: joint.velocity_rad_s as f32,
+                    acceleration: joint.acceleration_rad_s2 as f32,
+                },
+                None => JointLimits {
+                    min: self.gripper().min_m as f32,
+                    max: self.gripper().max_m as f32,
+                    velocity: self.gripper().velocity_m_s as f32,
+                    acceleration: self.gripper().acceleration_m_s2 as f32,
+                },
+            });
+        let config = Config::new(&limits)
+            .expect("a checked description holds finite limits the right way round");
+        Config {
+            description_hash: self.hash(),
+            telemetry_period_us: TELEMETRY_PERIOD_US,
+            ..config
+        }
     }
 
     /// A number that differs between arms: host and board compare it when they connect. Comments and layout of the TOML do
@@ -44,22 +50,46 @@ impl ArmDescription {
         for joint in self.joints() {
             text(&joint.name);
         }
-        let mut numbers = |numbers: &[f64]| numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+        let mut numbers = |numbers: &[f64]| {
+            numbers
+                .iter()
+                .for_each(|number| hash.update(number.to_le_bytes()))
+        };
         for joint in self.joints() {
             numbers(joint.offset_m.as_slice());
             numbers(joint.axis.as_slice());
-            numbers(&[joint.min_rad, joint.max_rad, joint.velocity_rad_s, joint.acceleration_rad_s2, joint.home_rad]);
+            numbers(&[
+                joint.min_rad,
+                joint.max_rad,
+                joint.velocity_rad_s,
+                joint.acceleration_rad_s2,
+                joint.home_rad,
+            ]);
         }
         numbers(self.tool().translation.vector.as_slice());
         let gripper = self.gripper();
-        numbers(&[gripper.min_m, gripper.max_m, gripper.closed_m, gripper.open_m, gripper.home_m]);
+        numbers(&[
+            gripper.min_m,
+            gripper.max_m,
+            gripper.closed_m,
+            gripper.open_m,
+            gripper.home_m,
+        ]);
         numbers(&[gripper.velocity_m_s, gripper.acceleration_m_s2]);
-        for servo_ids in self.joints().iter().map(|joint| &joint.servo_ids).chain([&gripper.servo_ids]) {
+        for servo_ids in self
+            .joints()
+            .iter()
+            .map(|joint| &joint.servo_ids)
+            .chain([&gripper.servo_ids])
+        {
             hash.update((servo_ids.len() as u64).to_le_bytes());
             hash.update(servo_ids);
         }
         let digest = hash.finalize();
-        digest.first_chunk().map_or(1, |bytes| u32::from_le_bytes(*bytes)).max(1)
+        digest
+            .first_chunk()
+            .map_or(1, |bytes| u32::from_le_bytes(*bytes))
+            .max(1)
     }
 }
 
@@ -73,7 +103,10 @@ mod tests {
         let config = ArmDescription::wx250s().firmware_config();
         assert_eq!(config.joints.len(), WIRE_JOINTS);
         assert_eq!(config.joints[0].max, std::f32::consts::PI);
-        assert_eq!((config.joints[GRIPPER].min, config.joints[GRIPPER].max), (-0.01, 0.04));
+        assert_eq!(
+            (config.joints[GRIPPER].min, config.joints[GRIPPER].max),
+            (-0.01, 0.04)
+        );
         assert_eq!(config.check(), Ok(()));
     }
 
@@ -84,7 +117,12 @@ mod tests {
         let built_in = hash(WX250S);
         assert_ne!(built_in, 0);
         assert_eq!(built_in, hash(&format!("# another comment\n{WX250S}")));
-        for (from, to) in [("0.03865", "0.03866"), ("\"waist\"", "\"hip\""), ("[9]", "[10]"), ("home_m = 0.037", "home_m = 0.036")] {
+        for (from, to) in [
+            ("0.03865", "0.03866"),
+            ("\"waist\"", "\"hip\""),
+            ("[9]", "[10]"),
+            ("home_m = 0.037", "home_m = 0.036"),
+        ] {
             assert_ne!(built_in, hash(&WX250S.replace(from, to)), "{from} -> {to}");
         }
     }

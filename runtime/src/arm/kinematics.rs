@@ -8,9 +8,14 @@ impl ArmDescription {
     /// The tool (the point between the fingertips, x along the gripper) in the base, at joint angles `angles` (rad).
     #[must_use]
     pub fn forward(&self, angles: &[f64; ARM_JOINTS]) -> Isometry3<f64> {
-        self.joints().iter().zip(angles).fold(Isometry3::identity(), |pose, (joint, angle)| {
-            pose * Translation3::from(joint.offset_m) * UnitQuaternion::from_axis_angle(&joint.axis, *angle)
-        }) * self.tool()
+        self.joints()
+            .iter()
+            .zip(angles)
+            .fold(Isometry3::identity(), |pose, (joint, angle)| {
+                pose * Translation3::from(joint.offset_m)
+                    * UnitQuaternion::from_axis_angle(&joint.axis, *angle)
+            })
+            * self.tool()
     }
 
     /// The frames of all links in the base, at joint angles `angles` (rad): the base itself (identity), then each joint's
@@ -29,14 +34,19 @@ impl ArmDescription {
     /// The tool in the base and the geometric Jacobian there: rows are linear (m/rad) then angular (rad/rad) velocity of the
     /// tool in base axes, one column a joint.
     #[must_use]
-    pub fn forward_and_jacobian(&self, angles: &[f64; ARM_JOINTS]) -> (Isometry3<f64>, Matrix6<f64>) {
+    pub fn forward_and_jacobian(
+        &self,
+        angles: &[f64; ARM_JOINTS],
+    ) -> (Isometry3<f64>, Matrix6<f64>) {
         let links = self.link_poses(angles);
         let tool = links[ARM_JOINTS] * self.tool();
         let mut jacobian = Matrix6::zeros();
         for (index, (joint, link)) in self.joints().iter().zip(&links[1..]).enumerate() {
             let axis: Vector3<f64> = link.rotation * joint.axis.into_inner();
             let lever = tool.translation.vector - link.translation.vector;
-            jacobian.fixed_view_mut::<3, 1>(0, index).copy_from(&axis.cross(&lever));
+            jacobian
+                .fixed_view_mut::<3, 1>(0, index)
+                .copy_from(&axis.cross(&lever));
             jacobian.fixed_view_mut::<3, 1>(3, index).copy_from(&axis);
         }
         (tool, jacobian)
@@ -55,23 +65,39 @@ mod tests {
         let tool = arm.forward(&[0.0, 0.0, 0.0, 0.0, FRAC_PI_2, 0.0]);
         // With the base 0.1 m above the table this is 0.302 m above the table.
         let expected = Vector3::new(0.299_75, 0.0, 0.202_075);
-        assert!((tool.translation.vector - expected).norm() < 1e-12, "{tool}");
-        assert!((tool.rotation * Vector3::x() + Vector3::z()).norm() < 1e-12, "{tool}");
+        assert!(
+            (tool.translation.vector - expected).norm() < 1e-12,
+            "{tool}"
+        );
+        assert!(
+            (tool.rotation * Vector3::x() + Vector3::z()).norm() < 1e-12,
+            "{tool}"
+        );
         assert_eq!(arm.home(), [0.0, 0.0, 0.0, 0.0, FRAC_PI_2, 0.0]);
     }
 
     #[test]
     fn straight_ahead_adds_up_the_offsets() {
         let tool = ArmDescription::wx250s().forward(&[0.0; ARM_JOINTS]);
-        let expected = Vector3::new(0.04975 + 0.175 + 0.075 + 0.065 + 0.093_575, 0.0, 0.072 + 0.03865 + 0.25);
-        assert!((tool.translation.vector - expected).norm() < 1e-12, "{tool}");
+        let expected = Vector3::new(
+            0.04975 + 0.175 + 0.075 + 0.065 + 0.093_575,
+            0.0,
+            0.072 + 0.03865 + 0.25,
+        );
+        assert!(
+            (tool.translation.vector - expected).norm() < 1e-12,
+            "{tool}"
+        );
         assert!(tool.rotation.angle() < 1e-12);
     }
 
     #[test]
     fn the_waist_turns_the_arm_to_the_left() {
         let tool = ArmDescription::wx250s().forward(&[FRAC_PI_2, 0.0, 0.0, 0.0, FRAC_PI_2, 0.0]);
-        assert!((tool.translation.vector - Vector3::new(0.0, 0.299_75, 0.202_075)).norm() < 1e-12, "{tool}");
+        assert!(
+            (tool.translation.vector - Vector3::new(0.0, 0.299_75, 0.202_075)).norm() < 1e-12,
+            "{tool}"
+        );
     }
 
     #[test]
@@ -100,8 +126,14 @@ mod tests {
             let linear = (high.translation.vector - low.translation.vector) / (2.0 * STEP);
             let angular = (high.rotation * low.rotation.inverse()).scaled_axis() / (2.0 * STEP);
             let column = jacobian.column(joint);
-            assert!((column.fixed_rows::<3>(0) - linear).norm() < 1e-8, "joint {joint}");
-            assert!((column.fixed_rows::<3>(3) - angular).norm() < 1e-8, "joint {joint}");
+            assert!(
+                (column.fixed_rows::<3>(0) - linear).norm() < 1e-8,
+                "joint {joint}"
+            );
+            assert!(
+                (column.fixed_rows::<3>(3) - angular).norm() < 1e-8,
+                "joint {joint}"
+            );
         }
     }
 }

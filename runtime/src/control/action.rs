@@ -8,7 +8,8 @@ use crate::arm::Gripper;
 pub const ACTION_DIM: usize = 7;
 
 /// Their names, in order.
-pub const ACTION_NAMES: [&str; ACTION_DIM] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
+pub const ACTION_NAMES: [&str; ACTION_DIM] =
+    ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 
 /// What 1 means in dx, dy and dz.
 pub const TRANSLATION_SCALE_M: f64 = 0.1;
@@ -19,7 +20,9 @@ pub const ROTATION_SCALE_RAD: f64 = 0.1;
 /// `action` with the deltas brought into -1 .. 1 and the gripper into 0 .. 1. Values must be finite.
 pub(super) fn clamped(action: &[f32; ACTION_DIM]) -> [f32; ACTION_DIM] {
     let mut clamped = *action;
-    let (gripper, deltas) = clamped.split_last_mut().expect("an action has seven values");
+    let (gripper, deltas) = clamped
+        .split_last_mut()
+        .expect("an action has seven values");
     for delta in deltas {
         *delta = delta.clamp(-1.0, 1.0);
     }
@@ -29,12 +32,17 @@ pub(super) fn clamped(action: &[f32; ACTION_DIM]) -> [f32; ACTION_DIM] {
 
 /// The translation of an action, in metres along the world's axes.
 pub(super) fn translation_m(action: &[f32; ACTION_DIM]) -> Vector3<f64> {
-    Vector3::new(f64::from(action[0]), f64::from(action[1]), f64::from(action[2])) * TRANSLATION_SCALE_M
+    Vector3::new(
+        f64::from(action[0]),
+        f64::from(action[1]),
+        f64::from(action[2]),
+    ) * TRANSLATION_SCALE_M
 }
 
 /// The rotation of an action: roll about the world's x axis, then pitch about its y, then yaw about its z.
 pub(super) fn rotation(action: &[f32; ACTION_DIM]) -> UnitQuaternion<f64> {
-    let [roll, pitch, yaw] = [action[3], action[4], action[5]].map(|angle| f64::from(angle) * ROTATION_SCALE_RAD);
+    let [roll, pitch, yaw] =
+        [action[3], action[4], action[5]].map(|angle| f64::from(angle) * ROTATION_SCALE_RAD);
     UnitQuaternion::from_euler_angles(roll, pitch, yaw)
 }
 

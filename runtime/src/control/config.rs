@@ -40,7 +40,10 @@ impl Default for ControlConfig {
     fn default() -> Self {
         Self {
             base_in_world: Isometry3::translation(-0.25, 0.7, 0.1),
-            workspace: Workspace { min_m: Vector3::new(-0.2, 0.2, 0.0), max_m: Vector3::new(0.5, 1.2, 0.6) },
+            workspace: Workspace {
+                min_m: Vector3::new(-0.2, 0.2, 0.0),
+                max_m: Vector3::new(0.5, 1.2, 0.6),
+            },
             control_period_us: 50_000,
             telemetry_timeout_us: 150_000,
             connect_timeout_us: 2_000_000,
@@ -57,6 +60,9 @@ mod tests {
         let workspace = ControlConfig::default().workspace;
         let inside = Point3::new(0.1, 0.7, 0.05);
         assert_eq!(workspace.clamp(&inside), inside);
-        assert_eq!(workspace.clamp(&Point3::new(0.1, 9.0, -1.0)), Point3::new(0.1, 1.2, 0.0));
+        assert_eq!(
+            workspace.clamp(&Point3::new(0.1, 9.0, -1.0)),
+            Point3::new(0.1, 1.2, 0.0)
+        );
     }
 }

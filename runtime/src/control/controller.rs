@@ -18,7 +18,9 @@ pub enum ControlError {
         found: usize,
     },
     /// The policy's chunks cannot be executed as it says.
-    #[error("the policy executes {execute} of {steps} actions: it must be at least 1 and at most all")]
+    #[error(
+        "the policy executes {execute} of {steps} actions: it must be at least 1 and at most all"
+    )]
     Execute {
         /// Actions to execute.
         execute: usize,
@@ -26,7 +28,9 @@ pub enum ControlError {
         steps: usize,
     },
     /// A chunk has another size than the policy announced.
-    #[error("the policy gave {values} values as {steps} x {dim} actions, it announced {expected_steps} x {ACTION_DIM}")]
+    #[error(
+        "the policy gave {values} values as {steps} x {dim} actions, it announced {expected_steps} x {ACTION_DIM}"
+    )]
     ChunkSize {
         /// Values in the chunk.
         values: usize,
@@ -38,7 +42,9 @@ pub enum ControlError {
         expected_steps: usize,
     },
     /// A NaN or an infinity.
-    #[error("the policy's action is not finite: {name} of step {step} is {value}; the arm holds its pose")]
+    #[error(
+        "the policy's action is not finite: {name} of step {step} is {value}; the arm holds its pose"
+    )]
     NotFinite {
         /// The first bad step of the chunk.
         step: usize,
@@ -95,7 +101,11 @@ impl Controller {
             config: config.clone(),
             target_in_world: config.base_in_world * arm.forward(&arm.home()),
             joint_targets,
-            shape: ChunkShape { steps: 1, execute: 1, dim: ACTION_DIM },
+            shape: ChunkShape {
+                steps: 1,
+                execute: 1,
+                dim: ACTION_DIM,
+            },
             chunk: ActionChunk::default(),
             next: None,
         }
@@ -106,13 +116,20 @@ impl Controller {
     ///
     /// # Errors
     /// When actions have not seven values, or `execute` is not between 1 and `steps`.
-    pub fn begin(&mut self, measured: &[f64; WIRE_JOINTS], shape: ChunkShape) -> Result<(), ControlError> {
+    pub fn begin(
+        &mut self,
+        measured: &[f64; WIRE_JOINTS],
+        shape: ChunkShape,
+    ) -> Result<(), ControlError> {
         self.next = None;
         if shape.dim != ACTION_DIM {
             return Err(ControlError::ActionDim { found: shape.dim });
         }
         if shape.execute == 0 || shape.execute > shape.steps {
-            return Err(ControlError::Execute { execute: shape.execute, steps: shape.steps });
+            return Err(ControlError::Execute {
+                execute: shape.execute,
+                steps: shape.steps,
+            });
         }
         let gripper = self.arm.gripper();
         let angles = self.arm.clamp(&arm_part(measured));
@@ -149,7 +166,13 @@ impl Controller {
     pub fn accept_chunk(&mut self) -> Result<(), ControlError> {
         self.next = None;
         let ActionChunk { steps, dim, data } = &self.chunk;
-        if (*steps, *dim, data.len()) != (self.shape.steps, self.shape.dim, self.shape.steps * self.shape.dim) {
+        if (*steps, *dim, data.len())
+            != (
+                self.shape.steps,
+                self.shape.dim,
+                self.shape.steps * self.shape.dim,
+            )
+        {
             return Err(ControlError::ChunkSize {
                 values: data.len(),
                 steps: *steps,
@@ -159,7 +182,11 @@ impl Controller {
         }
         if let Some(index) = data.iter().position(|value| !value.is_finite()) {
             let name = ACTION_NAMES[index % ACTION_DIM];
-            return Err(ControlError::NotFinite { step: index / ACTION_DIM, name, value: data[index] });
+            return Err(ControlError::NotFinite {
+                step: index / ACTION_DIM,
+                name,
+                value: data[index],
+            });
         }
         self.next = Some(0);
         Ok(())
@@ -171,8 +198,11 @@ impl Controller {
     /// When there is none.
     pub fn step(&mut self) -> Result<Step, ControlError> {
         let index = self.next.ok_or(ControlError::NoAction)?;
-        let action: [f32; ACTION_DIM] =
-            self.chunk.step(index).and_then(|action| action.try_into().ok()).ok_or(ControlError::NoAction)?;
+        let action: [f32; ACTION_DIM] = self
+            .chunk
+            .step(index)
+            .and_then(|action| action.try_into().ok())
+            .ok_or(ControlError::NoAction)?;
         self.next = Some(index + 1).filter(|&next| next < self.shape.execute);
         Ok(self.execute(&action))
     }
@@ -188,7 +218,9 @@ impl Controller {
         self.target_in_world = Isometry3::from_parts(Translation3::from(position), turned);
 
         let target_in_base = self.config.base_in_world.inv_mul(&self.target_in_world);
-        let solution = self.ik.solve(&target_in_base, &arm_part(&self.joint_targets));
+        let solution = self
+            .ik
+            .solve(&target_in_base, &arm_part(&self.joint_targets));
         self.joint_targets[..ARM_JOINTS].copy_from_slice(&solution.angles);
         self.joint_targets[GRIPPER] = finger_m(&action, self.arm.gripper());
         Step {
@@ -216,4 +248,209 @@ impl Controller {
 /// The arm's joints out of those on the wire.
 fn arm_part(joints: &[f64; WIRE_JOINTS]) -> [f64; ARM_JOINTS] {
     std::array::from_fn(|index| joints[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Vector3;
+
+    use super::*;
+
+    const SHAPE: ChunkShape = ChunkShape {
+        steps: 4,
+        execute: 2,
+        dim: ACTION_DIM,
+    };
+
+    fn home(arm: &ArmDescription) -> [f64; WIRE_JOINTS] {
+        let mut joints = [0.0; WIRE_JOINTS];
+        joints[..ARM_JOINTS].copy_from_slice(&arm.home());
+        joints[GRIPPER] = arm.gripper().home_m;
+        joints
+    }
+
+    fn begun(shape: ChunkShape) -> Controller {
+        let arm = ArmDescription::wx250s();
+        let mut controller = Controller::new(&arm, &ControlConfig::default());
+        controller.begin(&home(&arm), shape).unwrap();
+        controller
+    }
+
+    /// A controller whose chunks hold one action.
+    fn stepper() -> impl FnMut([f32; ACTION_DIM]) -> (Step, Isometry3<f64>) {
+        let mut controller = begun(ChunkShape {
+            steps: 1,
+            execute: 1,
+            dim: ACTION_DIM,
+        });
+        move |action| {
+            controller.chunk_mut().data.copy_from_slice(&action);
+            controller.accept_chunk().unwrap();
+            (controller.step().unwrap(), *controller.target_in_world())
+        }
+    }
+
+    #[test]
+    fn of_a_chunk_as_many_actions_are_executed_as_the_policy_says() {
+        let mut controller = begun(SHAPE);
+        assert_eq!(controller.step(), Err(ControlError::NoAction));
+        for _ in 0..3 {
+            assert!(controller.needs_chunk());
+            for (index, value) in controller.chunk_mut().data.iter_mut().enumerate() {
+                *value = index as f32 / 100.0;
+            }
+            controller.accept_chunk().unwrap();
+            for step in 0..2 {
+                assert!(!controller.needs_chunk());
+                let action = controller.step().unwrap().action;
+                assert_eq!(
+                    action,
+                    std::array::from_fn(|index| (step * ACTION_DIM + index) as f32 / 100.0)
+                );
+            }
+        }
+        assert!(controller.needs_chunk());
+        assert_eq!(controller.step(), Err(ControlError::NoAction));
+    }
+
+    #[test]
+    fn deltas_add_up_on_the_target_pose() {
+        let mut step = stepper();
+        let start = step([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]).1;
+        assert!((start.translation.vector - Vector3::new(0.049_75, 0.7, 0.302_075)).norm() < 1e-9);
+        for _ in 0..4 {
+            step([0.25, -0.5, -0.125, 0.0, 0.0, 0.5, 1.0]);
+        }
+        let (report, target) = step([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let moved = target.translation.vector - start.translation.vector;
+        assert!(
+            (moved - Vector3::new(0.1, -0.2, -0.05)).norm() < 1e-9,
+            "{moved}"
+        );
+        let turned = (target.rotation * start.rotation.inverse()).scaled_axis();
+        assert!(
+            (turned - Vector3::new(0.0, 0.0, 0.2)).norm() < 1e-6,
+            "{turned}"
+        );
+        assert!(
+            report.position_error_m < 2e-5 && report.rotation_error_rad < 1e-4,
+            "{report:?}"
+        );
+        assert!((report.joint_targets[GRIPPER] + 0.01).abs() < 1e-9);
+    }
+
+    #[test]
+    fn actions_out_of_range_are_executed_as_the_nearest_in_range() {
+        let action = stepper()([9.0, -9.0, 0.0, 0.0, 0.0, 0.0, 9.0]);
+        assert_eq!(action.0.action, [1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        assert!((action.0.joint_targets[GRIPPER] - 0.04).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_target_stays_in_the_workspace_and_joints_in_their_limits() {
+        let arm = ArmDescription::wx250s();
+        let workspace = ControlConfig::default().workspace;
+        // Each face of the box, with a turn that no wrist can follow for long.
+        for axis in 0..3 {
+            for direction in [-1.0, 1.0] {
+                let mut step = stepper();
+                let mut action = [0.0, 0.0, 0.0, direction, 1.0, -direction, 1.0];
+                action[axis] = direction;
+                let mut was_cut = false;
+                for _ in 0..60 {
+                    let (report, target) = step(action);
+                    was_cut |= report.cut;
+                    let point = target.translation.vector;
+                    assert!(
+                        (0..3)
+                            .all(|i| (workspace.min_m[i]..=workspace.max_m[i]).contains(&point[i])),
+                        "{point}"
+                    );
+                    for (joint, angle) in arm.joints().iter().zip(&report.joint_targets) {
+                        assert!(
+                            (joint.min_rad..=joint.max_rad).contains(angle),
+                            "{}: {angle}",
+                            joint.name
+                        );
+                    }
+                }
+                assert!(was_cut, "axis {axis} {direction}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_chunks_are_refused_by_name_and_nothing_of_them_is_executed() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut controller = begun(SHAPE);
+            let before = *controller.target_in_world();
+            controller.chunk_mut().data[3 * ACTION_DIM + 2] = bad;
+            let error = controller.accept_chunk().unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("dz of step 3 is {bad}")),
+                "{error}"
+            );
+            assert_eq!(controller.step(), Err(ControlError::NoAction));
+            assert_eq!(controller.target_in_world(), &before);
+        }
+        let mut controller = begun(SHAPE);
+        controller.chunk_mut().data.pop();
+        assert!(matches!(
+            controller.accept_chunk(),
+            Err(ControlError::ChunkSize { values: 27, .. })
+        ));
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_executed_are_refused() {
+        let arm = ArmDescription::wx250s();
+        let mut controller = Controller::new(&arm, &ControlConfig::default());
+        let cases = [
+            (
+                ChunkShape { dim: 6, ..SHAPE },
+                ControlError::ActionDim { found: 6 },
+            ),
+            (
+                ChunkShape {
+                    execute: 0,
+                    ..SHAPE
+                },
+                ControlError::Execute {
+                    execute: 0,
+                    steps: 4,
+                },
+            ),
+            (
+                ChunkShape {
+                    execute: 5,
+                    ..SHAPE
+                },
+                ControlError::Execute {
+                    execute: 5,
+                    steps: 4,
+                },
+            ),
+        ];
+        for (shape, expected) in cases {
+            assert_eq!(controller.begin(&home(&arm), shape), Err(expected));
+        }
+    }
+
+    #[test]
+    fn an_episode_starts_where_the_arm_is() {
+        let arm = ArmDescription::wx250s();
+        let mut controller = begun(SHAPE);
+        let measured = [0.3, 0.1, -0.2, 0.1, 1.4, -0.1, 0.02];
+        controller.begin(&measured, SHAPE).unwrap();
+        let expected = ControlConfig::default().base_in_world * arm.forward(&arm_part(&measured));
+        assert_eq!(controller.target_in_world(), &expected);
+        controller.chunk_mut().data.fill(0.0);
+        controller.accept_chunk().unwrap();
+        let targets = controller.step().unwrap().joint_targets;
+        for (target, measured) in targets.iter().zip(&measured).take(ARM_JOINTS) {
+            assert!((target - measured).abs() < 1e-4, "{targets:?}");
+        }
+    }
 }

@@ -22,14 +22,21 @@ const FINGER_DISTANCE_SCALE_M: f64 = 0.08;
 /// singularity (pitch = 90 deg) all the time. Measured so, a roll action of 0.1 rad raises roll by 0.1 rad, and the
 /// singularity lies where the gripper points level along the world's x.
 #[must_use]
-pub fn proprio(arm: &ArmDescription, base_in_world: &Isometry3<f64>, measured: &[f64; WIRE_JOINTS]) -> [f32; PROPRIO_DIM] {
+pub fn proprio(
+    arm: &ArmDescription,
+    base_in_world: &Isometry3<f64>,
+    measured: &[f64; WIRE_JOINTS],
+) -> [f32; PROPRIO_DIM] {
     let mut angles = [0.0; ARM_JOINTS];
     angles.copy_from_slice(&measured[..ARM_JOINTS]);
     let tool = base_in_world * arm.forward(&angles);
     let position = tool.translation.vector;
     let (roll, pitch, yaw) = upright(&tool.rotation).euler_angles();
     let fingers = 2.0 * measured[GRIPPER] / FINGER_DISTANCE_SCALE_M;
-    [position.x, position.y, position.z, roll, pitch, yaw, fingers].map(|value| value as f32)
+    [
+        position.x, position.y, position.z, roll, pitch, yaw, fingers,
+    ]
+    .map(|value| value as f32)
 }
 
 /// The tool's rotation counted from gripper-down instead of from "x ahead".
@@ -52,14 +59,20 @@ mod tests {
 
     fn assert_near(found: [f32; PROPRIO_DIM], expected: [f32; PROPRIO_DIM]) {
         for ((found, expected), name) in found.iter().zip(expected).zip(PROPRIO_NAMES) {
-            assert!((found - expected).abs() < 1e-6, "{name} is {found}, not {expected}");
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "{name} is {found}, not {expected}"
+            );
         }
     }
 
     #[test]
     fn at_home_the_gripper_is_down_and_all_angles_are_zero() {
         let arm = ArmDescription::wx250s();
-        assert_near(with(&arm, |_| {}), [0.04975, 0.7, 0.302_075, 0.0, 0.0, 0.0, 0.925]);
+        assert_near(
+            with(&arm, |_| {}),
+            [0.04975, 0.7, 0.302_075, 0.0, 0.0, 0.0, 0.925],
+        );
     }
 
     #[test]

@@ -1,0 +1,277 @@
+//! A board for tests: the real firmware core, servos that do what they are told at once, and a link that can be spoilt.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use wink_firmware::servo::{ServoBus, ServoState};
+use wink_firmware::wire::MAX_LINE;
+use wink_firmware::{Config, Core};
+use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, Link, LinkError};
+use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::clock::Clock;
+use wink_runtime::control::ACTION_DIM;
+use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
+
+/// Time between two firmware ticks.
+pub const FIRMWARE_TICK_US: u64 = 10_000;
+
+pub struct MockBoard {
+    pub core: Core,
+    pub servos: PerfectServos,
+    /// How far the board's clock is ahead of the host's.
+    pub board_ahead_us: u64,
+    /// Garbage is put into both directions of the link.
+    pub noise: Option<Noise>,
+    /// Nothing of the board reaches the host.
+    pub mute: bool,
+    /// Taking a picture takes so long.
+    pub capture_us: u64,
+    /// The camera fails.
+    pub blind: bool,
+    /// The link is gone.
+    pub unplugged: bool,
+    now_us: u64,
+    to_host: VecDeque<u8>,
+}
+
+impl MockBoard {
+    pub fn new() -> Self {
+        Self::with_config(ArmDescription::wx250s().firmware_config())
+    }
+
+    pub fn with_config(config: Config) -> Self {
+        Self {
+            core: Core::new(config).unwrap(),
+            servos: PerfectServos::at_home(),
+            board_ahead_us: 0,
+            noise: None,
+            mute: false,
+            capture_us: 0,
+            blind: false,
+            unplugged: false,
+            now_us: 0,
+            to_host: VecDeque::with_capacity(1 << 16),
+        }
+    }
+
+    pub fn board_time_us(&self) -> u64 {
+        self.now_us + self.board_ahead_us
+    }
+
+    /// Restarts the firmware; its clock begins anew.
+    pub fn restart(&mut self) {
+        self.core = Core::new(ArmDescription::wx250s().firmware_config()).unwrap();
+        self.board_ahead_us = 0;
+    }
+
+    fn tick(&mut self) {
+        self.now_us += FIRMWARE_TICK_US;
+        let time_us = self.board_time_us();
+        self.core.tick(time_us, &mut self.servos);
+        let mut line = [0; MAX_LINE];
+        while let Some(count) = self.core.telemetry(time_us, &mut line) {
+            if !self.mute {
+                self.to_host.extend(&line[..count]);
+                if let Some(noise) = &mut self.noise {
+                    self.to_host.extend(noise.bytes());
+                }
+            }
+        }
+    }
+}
+
+impl Clock for MockBoard {
+    fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    fn sleep_until(&mut self, time_us: u64) {
+        while self.now_us < time_us {
+            self.tick();
+        }
+    }
+}
+
+impl Link for MockBoard {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if self.unplugged {
+            return Err(LinkError::Closed);
+        }
+        let time_us = self.board_time_us();
+        if let Some(noise) = &mut self.noise {
+            self.core.receive(&noise.bytes(), time_us);
+        }
+        self.core.receive(bytes, time_us);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LinkError> {
+        if self.unplugged {
+            return Err(LinkError::Closed);
+        }
+        let count = buffer.len().min(self.to_host.len());
+        for (slot, byte) in buffer.iter_mut().zip(self.to_host.drain(..count)) {
+            *slot = byte;
+        }
+        Ok(count)
+    }
+}
+
+impl Camera for MockBoard {
+    fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
+        if self.blind {
+            return Err(CameraError::TimedOut { waited_us: 1_000 });
+        }
+        frame.resize(4, 3);
+        frame.rgb.fill(7);
+        frame.time_us = self.now_us;
+        self.sleep_until(self.now_us + self.capture_us);
+        Ok(())
+    }
+}
+
+/// Servos that are where they shall be as soon as they are told.
+pub struct PerfectServos {
+    pub positions: Vec<f32>,
+    pub torque: bool,
+    /// Reading them fails.
+    pub broken: bool,
+}
+
+impl PerfectServos {
+    fn at_home() -> Self {
+        let arm = ArmDescription::wx250s();
+        let mut positions: Vec<f32> = arm.home().iter().map(|&angle| angle as f32).collect();
+        positions.push(arm.gripper().home_m as f32);
+        assert_eq!((positions.len(), GRIPPER), (ARM_JOINTS + 1, ARM_JOINTS));
+        Self {
+            positions,
+            torque: false,
+            broken: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Broken;
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl ServoBus for PerfectServos {
+    type Error = Broken;
+
+    fn read(&mut self, states: &mut [ServoState]) -> Result<(), Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        for (state, position) in states.iter_mut().zip(&self.positions) {
+            *state = ServoState {
+                position: *position,
+                ..ServoState::default()
+            };
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, goals: &[f32]) -> Result<(), Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        self.positions.copy_from_slice(goals);
+        Ok(())
+    }
+
+    fn set_torque(&mut self, on: bool) -> Result<(), Broken> {
+        self.torque = on;
+        Ok(())
+    }
+}
+
+/// Seeded garbage: any bytes, newlines and braces among them.
+pub struct Noise {
+    state: u64,
+}
+
+impl Noise {
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed | 1 }
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = self.next() % 40;
+        (0..length).map(|_| self.next()).collect()
+    }
+
+    /// Xorshift64* (Vigna 2016).
+    fn next(&mut self) -> u8 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 56) as u8
+    }
+}
+
+/// Gives the same action for ever.
+pub struct Constant {
+    pub action: [f32; ACTION_DIM],
+    pub shape: ChunkShape,
+    pub looks: bool,
+    pub asked: usize,
+    pub saw_frame: bool,
+}
+
+impl Constant {
+    pub fn new(action: [f32; ACTION_DIM]) -> Self {
+        let shape = ChunkShape {
+            steps: 4,
+            execute: 2,
+            dim: ACTION_DIM,
+        };
+        Self {
+            action,
+            shape,
+            looks: false,
+            asked: 0,
+            saw_frame: false,
+        }
+    }
+}
+
+impl Policy for Constant {
+    fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
+        self.asked = 0;
+        if instruction.is_empty() {
+            Err(PolicyError::EmptyInstruction)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn act(
+        &mut self,
+        observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        self.asked += 1;
+        self.saw_frame = observation.frame.is_some();
+        out.reset(self.shape.steps, self.shape.dim);
+        for step in out.data.chunks_exact_mut(ACTION_DIM) {
+            step.copy_from_slice(&self.action);
+        }
+        Ok(())
+    }
+
+    fn needs_frame(&self) -> bool {
+        self.looks
+    }
+
+    fn chunk_shape(&self) -> ChunkShape {
+        self.shape
+    }
+}
