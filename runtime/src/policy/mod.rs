@@ -4,12 +4,30 @@
 //! behind the feature `onnx`, the guard, the graphs and the tokenizer that run it. Nothing here knows an arm's joints:
 //! actions leave in the units of the package's action space.
 
+#[cfg(feature = "onnx")]
+mod cumsum;
 mod error;
+#[cfg(feature = "onnx")]
+mod golden;
+#[cfg(feature = "onnx")]
+mod graph;
+#[cfg(feature = "onnx")]
+mod guard;
 pub mod manifest;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod package;
 pub mod preprocess;
+#[cfg(feature = "onnx")]
+mod text;
 
 pub use error::PolicyError;
+#[cfg(feature = "onnx")]
+pub use golden::GoldenReport;
+#[cfg(feature = "onnx")]
+pub use guard::{GraphInfo, TensorInfo};
+#[cfg(feature = "onnx")]
+pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
 
 use crate::camera::Frame;

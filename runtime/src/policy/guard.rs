@@ -1,0 +1,283 @@
+//! Looks at an ONNX file before the engine does.
+//!
+//! The engine takes an op of a foreign domain for the standard op of the same name, follows external data out of the file
+//! and panics on some malformed graphs. So the protobuf is parsed and walked first, and whatever the engine does with
+//! untrusted bytes happens inside [`contain`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::tract_hir::prelude::Framework;
+
+/// Ops whose output is not a function of their inputs: an evaluation could not be repeated.
+const RANDOM_OPS: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
+/// What a graph file holds, read off the protobuf.
+#[derive(Debug, Clone, Default)]
+pub struct GraphInfo {
+    /// Version of the standard operator set.
+    pub opset: i64,
+    /// The program that wrote the file.
+    pub producer: String,
+    /// How often each op occurs, subgraphs included.
+    pub ops: BTreeMap<String, usize>,
+    /// Weights by element type: number of elements.
+    pub weights: BTreeMap<String, u64>,
+    /// Bytes of all weights.
+    pub weight_bytes: u64,
+    /// Inputs that must be fed.
+    pub inputs: Vec<TensorInfo>,
+    /// Outputs.
+    pub outputs: Vec<TensorInfo>,
+}
+
+impl GraphInfo {
+    /// Number of nodes.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.ops.values().sum()
+    }
+
+    /// Number of weights of all types.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.weights.values().sum()
+    }
+}
+
+/// Name, element type and shape of a graph's input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Name of the tensor.
+    pub name: String,
+    /// Element type, as `f32` or `i64`.
+    pub element: String,
+    /// Size of each axis; `None` where the file leaves it open.
+    pub shape: Vec<Option<u64>>,
+}
+
+impl std::fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.element, shape_text(&self.shape))
+    }
+}
+
+pub(crate) fn shape_text(shape: &[Option<u64>]) -> String {
+    let axes: Vec<_> = shape.iter().map(|axis| axis.map_or_else(|| "?".to_owned(), |n| n.to_string())).collect();
+    format!("[{}]", axes.join(", "))
+}
+
+/// Parses ONNX bytes. The message says what is wrong.
+pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
+    let mut reader = bytes;
+    let model = contain(|| tract_onnx::onnx().proto_model_for_read(&mut reader).map_err(|e| format!("{e:#}")))
+        .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
+    match &model.graph {
+        Some(graph) if !graph.node.is_empty() => Ok(model),
+        _ => Err("is not an ONNX file: it holds no graph".to_owned()),
+    }
+}
+
+/// Refuses what the engine must not see and describes the rest. The message names the node or tensor.
+pub(crate) fn inspect(model: &ModelProto, known_op: impl Fn(&str) -> bool) -> Result<GraphInfo, String> {
+    let Some(graph) = &model.graph else { return Err("holds no graph".to_owned()) };
+    if let Some(function) = model.functions.first() {
+        let name = function.name.as_deref().unwrap_or("");
+        return Err(format!("function \"{name}\": model-local functions are not supported; inline them when exporting"));
+    }
+    let opset = model.opset_import.iter().find(|o| is_standard(&o.domain)).map_or(0, |o| o.version);
+    if opset == 0 {
+        return Err("imports no standard operator set".to_owned());
+    }
+    let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
+    let mut walk = Walk { info: GraphInfo { opset, producer, ..GraphInfo::default() }, unknown: BTreeMap::new() };
+    walk.graph(graph, &known_op)?;
+    if !walk.unknown.is_empty() {
+        let list: Vec<_> = walk.unknown.iter().map(|(op, node)| format!("{op} (node \"{node}\")")).collect();
+        return Err(format!("ops that the engine does not have: {}", list.join(", ")));
+    }
+    let mut info = walk.info;
+    let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    for input in graph.input.iter().filter(|input| !weights.contains(input.name.as_str())) {
+        info.inputs.push(tensor_info(input)?);
+    }
+    let produced: BTreeSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    for output in &graph.output {
+        if !produced.contains(output.name.as_str()) {
+            return Err(format!("output \"{}\" is computed by no node", output.name.escape_debug()));
+        }
+        info.outputs.push(tensor_info(output)?);
+    }
+    Ok(info)
+}
+
+fn is_standard(domain: &str) -> bool {
+    domain.is_empty() || domain == "ai.onnx"
+}
+
+struct Walk {
+    info: GraphInfo,
+    /// Unknown ops with the first node of each.
+    unknown: BTreeMap<String, String>,
+}
+
+impl Walk {
+    fn graph(&mut self, graph: &GraphProto, known_op: &impl Fn(&str) -> bool) -> Result<(), String> {
+        if !graph.sparse_initializer.is_empty() {
+            return Err("holds sparse weights, which are not supported".to_owned());
+        }
+        for tensor in &graph.initializer {
+            self.tensor(&format!("weight \"{}\"", tensor.name.escape_debug()), tensor)?;
+        }
+        for node in &graph.node {
+            let name = node_name(node);
+            if !is_standard(&node.domain) {
+                let (op, domain) = (node.op_type.escape_debug(), node.domain.escape_debug());
+                return Err(format!("node \"{name}\": op {op} is of the domain \"{domain}\"; only standard ONNX ops run"));
+            }
+            if RANDOM_OPS.contains(&node.op_type.as_str()) {
+                return Err(format!("node \"{name}\": {} draws random numbers; feed noise as an input", node.op_type));
+            }
+            if !known_op(&node.op_type) {
+                self.unknown.entry(node.op_type.escape_debug().to_string()).or_insert_with(|| name.clone());
+            }
+            *self.info.ops.entry(node.op_type.clone()).or_insert(0) += 1;
+            for attribute in &node.attribute {
+                self.attribute(&name, attribute, known_op)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, node: &str, attribute: &AttributeProto, known_op: &impl Fn(&str) -> bool) -> Result<(), String> {
+        let place = || format!("node \"{node}\", attribute \"{}\"", attribute.name.escape_debug());
+        if attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
+            return Err(format!("{}: sparse tensors are not supported", place()));
+        }
+        for tensor in attribute.t.iter().chain(&attribute.tensors) {
+            self.tensor(&place(), tensor)?;
+        }
+        for graph in attribute.g.iter().chain(&attribute.graphs) {
+            self.graph(graph, known_op)?;
+        }
+        Ok(())
+    }
+
+    /// Every byte that a tensor claims must be in the file.
+    fn tensor(&mut self, place: &str, tensor: &TensorProto) -> Result<(), String> {
+        if tensor.data_location == Some(DataLocation::External as i32) || !tensor.external_data.is_empty() {
+            return Err(format!("{place}: its data lies outside the file; export without external data"));
+        }
+        let elements = tensor
+            .dims
+            .iter()
+            .try_fold(1_u64, |product, &axis| product.checked_mul(u64::try_from(axis).ok()?))
+            .ok_or_else(|| format!("{place}: impossible shape {:?}", tensor.dims))?;
+        let element = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
+        let Some(size) = element_bytes(element) else {
+            return Err(format!("{place}: element type {} is not supported", element_name(tensor.data_type)));
+        };
+        let fits = if tensor.raw_data.is_empty() {
+            let typed = match element {
+                DataType::Float => tensor.float_data.len(),
+                DataType::Double => tensor.double_data.len(),
+                DataType::Int64 => tensor.int64_data.len(),
+                DataType::Uint32 | DataType::Uint64 => tensor.uint64_data.len().max(tensor.int64_data.len()),
+                DataType::String => tensor.string_data.len(),
+                _ => tensor.int32_data.len(),
+            };
+            typed as u64 == elements
+        } else {
+            elements.checked_mul(size) == Some(tensor.raw_data.len() as u64)
+        };
+        if !fits {
+            return Err(format!("{place}: shape {:?} does not fit its data", tensor.dims));
+        }
+        *self.info.weights.entry(element_name(tensor.data_type)).or_insert(0) += elements;
+        self.info.weight_bytes = self.info.weight_bytes.saturating_add(elements.saturating_mul(size));
+        Ok(())
+    }
+}
+
+fn node_name(node: &NodeProto) -> String {
+    let name = if node.name.is_empty() { node.output.first().unwrap_or(&node.op_type) } else { &node.name };
+    name.escape_debug().to_string()
+}
+
+fn tensor_info(value: &ValueInfoProto) -> Result<TensorInfo, String> {
+    let name = value.name.clone();
+    let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(format!("tensor \"{}\" has no type", name.escape_debug()));
+    };
+    let axes = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let shape = axes.map(|axis| match axis.value {
+        Some(Dimension::DimValue(size)) => u64::try_from(size).ok(),
+        _ => None,
+    });
+    Ok(TensorInfo { name, element: element_name(tensor.elem_type), shape: shape.collect() })
+}
+
+fn element_name(element: i32) -> String {
+    match DataType::try_from(element) {
+        Ok(DataType::Float) => "f32".to_owned(),
+        Ok(DataType::Double) => "f64".to_owned(),
+        Ok(DataType::Float16) => "f16".to_owned(),
+        Ok(DataType::Int8) => "i8".to_owned(),
+        Ok(DataType::Int16) => "i16".to_owned(),
+        Ok(DataType::Int32) => "i32".to_owned(),
+        Ok(DataType::Int64) => "i64".to_owned(),
+        Ok(DataType::Uint8) => "u8".to_owned(),
+        Ok(DataType::Uint16) => "u16".to_owned(),
+        Ok(DataType::Uint32) => "u32".to_owned(),
+        Ok(DataType::Uint64) => "u64".to_owned(),
+        Ok(other) => other.as_str_name().to_lowercase(),
+        Err(_) => format!("number {element}"),
+    }
+}
+
+/// Bytes per element of the types that the engine loads.
+fn element_bytes(element: DataType) -> Option<u64> {
+    match element {
+        DataType::Bool | DataType::Int8 | DataType::Uint8 => Some(1),
+        DataType::Float16 | DataType::Int16 | DataType::Uint16 => Some(2),
+        DataType::Float | DataType::Int32 | DataType::Uint32 => Some(4),
+        DataType::Double | DataType::Int64 | DataType::Uint64 => Some(8),
+        _ => None,
+    }
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs code that may panic on bad input and turns a panic into a message, without a word on stderr.
+///
+/// Needs unwinding: in a build with `panic = "abort"` a panic still ends the process.
+pub(crate) fn contain<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let outer = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CONTAINED.get() {
+                let message = info.payload_as_str().unwrap_or("no message").to_owned();
+                PANIC.with_borrow_mut(|panic| *panic = Some(message));
+            } else {
+                outer(info);
+            }
+        }));
+    });
+    let before = CONTAINED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    CONTAINED.set(before);
+    result.unwrap_or_else(|_| {
+        let message = PANIC.with_borrow_mut(Option::take).unwrap_or_default();
+        Err(format!("the engine gave up on this file ({message})"))
+    })
+}

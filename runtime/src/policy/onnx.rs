@@ -1,0 +1,300 @@
+//! A policy package at one precision, run by tract on the calling thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tract_onnx::prelude::{IntoArcTensor, Tensor};
+
+use super::graph::{Graph, State, TensorSpec};
+use super::guard::GraphInfo;
+use super::manifest::{Manifest, Role};
+use super::preprocess::{ImagePreprocessor, normalise_state};
+use super::text::TextEncoder;
+use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
+
+/// A vision-language-action network.
+///
+/// A clone shares the graphs and has buffers of its own: load once, clone per thread. The output does not depend on how
+/// many clones run.
+#[derive(Debug, Clone)]
+pub struct OnnxPolicy {
+    shared: Arc<Shared>,
+    act: State,
+    /// What is fed to the act graph, in its order. Text stays the same during an episode.
+    inputs: Vec<Arc<Tensor>>,
+    image: Option<(usize, ImagePreprocessor)>,
+    state: Option<usize>,
+    begun: bool,
+    times: PolicyTimes,
+}
+
+#[derive(Debug)]
+struct Shared {
+    manifest: Manifest,
+    precision: String,
+    encoder: Option<TextEncoder>,
+    text: Option<Graph>,
+    act: Graph,
+    thresholds: Vec<Option<f32>>,
+}
+
+/// A loaded graph, as `wink inspect` shows it.
+#[derive(Debug, Clone)]
+pub struct GraphReport {
+    /// `text` or `act`.
+    pub role: &'static str,
+    /// File name.
+    pub file: String,
+    /// What the file holds.
+    pub info: GraphInfo,
+    /// Multiply-accumulates of one run, as the engine counts them.
+    pub macs: u64,
+}
+
+impl OnnxPolicy {
+    /// Loads the graphs of a precision, or of the package's default one.
+    ///
+    /// # Errors
+    /// When the precision is not in the package, or a graph or the tokenizer is broken or does not fit `policy.json`.
+    pub fn load(package: &Package, precision: Option<&str>) -> Result<Self, PolicyError> {
+        let manifest = package.manifest().clone();
+        let precision = precision.unwrap_or(&manifest.default_precision).to_owned();
+        let Some(graphs) = manifest.precisions.get(&precision) else {
+            let held = manifest.precisions.keys().cloned().collect();
+            return Err(PolicyError::UnknownPrecision { asked: precision, held });
+        };
+        let observed = |feed: &str| observed_feed(&manifest, feed);
+        let text = graphs.graph(Role::Text).map(|spec| Graph::load(package, spec, observed)).transpose()?;
+        let encoded = |feed: &str| {
+            let (_, spec) = text.as_ref()?.outputs.iter().find(|(name, _)| name == feed)?;
+            Some(spec.clone())
+        };
+        let Some(act_spec) = graphs.graph(Role::Act) else {
+            let file = package.path("policy.json");
+            return Err(PolicyError::Graph { file, message: format!("precision {precision} has no act graph") });
+        };
+        let act = Graph::load(package, act_spec, |feed| encoded(feed).or_else(|| observed(feed)))?;
+        check_outputs(&manifest, text.as_ref(), &act)?;
+        let encoder = manifest.text.as_ref().map(|spec| TextEncoder::load(package, spec)).transpose()?;
+        let thresholds = manifest.action.names.iter().map(|name| manifest.action.threshold.get(name).copied()).collect();
+        Self::new(Arc::new(Shared { manifest, precision, encoder, text, act, thresholds }))
+    }
+
+    fn new(shared: Arc<Shared>) -> Result<Self, PolicyError> {
+        let position = |feed: &str| shared.act.inputs.iter().position(|(name, _)| name == feed);
+        let image = match (position("image"), &shared.manifest.image) {
+            (Some(index), Some(spec)) => Some((index, ImagePreprocessor::new(spec))),
+            _ => None,
+        };
+        let state = position("state");
+        let mut inputs = Vec::new();
+        for (_, spec) in &shared.act.inputs {
+            inputs.push(Arc::new(zeros(&shared.act, spec)?));
+        }
+        let act = shared.act.state()?;
+        Ok(Self { shared, act, inputs, image, state, begun: false, times: PolicyTimes::default() })
+    }
+
+    /// Name of the precision that was loaded.
+    #[must_use]
+    pub fn precision(&self) -> &str {
+        &self.shared.precision
+    }
+
+    /// What `policy.json` says.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.shared.manifest
+    }
+
+    /// The loaded graphs.
+    #[must_use]
+    pub fn graphs(&self) -> Vec<GraphReport> {
+        let report = |role: Role, graph: &Graph| GraphReport {
+            role: role.name(),
+            file: graph.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            info: graph.info.clone(),
+            macs: graph.macs,
+        };
+        let text = self.shared.text.iter().map(|graph| report(Role::Text, graph));
+        text.chain([report(Role::Act, &self.shared.act)]).collect()
+    }
+
+    /// Token ids of an instruction, filled up to the length that the text graph takes; empty for a policy without text.
+    ///
+    /// # Errors
+    /// When the instruction is empty or too long.
+    pub fn tokens(&self, instruction: &str) -> Result<Vec<i64>, PolicyError> {
+        self.shared.encoder.as_ref().map_or(Ok(Vec::new()), |encoder| encoder.encode(instruction))
+    }
+
+    /// Runs the text graph and keeps its outputs for the episode.
+    pub(crate) fn set_tokens(&mut self, tokens: &[i64]) -> Result<(), PolicyError> {
+        self.begun = false;
+        let mut feeds: Vec<(String, Arc<Tensor>)> = Vec::new();
+        if !tokens.is_empty() {
+            let tensor = Tensor::from_shape(&[1, tokens.len()], tokens).map_err(|e| self.broken(&e.to_string()))?;
+            feeds.push(("tokens".to_owned(), Arc::new(tensor)));
+        }
+        if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
+            let outputs = graph.run(&mut graph.state()?, std::slice::from_ref(tensor))?;
+            for ((name, _), value) in graph.outputs.iter().zip(outputs) {
+                check_finite("text", &value)?;
+                feeds.push((name.clone(), value.into_arc_tensor()));
+            }
+        }
+        for ((feed, _), input) in self.shared.act.inputs.iter().zip(&mut self.inputs) {
+            if let Some((_, tensor)) = feeds.iter().find(|(name, _)| name == feed) {
+                *input = tensor.clone();
+            }
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
+    pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
+        let outputs = self.shared.act.run(&mut self.act, &self.inputs)?;
+        let Some(action) = outputs.first() else { return Err(self.broken("no output")) };
+        check_finite("action", action)?;
+        take(f32_slice(action).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Lets `fill` write the buffer of a feed. Copies it only where something else still holds it.
+    pub(crate) fn fill_input(
+        &mut self,
+        index: usize,
+        fill: impl FnOnce(&mut [f32]) -> Result<(), PolicyError>,
+    ) -> Result<(), PolicyError> {
+        let tensor = Arc::make_mut(&mut self.inputs[index]);
+        if let Some(mut plain) = tensor.as_plain_ram_mut()
+            && let Ok(values) = plain.as_slice_mut::<f32>()
+        {
+            return fill(values);
+        }
+        Err(self.broken("an input buffer is not of f32"))
+    }
+
+    /// Position of a feed among the act graph's inputs.
+    pub(crate) fn input_position(&self, feed: &str) -> Option<usize> {
+        self.shared.act.inputs.iter().position(|(name, _)| name == feed)
+    }
+
+    fn broken(&self, message: &str) -> PolicyError {
+        PolicyError::Inference { file: self.shared.act.file.clone(), message: message.to_owned() }
+    }
+}
+
+impl Policy for OnnxPolicy {
+    fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
+        self.begun = false;
+        let tokens = self.tokens(instruction)?;
+        self.set_tokens(&tokens)
+    }
+
+    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
+        if !self.begun {
+            return Err(PolicyError::NoEpisode);
+        }
+        let start = Instant::now();
+        let shared = self.shared.clone();
+        if let Some(index) = self.state {
+            let spec = &shared.manifest.state;
+            self.fill_input(index, |values| normalise_state(observation.proprio, &spec.mean, &spec.std, values))?;
+        }
+        if let Some((index, mut preprocessor)) = self.image.take() {
+            let written = match observation.frame {
+                Some(frame) => self.fill_input(index, |values| preprocessor.run(frame, values)),
+                None => Err(PolicyError::MissingFrame),
+            };
+            self.image = Some((index, preprocessor));
+            written?;
+        }
+        let preprocessed = Instant::now();
+        let action = &shared.manifest.action;
+        out.reset(action.chunk, action.names.len());
+        self.infer(|normalised| {
+            for (step, values) in out.data.chunks_exact_mut(action.names.len()).zip(normalised.chunks_exact(action.names.len())) {
+                for (index, (value, x)) in step.iter_mut().zip(values).enumerate() {
+                    let physical = x * action.std[index] + action.mean[index];
+                    *value = match shared.thresholds[index] {
+                        Some(threshold) => f32::from(u8::from(physical > threshold)),
+                        None => physical,
+                    };
+                }
+            }
+        })?;
+        if let Some(index) = out.data.iter().position(|value| !value.is_finite()) {
+            return Err(PolicyError::NotFinite { what: "action", index });
+        }
+        self.times = PolicyTimes {
+            preprocess_us: micros(start, preprocessed),
+            inference_us: micros(preprocessed, Instant::now()),
+        };
+        Ok(())
+    }
+
+    fn needs_frame(&self) -> bool {
+        self.image.is_some()
+    }
+
+    fn chunk_shape(&self) -> ChunkShape {
+        let action = &self.shared.manifest.action;
+        ChunkShape { steps: action.chunk, execute: action.execute, dim: action.names.len() }
+    }
+
+    fn times(&self) -> PolicyTimes {
+        self.times
+    }
+}
+
+fn micros(from: Instant, to: Instant) -> u64 {
+    u64::try_from((to - from).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What the runtime itself feeds.
+fn observed_feed(manifest: &Manifest, feed: &str) -> Option<TensorSpec> {
+    match feed {
+        "image" => manifest.image.as_ref().map(|spec| TensorSpec::f32(&ImagePreprocessor::new(spec).shape())),
+        "state" => Some(TensorSpec::f32(&[1, manifest.state.names.len()])),
+        "tokens" => manifest.text.as_ref().map(|spec| TensorSpec::i64(&[1, spec.max_tokens])),
+        _ => None,
+    }
+}
+
+fn check_outputs(manifest: &Manifest, text: Option<&Graph>, act: &Graph) -> Result<(), PolicyError> {
+    let wrong = |graph: &Graph, message| PolicyError::Graph { file: graph.file.clone(), message };
+    if let Some(text) = text {
+        for (name, spec) in &text.outputs {
+            if *spec != TensorSpec::f32(&spec.shape) {
+                return Err(wrong(text, format!("output \"{name}\" is {spec}, must be f32")));
+            }
+        }
+    }
+    let wanted = TensorSpec::f32(&[1, manifest.action.chunk, manifest.action.names.len()]);
+    match act.outputs.first() {
+        Some((_, spec)) if *spec == wanted => Ok(()),
+        Some((name, spec)) => Err(wrong(act, format!("output \"{name}\" is {spec}, policy.json makes it {wanted}"))),
+        None => Err(wrong(act, "has no output".to_owned())),
+    }
+}
+
+fn zeros(graph: &Graph, spec: &TensorSpec) -> Result<Tensor, PolicyError> {
+    Tensor::zero_dt(spec.element, &spec.shape)
+        .map_err(|e| PolicyError::Graph { file: graph.file.clone(), message: e.to_string() })
+}
+
+fn f32_slice(tensor: &Tensor) -> Option<&[f32]> {
+    tensor.as_plain_ram()?.as_slice::<f32>().ok()
+}
+
+fn check_finite(what: &'static str, tensor: &Tensor) -> Result<(), PolicyError> {
+    let Some(values) = f32_slice(tensor) else {
+        return Err(PolicyError::NotFinite { what, index: 0 });
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(PolicyError::NotFinite { what, index }),
+    }
+}
