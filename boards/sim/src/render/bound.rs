@@ -23,6 +23,8 @@ pub(super) struct MaskGrid {
     columns: usize,
     rows: usize,
     cell: f32,
+    /// Cells per unit of length.
+    per_unit: f32,
     origin: [f32; 2],
     masks: Vec<u64>,
     /// Count of occupied cells above and to the left of each grid corner.
@@ -43,6 +45,7 @@ impl MaskGrid {
             columns,
             rows,
             cell,
+            per_unit: 1.0 / cell,
             origin,
             masks: vec![0; columns * rows],
             occupied: vec![0; (columns + 1) * (rows + 1)],
@@ -58,7 +61,7 @@ impl MaskGrid {
     pub fn cell_at(&self, place: [f32; 2]) -> [usize; 2] {
         // The casts saturate: what lies before the first cell is counted to it.
         let index = |axis: usize, count: usize| {
-            (((place[axis] - self.origin[axis]) / self.cell) as usize).min(count - 1)
+            (((place[axis] - self.origin[axis]) * self.per_unit) as usize).min(count - 1)
         };
         [index(0, self.columns), index(1, self.rows)]
     }

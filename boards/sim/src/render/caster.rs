@@ -15,6 +15,22 @@ pub(super) struct Finish {
     pub gloss: f32,
 }
 
+/// Where a camera ray meets something that moves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    pub index: usize,
+    pub depth: f32,
+    /// In the primitive's own frame.
+    pub normal: V3,
+}
+
+impl Hit {
+    /// Whether both lie on one flat face.
+    pub fn same_face(&self, other: &Self) -> bool {
+        self.index == other.index && self.normal == other.normal
+    }
+}
+
 /// A primitive with what does not change over the frame already turned into its own frame.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
@@ -71,6 +87,17 @@ impl Caster {
         }
     }
 
+    /// Forgets every bound: all primitives may be anywhere.
+    #[cfg(test)]
+    pub fn unbound(&mut self) {
+        for index in 0..self.placed.len() {
+            self.screen.mark_all(index);
+            self.shadows
+                .iter_mut()
+                .for_each(|shadow| shadow.mark_all(index));
+        }
+    }
+
     /// Primitives that may be seen in a tile.
     pub fn mask(&self, tile_x: usize, tile_y: usize) -> u64 {
         self.screen.mask(tile_x, tile_y)
@@ -80,11 +107,11 @@ impl Caster {
         &self.shadows[light]
     }
 
-    /// The primitive of the mask that a camera ray meets first, before `limit`.
+    /// Where a camera ray first meets a primitive of the mask, before `limit`.
     #[inline]
-    pub fn nearest(&self, direction: V3, mut mask: u64, limit: f32) -> Option<(usize, f32)> {
+    pub fn nearest(&self, direction: V3, mut mask: u64, limit: f32) -> Option<Hit> {
+        let mut nearest = None;
         let mut best = limit;
-        let mut found = None;
         while mask != 0 {
             let index = mask.trailing_zeros() as usize;
             mask &= mask - 1;
@@ -95,10 +122,18 @@ impl Caster {
                 && depth < best
             {
                 best = depth;
-                found = Some((index, depth));
+                nearest = Some(index);
             }
         }
-        found
+        nearest.map(|index| {
+            let placed = &self.placed[index];
+            let point = placed.eye + placed.pose.to_local(direction) * best;
+            Hit {
+                index,
+                depth: best,
+                normal: placed.shape.normal(point),
+            }
+        })
     }
 
     /// Whether something that moves stands between a point and a light.
@@ -117,12 +152,11 @@ impl Caster {
     }
 
     /// Colour of a primitive where a camera ray meets it.
-    pub fn colour(&self, index: usize, direction: V3, depth: f32, eye: V3) -> V3 {
-        let placed = &self.placed[index];
+    pub fn colour(&self, hit: &Hit, direction: V3, eye: V3) -> V3 {
+        let placed = &self.placed[hit.index];
         let finish = &self.finishes[placed.material];
-        let local = placed.eye + placed.pose.to_local(direction) * depth;
-        let normal = placed.pose.direction(placed.shape.normal(local));
-        let start = lifted(eye + direction * depth, normal);
+        let normal = placed.pose.direction(hit.normal);
+        let start = lifted(eye + direction * hit.depth, normal);
         let to_eye = -direction.unit();
         let mut diffuse = self.lighting.ambient(normal);
         let mut glint = V3::default();

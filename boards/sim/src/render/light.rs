@@ -134,6 +134,14 @@ impl ShadowGrid {
         self.grid.count();
     }
 
+    /// Lets a primitive shade every place.
+    #[cfg(test)]
+    pub fn mark_all(&mut self, index: usize) {
+        self.grid.mark_all(index);
+        self.grid.count();
+    }
+
+    /// Whether nothing can shade any of the cells.
     pub fn is_empty(&self, rect: CellRect) -> bool {
         self.grid.is_empty(rect)
     }

@@ -18,6 +18,9 @@ mod stage;
 pub mod texture;
 mod vector;
 
+#[cfg(test)]
+mod tests;
+
 pub use appearance::{Appearance, TablePattern};
 pub use camera::PinholeCamera;
 pub use light::{Ambient, DistantLight};
@@ -29,7 +32,7 @@ use crate::scene::Card;
 use arm::Material;
 use bound::MaskGrid;
 use camera::Rays;
-use caster::{Caster, Finish};
+use caster::{Caster, Finish, Hit};
 use colour::Encoder;
 use light::{LIGHTS, Lighting, lifted};
 use primitive::Primitive;
@@ -45,6 +48,7 @@ const SAMPLES: [[f32; 2]; 4] = [
     [0.125, 0.625],
     [0.625, 0.875],
 ];
+const MEAN: f32 = 1.0 / SAMPLES.len() as f32;
 /// Longest side of a frame in pixels.
 const MAX_SIDE: u32 = 2048;
 
@@ -158,6 +162,12 @@ impl Renderer {
         }
         arm::assemble(links_in_world, fingers_m, cube_in_world, &mut self.moving);
         self.caster.place(&self.moving, &self.rays);
+        self.draw(rgb);
+        Ok(())
+    }
+
+    /// Casts the rays of every tile in which something that moves is seen or casts its shadow.
+    fn draw(&self, rgb: &mut [u8]) {
         rgb.copy_from_slice(&self.stage.rgb);
         let (width, height) = self.camera.size();
         let columns = (width as usize).div_ceil(TILE);
@@ -177,29 +187,48 @@ impl Renderer {
                 }
             }
         }
-        Ok(())
     }
 
     /// Mean colour of a pixel's samples, or `None` where the stage's own picture stands.
     fn pixel(&self, [x, y]: [usize; 2], pixel: usize, mask: u64) -> Option<V3> {
-        let mut sum = V3::default();
-        let mut changed = false;
         let first = pixel * SAMPLES.len();
         let behind = &self.stage.samples[first..first + SAMPLES.len()];
-        for (sample, [dx, dy]) in behind.iter().zip(SAMPLES) {
-            let direction = self.rays.direction(x as f32 + dx, y as f32 + dy);
-            let colour =
-                if let Some((index, depth)) = self.caster.nearest(direction, mask, sample.depth) {
-                    changed = true;
-                    self.caster.colour(index, direction, depth, self.rays.eye)
-                } else {
-                    let shaded = self.shaded(sample, direction);
-                    changed |= shaded != 0;
-                    self.stage.colour(sample, shaded)
-                };
+        let directions = SAMPLES.map(|[dx, dy]| self.rays.direction(x as f32 + dx, y as f32 + dy));
+        let hits: [Option<Hit>; SAMPLES.len()] = std::array::from_fn(|sample| {
+            self.caster
+                .nearest(directions[sample], mask, behind[sample].depth)
+        });
+        if let [Some(one), rest @ ..] = &hits
+            && rest
+                .iter()
+                .flatten()
+                .filter(|hit| hit.same_face(one))
+                .count()
+                == rest.len()
+        {
+            // One flat face fills the pixel: its light is looked up once, in the middle.
+            let middle = self.rays.direction(x as f32 + 0.5, y as f32 + 0.5);
+            let depth = hits.iter().flatten().map(|hit| hit.depth).sum::<f32>() * MEAN;
+            return Some(
+                self.caster
+                    .colour(&Hit { depth, ..*one }, middle, self.rays.eye),
+            );
+        }
+        let mut sum = V3::default();
+        let mut changed = false;
+        for sample in 0..SAMPLES.len() {
+            let (behind, direction) = (&behind[sample], directions[sample]);
+            let colour = if let Some(hit) = &hits[sample] {
+                changed = true;
+                self.caster.colour(hit, direction, self.rays.eye)
+            } else {
+                let shaded = self.shaded(behind, direction);
+                changed |= shaded != 0;
+                self.stage.colour(behind, shaded)
+            };
             sum = sum + colour;
         }
-        changed.then(|| sum * (1.0 / SAMPLES.len() as f32))
+        changed.then(|| sum * MEAN)
     }
 
     /// Bit i: something that moves keeps light i from a point of the stage.

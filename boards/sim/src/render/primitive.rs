@@ -87,20 +87,22 @@ impl Shape {
     }
 }
 
+/// The interval in which one coordinate of the ray is within `half` of 0. A ray that never changes the coordinate divides by zero:
+/// the infinities that follow say "always" or "never" as they should.
+#[inline(always)]
+fn within_slab(half: f32, origin: f32, direction: f32) -> (f32, f32) {
+    let inverse = 1.0 / direction;
+    let (a, b) = ((-half - origin) * inverse, (half - origin) * inverse);
+    if a < b { (a, b) } else { (b, a) }
+}
+
 #[inline(always)]
 fn hit_box(half: V3, origin: V3, direction: V3) -> Option<f32> {
-    let mut enter = f32::NEG_INFINITY;
-    let mut leave = f32::INFINITY;
-    for (half, origin, direction) in [
-        (half.x, origin.x, direction.x),
-        (half.y, origin.y, direction.y),
-        (half.z, origin.z, direction.z),
+    let (mut enter, mut leave) = within_slab(half.x, origin.x, direction.x);
+    for (near, far) in [
+        within_slab(half.y, origin.y, direction.y),
+        within_slab(half.z, origin.z, direction.z),
     ] {
-        let inverse = 1.0 / direction;
-        let centre = -origin * inverse;
-        let reach = (half * inverse).abs();
-        let (near, far) = (centre - reach, centre + reach);
-        // A ray inside a face's plane makes NaN, which fails both comparisons: that slab does not limit the ray.
         if near > enter {
             enter = near;
         }
@@ -143,14 +145,12 @@ fn within_radius(radius: f32, origin: V3, direction: V3) -> Option<(f32, f32)> {
 #[inline(always)]
 fn hit_cylinder(radius: f32, half_length: f32, origin: V3, direction: V3) -> Option<f32> {
     let (mut enter, mut leave) = within_radius(radius, origin, direction)?;
-    let inverse = 1.0 / direction.z;
-    let centre = -origin.z * inverse;
-    let reach = (half_length * inverse).abs();
-    if centre - reach > enter {
-        enter = centre - reach;
+    let (near, far) = within_slab(half_length, origin.z, direction.z);
+    if near > enter {
+        enter = near;
     }
-    if centre + reach < leave {
-        leave = centre + reach;
+    if far < leave {
+        leave = far;
     }
     first_beyond_near(enter, leave)
 }

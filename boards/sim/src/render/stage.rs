@@ -350,10 +350,13 @@ impl Seen<'_> {
         while mask != 0 {
             let primitive = &self.primitives[mask.trailing_zeros() as usize];
             mask &= mask - 1;
-            if primitive
-                .shape
-                .hit(start - primitive.pose.origin, self.lighting.towards[light])
-                .is_some()
+            // Lights are above: what ends below the point cannot shade it.
+            let top = primitive.pose.origin.z + primitive.shape.half_extents().z;
+            if top > start.z
+                && primitive
+                    .shape
+                    .hit(start - primitive.pose.origin, self.lighting.towards[light])
+                    .is_some()
             {
                 return true;
             }
