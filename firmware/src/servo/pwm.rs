@@ -4,6 +4,8 @@
 //! Such a servo says nothing back: its state is the last goal it was sent. What it does on its
 //! first pulse nobody can limit, so give its true rest position to [`PwmServo::new`].
 
+use core::fmt;
+
 use embedded_hal::pwm::SetDutyCycle;
 
 use super::{ServoBus, ServoState};
@@ -30,15 +32,37 @@ pub struct PwmCalibration {
 }
 
 impl PwmCalibration {
+    fn makes_sense(&self) -> bool {
+        let (a, b) = (self.shortest, self.longest);
+        let pulses = 0.0 < a.pulse_us && a.pulse_us < b.pulse_us && b.pulse_us <= self.period_us;
+        let positions = a.position.is_finite() && b.position.is_finite();
+        pulses && self.period_us.is_finite() && positions && a.position != b.position
+    }
+
     /// Pulse as a part of the period, 0 to 1.
     fn duty(&self, position: f32) -> f32 {
         let (a, b) = (self.shortest, self.longest);
         let fraction = (position - a.position) / (b.position - a.position);
-        // Not `clamp`: `max` turns the NaN of two equal positions into the shortest pulse.
-        let pulse_us = a.pulse_us + (b.pulse_us - a.pulse_us) * fraction.max(0.0).min(1.0);
+        let pulse_us = a.pulse_us + (b.pulse_us - a.pulse_us) * fraction.clamp(0.0, 1.0);
         pulse_us / self.period_us
     }
 }
+
+/// A calibration's pulses are not `0 < shortest < longest <= period`, or its positions are equal,
+/// or a number is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadCalibration;
+
+impl fmt::Display for BadCalibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a PWM calibration needs finite numbers, 0 < shortest < longest <= period, \
+             and two different positions",
+        )
+    }
+}
+
+impl core::error::Error for BadCalibration {}
 
 /// One servo on one PWM channel.
 #[derive(Debug)]
@@ -50,12 +74,22 @@ pub struct PwmServo<P> {
 
 impl<P: SetDutyCycle> PwmServo<P> {
     /// A servo that rests at `rest_position` (rad or m) until it gets its first goal.
-    pub const fn new(channel: P, calibration: PwmCalibration, rest_position: f32) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the calibration makes no sense.
+    pub fn new(
+        channel: P,
+        calibration: PwmCalibration,
+        rest_position: f32,
+    ) -> Result<Self, BadCalibration> {
+        if !(calibration.makes_sense() && rest_position.is_finite()) {
+            return Err(BadCalibration);
+        }
+        Ok(Self {
             channel,
             calibration,
             goal: rest_position,
-        }
+        })
     }
 
     fn send_goal(&mut self) -> Result<(), P::Error> {
@@ -100,6 +134,8 @@ impl<P: SetDutyCycle, const N: usize> PwmServos<P, N> {
 pub enum PwmError<E> {
     /// There are not as many goals or states as servos.
     JointCount,
+    /// A goal is NaN or infinite; none was sent.
+    NotFinite,
     /// A PWM channel failed.
     Channel(E),
 }
@@ -123,6 +159,9 @@ impl<P: SetDutyCycle, const N: usize> ServoBus for PwmServos<P, N> {
     fn write(&mut self, goals: &[f32]) -> Result<(), Self::Error> {
         if goals.len() != N {
             return Err(PwmError::JointCount);
+        }
+        if !goals.iter().all(|goal| goal.is_finite()) {
+            return Err(PwmError::NotFinite);
         }
         for (servo, goal) in self.servos.iter_mut().zip(goals) {
             servo.goal = *goal;
@@ -190,21 +229,23 @@ mod tests {
     };
 
     fn arm() -> PwmServos<Channel, 2> {
-        PwmServos::new([0.0, 0.75].map(|rest| PwmServo::new(Channel::default(), CALIBRATION, rest)))
+        PwmServos::new(
+            [0.0, 0.75].map(|rest| PwmServo::new(Channel::default(), CALIBRATION, rest).unwrap()),
+        )
     }
 
     #[test]
     fn pulses_follow_the_calibration_and_stay_within_it() {
         let mut arm = arm();
         arm.set_torque(true).unwrap();
-        for goal in [1.5, -1.5, 0.3, 9.0, -9.0, f32::NAN] {
+        for goal in [1.5, -1.5, 0.3, 9.0, -9.0] {
             arm.write(&[goal, 0.0]).unwrap();
         }
-        let expected = [1500, 500, 2500, 1300, 500, 2500, 500];
+        let expected = [1500, 500, 2500, 1300, 500, 2500];
         assert_eq!(arm.servos[0].channel.duties, expected);
         assert_eq!(
             arm.servos[1].channel.duties,
-            [1000, 1500, 1500, 1500, 1500, 1500, 1500]
+            [1000, 1500, 1500, 1500, 1500, 1500]
         );
     }
 
@@ -226,6 +267,7 @@ mod tests {
         arm.read(&mut states).unwrap();
         assert_eq!(states.map(|state| state.position), [0.0, 0.75]);
         arm.write(&[0.1, 0.2]).unwrap();
+        assert_eq!(arm.write(&[f32::NAN, 0.5]), Err(PwmError::NotFinite));
         arm.read(&mut states).unwrap();
         assert_eq!(states.map(|state| state.position), [0.1, 0.2]);
     }
@@ -240,5 +282,50 @@ mod tests {
         assert_eq!(arm.servos[1].channel.duties.last(), Some(&1300));
         assert_eq!(arm.write(&[0.0]), Err(PwmError::JointCount));
         assert_eq!(arm.read(&mut []), Err(PwmError::JointCount));
+    }
+
+    #[test]
+    fn a_calibration_that_makes_no_sense_is_refused() {
+        let [a, b] = [CALIBRATION.shortest, CALIBRATION.longest];
+        let cases = [
+            PwmCalibration {
+                shortest: b,
+                longest: a,
+                ..CALIBRATION
+            },
+            PwmCalibration {
+                shortest: PulsePoint {
+                    position: b.position,
+                    ..a
+                },
+                ..CALIBRATION
+            },
+            PwmCalibration {
+                shortest: PulsePoint { pulse_us: 0.0, ..a },
+                ..CALIBRATION
+            },
+            PwmCalibration {
+                shortest: PulsePoint {
+                    position: f32::NAN,
+                    ..a
+                },
+                ..CALIBRATION
+            },
+            PwmCalibration {
+                period_us: 2000.0,
+                ..CALIBRATION
+            },
+            PwmCalibration {
+                period_us: f32::INFINITY,
+                ..CALIBRATION
+            },
+        ];
+        for calibration in cases {
+            assert!(
+                PwmServo::new(Channel::default(), calibration, 0.0).is_err(),
+                "{calibration:?}"
+            );
+        }
+        assert!(PwmServo::new(Channel::default(), CALIBRATION, f32::NAN).is_err());
     }
 }

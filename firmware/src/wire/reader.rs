@@ -147,7 +147,8 @@ mod tests {
         let no_end = &a[..a.len() - 1];
         // The buffer overflows at the very byte that completes the start of the line.
         let to_the_brim = &noise[..MAX_HOST_LINE + 1 - START.len()];
-        let cases: [(&str, Vec<&[u8]>, &[u32], &[WireError]); 12] = [
+        type Case<'a> = (&'a str, Vec<&'a [u8]>, &'a [u32], &'a [WireError]);
+        let cases: [Case<'_>; 12] = [
             ("nothing", [].into(), &[], &[]),
             ("two lines", [&a[..], &b].into(), &[1, 2], &[]),
             (
