@@ -1,4 +1,5 @@
-//! What the control loop costs besides the policy: inverse kinematics, an action, and a whole tick with the wire.
+//! What the control loop costs besides the policy: inverse kinematics, an action, and a whole tick
+//! with the wire.
 
 #[path = "../tests/mock/mod.rs"]
 mod mock;

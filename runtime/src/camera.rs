@@ -14,7 +14,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Sets the size, keeping the buffer where it is large enough. What the pixels hold afterwards is unspecified.
+    /// Sets the size, keeping the buffer where it is large enough. What the pixels hold afterwards
+    /// is unspecified.
     pub fn resize(&mut self, width: u32, height: u32) {
         self.width = width;
         self.height = height;

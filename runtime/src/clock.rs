@@ -7,8 +7,8 @@ pub trait Clock {
     /// Time since an arbitrary start, in microseconds.
     fn now_us(&self) -> u64;
 
-    /// Waits until `now_us()` is at least `time_us`; returns at once where that has passed. A simulated clock advances the
-    /// physics here.
+    /// Waits until `now_us()` is at least `time_us`; returns at once where that has passed. A
+    /// simulated clock advances the physics here.
     fn sleep_until(&mut self, time_us: u64);
 }
 

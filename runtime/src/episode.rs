@@ -1,7 +1,8 @@
 //! The control loop: look, think, move, wait, on any board.
 //!
-//! What a board is to the loop is three traits: a [`Camera`], a [`Link`] to the firmware, and a [`Clock`]. On a real machine
-//! the clock sleeps; in simulation sleeping advances the physics and the firmware in it.
+//! What a board is to the loop is three traits: a [`Camera`], a [`Link`] to the firmware, and a
+//! [`Clock`]. On a real machine the clock sleeps; in simulation sleeping advances the physics and
+//! the firmware in it.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ pub trait Board: Camera + Link + Clock {}
 
 impl<B: Camera + Link + Clock> Board for B {}
 
-/// Why the loop stopped. The arm holds its pose: it was told to, or no setpoint reaches it any more.
+/// Why the loop stopped. The arm holds its pose: it was told to, or no setpoint reaches it any
+/// more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -43,7 +45,8 @@ pub enum RuntimeError {
 pub struct TickReport {
     /// Number of the tick in the episode, from 0.
     pub index: u64,
-    /// What the policy was told of the arm, or would have been: see [`proprio`](crate::control::proprio).
+    /// What the policy was told of the arm, or would have been: see
+    /// [`proprio`](crate::control::proprio).
     pub proprio: [f32; PROPRIO_DIM],
     /// Measured joints (rad), then the travel of one finger (m).
     pub measured: [f64; WIRE_JOINTS],
@@ -51,7 +54,8 @@ pub struct TickReport {
     pub step: Step,
     /// Whether the policy was asked for a new chunk.
     pub inferred: bool,
-    /// Whether a frame was captured for it; the loop's [`frame`](ControlLoop::frame) then is that one.
+    /// Whether a frame was captured for it; the loop's [`frame`](ControlLoop::frame) then is that
+    /// one.
     pub captured: bool,
     /// Whether the work of this tick took longer than the control period.
     pub overrun: bool,
@@ -75,7 +79,8 @@ impl TickReport {
     }
 }
 
-/// Drives one arm with one policy at a time. After the first ticks of an episode it allocates nothing itself.
+/// Drives one arm with one policy at a time. After the first ticks of an episode it allocates
+/// nothing itself.
 #[derive(Debug)]
 pub struct ControlLoop {
     config: ControlConfig,
@@ -104,7 +109,8 @@ impl ControlLoop {
         }
     }
 
-    /// Shakes hands with the firmware and arms; see [`ArmClient::connect`]. The arm stays where it is.
+    /// Shakes hands with the firmware and arms; see [`ArmClient::connect`]. The arm stays where it
+    /// is.
     ///
     /// # Errors
     /// When the board does not answer, was flashed for another arm or version, or is in a fault.
@@ -113,7 +119,8 @@ impl ControlLoop {
         Ok(self.client.connect(board, self.config.connect_timeout_us)?)
     }
 
-    /// Asks a board to leave its fault state, after what broke was seen to. Connect again afterwards.
+    /// Asks a board to leave its fault state, after what broke was seen to. Connect again
+    /// afterwards.
     ///
     /// # Errors
     /// When the link is broken.
@@ -122,10 +129,12 @@ impl ControlLoop {
         Ok(self.client.clear_fault(board)?)
     }
 
-    /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after a hold.
+    /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after
+    /// a hold.
     ///
     /// # Errors
-    /// When the arm cannot be driven, the policy refuses the instruction, or its chunks are not end-effector deltas.
+    /// When the arm cannot be driven, the policy refuses the instruction, or its chunks are not
+    /// end-effector deltas.
     pub fn begin<B: Board + ?Sized>(
         &mut self,
         board: &mut B,
@@ -143,8 +152,9 @@ impl ControlLoop {
         Ok(())
     }
 
-    /// One tick: reads the arm, asks the policy where its last chunk is used up (capturing a frame first where it looks),
-    /// sends the next setpoint, due one control period from now, and waits for the next tick's time.
+    /// One tick: reads the arm, asks the policy where its last chunk is used up (capturing a frame
+    /// first where it looks), sends the next setpoint, due one control period from now, and waits
+    /// for the next tick's time.
     ///
     /// # Errors
     /// Whatever goes wrong ends the episode, and the arm is told to hold.
@@ -159,7 +169,8 @@ impl ControlLoop {
         let report = self.work(board, policy);
         if report.is_err() {
             self.running = false;
-            // Where the link is what failed this cannot help; the firmware then holds for want of setpoints.
+            // Where the link is what failed this cannot help; the firmware then holds for want of
+            // setpoints.
             let _ = self.client.hold(board);
         }
         let mut report = report?;
@@ -279,7 +290,8 @@ impl ControlLoop {
         Ok(self.client.positions().ok_or(ArmClientError::NotMeasured)?)
     }
 
-    /// Sleeps until the next tick is due. A late tick moves all later ones: none is hurried to make up for it.
+    /// Sleeps until the next tick is due. A late tick moves all later ones: none is hurried to make
+    /// up for it.
     fn wait<B: Board + ?Sized>(&mut self, board: &mut B, report: &mut TickReport) {
         self.next_tick_us += self.config.control_period_us;
         let now_us = board.now_us();

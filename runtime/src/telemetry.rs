@@ -1,4 +1,5 @@
-//! Where the time of a tick goes: fixed-size histograms, one per stage. Nothing here allocates after its making.
+//! Where the time of a tick goes: fixed-size histograms, one per stage. Nothing here allocates
+//! after its making.
 
 use std::time::Duration;
 
@@ -183,7 +184,8 @@ impl Histogram {
         self.count
     }
 
-    /// The time that a share `quantile` (0 to 1) of all did not exceed, by nearest rank; `None` where nothing was recorded.
+    /// The time that a share `quantile` (0 to 1) of all did not exceed, by nearest rank; `None`
+    /// where nothing was recorded.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Option<Duration> {
         let rank = ((quantile * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));

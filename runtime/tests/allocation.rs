@@ -1,4 +1,5 @@
-//! The control loop allocates nothing once an episode has begun. Alone in its binary, since it counts every allocation.
+//! The control loop allocates nothing once an episode has begun. Alone in its binary, since it
+//! counts every allocation.
 
 mod mock;
 
@@ -16,7 +17,8 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: every call is handed on to the system's allocator unchanged; counting touches no memory of it.
+// SAFETY: every call is handed on to the system's allocator unchanged; counting touches no memory
+// of it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);

@@ -1,12 +1,14 @@
 //! The whole way from a policy to servos and back, through the real firmware core.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod mock;
 
 use mock::{Constant, MockBoard, Noise};
 use wink_firmware::wire::{
     Command, Fault, HoldReason, HostMessage, PROTOCOL_VERSION, State, encode_host,
 };
-use wink_runtime::arm::{ArmClientError, ArmDescription, GRIPPER, Link, WIRE_JOINTS};
+use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription, GRIPPER, Link, WIRE_JOINTS};
 use wink_runtime::clock::Clock;
 use wink_runtime::control::{ControlConfig, ControlError};
 use wink_runtime::episode::{ControlLoop, RuntimeError, TickReport};
@@ -93,7 +95,8 @@ fn setpoints_are_followed_on_time() {
         report.proprio[1] - 0.7,
         report.proprio[2] - 0.302_075,
     ];
-    // The chunk that was under way when the policy changed its mind is executed to its end: 15 or 16 steps.
+    // The chunk that was under way when the policy changed its mind is executed to its end: 15 or
+    // 16 steps.
     assert!(
         (moved[0] - 0.16).abs() < 1e-4 && moved[1].abs() < 1e-4 && (moved[2] + 0.064).abs() < 1e-4,
         "{moved:?}"
@@ -315,11 +318,8 @@ fn ending_an_episode_holds_and_the_next_goes_on_from_there() {
     policy.action = STILL;
     control.begin(&mut board, &mut policy, "again").unwrap();
     let report = run(&mut control, &mut board, &mut policy, 3);
-    for joint in 0..GRIPPER {
-        assert!(
-            (report.measured[joint] - held[joint]).abs() < 1e-4,
-            "joint {joint}"
-        );
+    for (measured, held) in report.measured.iter().zip(&held).take(GRIPPER) {
+        assert!((measured - held).abs() < 1e-4, "{:?}", report.measured);
     }
 }
 
@@ -527,4 +527,26 @@ fn a_board_that_never_read_its_servos_is_not_armed() {
         matches!(error, RuntimeError::Arm(ArmClientError::NotMeasured)),
         "{error}"
     );
+}
+
+#[test]
+fn a_client_that_disarmed_arms_anew() {
+    let arm = ArmDescription::wx250s();
+    let mut board = MockBoard::new();
+    let mut client = ArmClient::new(&arm);
+    client.connect(&mut board, 1_000_000).unwrap();
+    client.disarm(&mut board).unwrap();
+    let targets = client.positions().unwrap();
+    let refused = client.send_setpoint(&mut board, 0, 50_000, &targets);
+    assert!(matches!(refused, Err(ArmClientError::NotConnected)));
+    client.arm(&mut board, 1_000_000).unwrap();
+    assert_eq!(board.core.state(), State::Armed);
+    let mut broken = targets;
+    broken[2] = f64::NAN;
+    let refused = client.send_setpoint(&mut board, 0, 50_000, &broken);
+    assert!(matches!(
+        refused,
+        Err(ArmClientError::NotFinite { joint: 2 })
+    ));
+    assert_eq!(client.counters().setpoints, 0);
 }

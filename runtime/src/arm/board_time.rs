@@ -1,12 +1,14 @@
 //! What time it is on the board, from the times in its telemetry.
 
-/// How fast two clocks may drift apart at worst, in millionths. Crystals keep to 100; resonators of cheap boards do not.
+/// How fast two clocks may drift apart at worst, in millionths. Crystals keep to 100; resonators of
+/// cheap boards do not.
 const DRIFT_PPM: u64 = 500;
 
 /// Estimates the board's clock from pairs of (board time sent, host time received).
 ///
-/// A line takes at least as long as the fastest one did, so the largest difference seen is the nearest to the truth. It is
-/// let down slowly, so that an old one does not outlive the drift of the clocks. The estimate is never ahead of the board by more than that drift.
+/// A line takes at least as long as the fastest one did, so the largest difference seen is the
+/// nearest to the truth. It is let down slowly, so that an old one does not outlive the drift of
+/// the clocks. The estimate is never ahead of the board by more than that drift.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BoardTime {
     best: Option<Sample>,

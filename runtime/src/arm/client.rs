@@ -2,32 +2,20 @@
 
 use wink_firmware::JointVec;
 use wink_firmware::wire::{
-    BoardMessage, BoardReader, Command, Hello, HoldReason, HostMessage, MAX_HOST_LINE,
-    PROTOCOL_VERSION, Setpoint, State, Telemetry, encode_host,
+    BoardReader, Command, Hello, HoldReason, HostMessage, MAX_HOST_LINE, PROTOCOL_VERSION,
+    Setpoint, State, Telemetry, encode_host,
 };
 
-use super::board_time::BoardTime;
+use super::session::{ClientCounters, Session};
 use super::{ArmClientError, ArmDescription, Link, WIRE_JOINTS};
 use crate::clock::Clock;
 
 /// Between two looks at the link while the board is expected to answer.
 const POLL_US: u64 = 10_000;
 
-/// After this long without an answer a command of the handshake is sent again: its line may have been damaged.
+/// After this long without an answer a command of the handshake is sent again: its line may have
+/// been damaged.
 const RETRY_US: u64 = 100_000;
-
-/// What went over the link so far. What the board itself refused stands in [`Telemetry::counters`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClientCounters {
-    /// Setpoints sent.
-    pub setpoints: u64,
-    /// Telemetry lines read.
-    pub telemetry: u64,
-    /// Board messages that never arrived, by the gaps in their numbers.
-    pub lost: u64,
-    /// Lines from the board that were damaged (garbage, CRC, length) or did not fit this arm.
-    pub bad_lines: u64,
-}
 
 /// Speaks the firmware's protocol over any [`Link`]. Allocates nothing after its making.
 #[derive(Debug)]
@@ -37,21 +25,6 @@ pub struct ArmClient {
     next_seq: u32,
     session: Session,
     counters: ClientCounters,
-}
-
-/// What is known of the board since the last hello.
-#[derive(Debug, Default)]
-struct Session {
-    first_hello_seq: u32,
-    hello: Option<Hello>,
-    last_board_seq: u32,
-    telemetry: Option<Telemetry>,
-    heard_us: u64,
-    board_time: BoardTime,
-    armed: bool,
-    held: bool,
-    /// Board times before and after it went backwards.
-    restarted: Option<(u64, u64)>,
 }
 
 impl ArmClient {
@@ -67,8 +40,9 @@ impl ArmClient {
         }
     }
 
-    /// Says hello, checks protocol version, joints and description, waits for telemetry and arms. The arm then holds where
-    /// it is until the first setpoint. Commands whose answer does not come are sent again until `timeout_us` is over.
+    /// Says hello, checks protocol version, joints and description, waits for telemetry and arms.
+    /// The arm then holds where it is until the first setpoint. Commands whose answer does not come
+    /// are sent again until `timeout_us` is over.
     ///
     /// A board that does not know its description (hash 0) is taken at its word.
     ///
@@ -103,8 +77,8 @@ impl ArmClient {
         self.arm(board, timeout_us)
     }
 
-    /// Switches torque on, or goes on after [`hold`](Self::hold), and waits until the board says so. Does nothing where the
-    /// board follows setpoints already.
+    /// Switches torque on, or goes on after [`hold`](Self::hold), and waits until the board says
+    /// so. Does nothing where the board follows setpoints already.
     ///
     /// # Errors
     /// When the board is in a fault, or does not arm in time.
@@ -116,8 +90,8 @@ impl ArmClient {
         if self.session.hello.is_none() {
             return Err(ArmClientError::NotConnected);
         }
-        if self.session.held {
-            // Telemetry from before the hold would look as if the board were armed again.
+        if self.session.stopped {
+            // Telemetry from before the stop would look as if the board were armed again.
             self.wait(board, RETRY_US, |session| !session.follows_setpoints())?;
         } else {
             self.poll(board, board.now_us())?;
@@ -130,7 +104,7 @@ impl ArmClient {
             self.check_fault()?;
         }
         self.session.armed = true;
-        self.session.held = false;
+        self.session.stopped = false;
         Ok(())
     }
 
@@ -169,7 +143,8 @@ impl ArmClient {
         }
     }
 
-    /// Checks that the arm can be driven right now: connected and armed, fresh telemetry, no fault, not taken over.
+    /// Checks that the arm can be driven right now: connected and armed, fresh telemetry, no fault,
+    /// not taken over.
     ///
     /// # Errors
     /// Names what is in the way.
@@ -191,14 +166,15 @@ impl ArmClient {
                 fault: telemetry.fault,
             }),
             (State::Disarmed, _) => Err(ArmClientError::Disarmed),
-            (State::Holding, HoldReason::Commanded) if !self.session.held => {
+            (State::Holding, HoldReason::Commanded) if !self.session.stopped => {
                 Err(ArmClientError::TakenOver)
             }
             (State::Armed | State::Holding, _) => Ok(()),
         }
     }
 
-    /// Asks the arm to be at `positions` (rad, gripper in metres of one finger's travel) `ahead_us` from now.
+    /// Asks the arm to be at `positions` (rad, gripper in metres of one finger's travel) `ahead_us`
+    /// from now.
     ///
     /// # Errors
     /// When a position is not finite, the link is broken, or the arm was not armed.
@@ -237,7 +213,7 @@ impl ArmClient {
     /// # Errors
     /// When the link is broken; the board then holds by itself, for want of setpoints.
     pub fn hold<L: Link + ?Sized>(&mut self, link: &mut L) -> Result<(), ArmClientError> {
-        self.session.held = true;
+        self.session.stopped = true;
         self.send(link, &Command::Hold)
     }
 
@@ -247,6 +223,7 @@ impl ArmClient {
     /// When the link is broken.
     pub fn disarm<L: Link + ?Sized>(&mut self, link: &mut L) -> Result<(), ArmClientError> {
         self.session.armed = false;
+        self.session.stopped = true;
         self.send(link, &Command::Disarm)
     }
 
@@ -270,8 +247,8 @@ impl ArmClient {
         self.session.telemetry.as_ref()
     }
 
-    /// The latest measured positions: arm joints (rad), then the gripper (m, one finger). `None` until the board has told
-    /// any; it cannot before it has read its servos once.
+    /// The latest measured positions: arm joints (rad), then the gripper (m, one finger). `None`
+    /// until the board has told any; it cannot before it has read its servos once.
     #[must_use]
     pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
         self.session.positions()
@@ -382,81 +359,5 @@ impl ArmClient {
         let count = encode_host(&message, &mut line).map_err(ArmClientError::Encode)?;
         self.next_seq = self.next_seq.wrapping_add(1);
         Ok(link.write(&line[..count])?)
-    }
-}
-
-impl Session {
-    fn heard(&mut self, message: BoardMessage, now_us: u64, counters: &mut ClientCounters) {
-        match message {
-            BoardMessage::Hello(hello) => self.heard_hello(hello, now_us),
-            // What an earlier session left in the pipe tells nothing about this one.
-            BoardMessage::Telemetry(_) if self.hello.is_none() => {}
-            BoardMessage::Telemetry(telemetry) => self.heard_telemetry(telemetry, now_us, counters),
-        }
-    }
-
-    fn heard_hello(&mut self, hello: Hello, now_us: u64) {
-        /// More hellos than a handshake ever sends: an older answer is another session's.
-        const MOST_HELLOS: u32 = 1_000;
-        if hello.answers.wrapping_sub(self.first_hello_seq) < MOST_HELLOS {
-            self.last_board_seq = hello.seq;
-            self.board_time.heard(hello.time_us, now_us);
-            self.hello = Some(hello);
-        }
-    }
-
-    fn heard_telemetry(
-        &mut self,
-        telemetry: Telemetry,
-        now_us: u64,
-        counters: &mut ClientCounters,
-    ) {
-        if telemetry.positions.len() != WIRE_JOINTS {
-            counters.bad_lines += 1;
-            return;
-        }
-        if let Some(before) = self
-            .telemetry
-            .as_ref()
-            .filter(|before| telemetry.time_us < before.time_us)
-        {
-            self.restarted = Some((before.time_us, telemetry.time_us));
-            return;
-        }
-        counters.telemetry += 1;
-        counters.lost += u64::from(
-            telemetry
-                .seq
-                .wrapping_sub(self.last_board_seq)
-                .saturating_sub(1),
-        );
-        self.last_board_seq = telemetry.seq;
-        self.board_time.heard(telemetry.time_us, now_us);
-        self.heard_us = now_us;
-        self.telemetry = Some(telemetry);
-    }
-
-    fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
-        let measured = &self.telemetry.as_ref()?.positions;
-        let mut positions = [f64::NAN; WIRE_JOINTS];
-        for (position, measured) in positions.iter_mut().zip(measured) {
-            *position = f64::from(*measured);
-        }
-        Some(positions).filter(|positions| positions.iter().all(|position| position.is_finite()))
-    }
-
-    fn state(&self) -> Option<State> {
-        self.telemetry.as_ref().map(|telemetry| telemetry.state)
-    }
-
-    /// Whether the board would follow a setpoint that came now.
-    fn follows_setpoints(&self) -> bool {
-        self.telemetry
-            .as_ref()
-            .is_some_and(|telemetry| match telemetry.state {
-                State::Armed => true,
-                State::Holding => telemetry.hold != HoldReason::Commanded,
-                State::Disarmed | State::Fault => false,
-            })
     }
 }

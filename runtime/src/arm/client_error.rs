@@ -20,7 +20,7 @@ pub enum ArmClientError {
         wanted: &'static str,
         /// How long.
         waited_us: u64,
-        /// Damaged lines in that time: many of them mean a wrong baud rate.
+        /// Damaged lines since the client was made: many of them mean a wrong baud rate.
         bad_lines: u64,
     },
     /// The firmware speaks another version of the protocol.

@@ -10,7 +10,8 @@ use super::{ArmDescription, WIRE_JOINTS};
 const TELEMETRY_PERIOD_US: u64 = 10_000;
 
 impl ArmDescription {
-    /// The firmware's configuration for this arm: limits in wire order, and the [`hash`](Self::hash).
+    /// The firmware's configuration for this arm: limits in wire order, and the
+    /// [`hash`](Self::hash).
     #[must_use]
     pub fn firmware_config(&self) -> Config {
         let limits: [JointLimits; WIRE_JOINTS] =
@@ -37,8 +38,9 @@ impl ArmDescription {
         }
     }
 
-    /// A number that differs between arms: host and board compare it when they connect. Comments and layout of the TOML do
-    /// not change it, any value does. Never 0, which the firmware keeps for "unknown".
+    /// A number that differs between arms: host and board compare it when they connect. Comments
+    /// and layout of the TOML do not change it, any value does. Never 0, which the firmware keeps
+    /// for "unknown".
     #[must_use]
     pub fn hash(&self) -> u32 {
         let mut hash = Sha256::new();

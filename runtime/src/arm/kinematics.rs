@@ -5,7 +5,8 @@ use nalgebra::{Isometry3, Matrix6, Translation3, UnitQuaternion, Vector3};
 use super::{ARM_JOINTS, ArmDescription};
 
 impl ArmDescription {
-    /// The tool (the point between the fingertips, x along the gripper) in the base, at joint angles `angles` (rad).
+    /// The tool (the point between the fingertips, x along the gripper) in the base, at joint
+    /// angles `angles` (rad).
     #[must_use]
     pub fn forward(&self, angles: &[f64; ARM_JOINTS]) -> Isometry3<f64> {
         self.joints()
@@ -18,8 +19,8 @@ impl ArmDescription {
             * self.tool()
     }
 
-    /// The frames of all links in the base, at joint angles `angles` (rad): the base itself (identity), then each joint's
-    /// frame after its rotation.
+    /// The frames of all links in the base, at joint angles `angles` (rad): the base itself
+    /// (identity), then each joint's frame after its rotation.
     #[must_use]
     pub fn link_poses(&self, angles: &[f64; ARM_JOINTS]) -> [Isometry3<f64>; ARM_JOINTS + 1] {
         let mut poses = [Isometry3::identity(); ARM_JOINTS + 1];
@@ -31,8 +32,8 @@ impl ArmDescription {
         poses
     }
 
-    /// The tool in the base and the geometric Jacobian there: rows are linear (m/rad) then angular (rad/rad) velocity of the
-    /// tool in base axes, one column a joint.
+    /// The tool in the base and the geometric Jacobian there: rows are linear (m/rad) then angular
+    /// (rad/rad) velocity of the tool in base axes, one column a joint.
     #[must_use]
     pub fn forward_and_jacobian(
         &self,

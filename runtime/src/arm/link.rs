@@ -20,7 +20,8 @@ pub trait Link {
     /// When the pipe is closed or broken; how much was sent is then unknown.
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError>;
 
-    /// Takes what has arrived, without waiting: the number of bytes put at the start of `buffer`, 0 where nothing has.
+    /// Takes what has arrived, without waiting: the number of bytes put at the start of `buffer`, 0
+    /// where nothing has.
     ///
     /// # Errors
     /// When the pipe is closed or broken.

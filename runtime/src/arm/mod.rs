@@ -1,7 +1,9 @@
-//! The arm: what it is made of, where its links are, and the host's end of the wire to its firmware.
+//! The arm: what it is made of, where its links are, and the host's end of the wire to its
+//! firmware.
 //!
-//! Here live the arm description (one TOML per arm under `boards/arms`), forward kinematics, the byte link and the client
-//! that speaks the firmware's protocol. What to do with the arm (inverse kinematics, actions) is `control`'s matter.
+//! Here live the arm description (one TOML per arm under `boards/arms`), forward kinematics, the
+//! byte link and the client that speaks the firmware's protocol. What to do with the arm (inverse
+//! kinematics, actions) is `control`'s matter.
 
 mod board_time;
 mod client;
@@ -11,12 +13,15 @@ mod error;
 mod firmware;
 mod kinematics;
 mod link;
+mod parse;
+mod session;
 
-pub use client::{ArmClient, ClientCounters};
+pub use client::ArmClient;
 pub use client_error::ArmClientError;
 pub use description::{ArmDescription, Gripper, Joint};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use session::ClientCounters;
 
 /// Joints of the arm itself, without the gripper.
 pub const ARM_JOINTS: usize = 6;

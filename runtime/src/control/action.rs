@@ -17,7 +17,8 @@ pub const TRANSLATION_SCALE_M: f64 = 0.1;
 /// What 1 means in droll, dpitch and dyaw.
 pub const ROTATION_SCALE_RAD: f64 = 0.1;
 
-/// `action` with the deltas brought into -1 .. 1 and the gripper into 0 .. 1. Values must be finite.
+/// `action` with the deltas brought into -1 .. 1 and the gripper into 0 .. 1. Values must be
+/// finite.
 pub(super) fn clamped(action: &[f32; ACTION_DIM]) -> [f32; ACTION_DIM] {
     let mut clamped = *action;
     let (gripper, deltas) = clamped
@@ -39,7 +40,8 @@ pub(super) fn translation_m(action: &[f32; ACTION_DIM]) -> Vector3<f64> {
     ) * TRANSLATION_SCALE_M
 }
 
-/// The rotation of an action: roll about the world's x axis, then pitch about its y, then yaw about its z.
+/// The rotation of an action: roll about the world's x axis, then pitch about its y, then yaw about
+/// its z.
 pub(super) fn rotation(action: &[f32; ACTION_DIM]) -> UnitQuaternion<f64> {
     let [roll, pitch, yaw] =
         [action[3], action[4], action[5]].map(|angle| f64::from(angle) * ROTATION_SCALE_RAD);

@@ -35,8 +35,9 @@ pub struct ControlConfig {
 }
 
 impl Default for ControlConfig {
-    /// The GrinningFace table: the base 0.1 m above the table at (-0.25, 0.7), 20 Hz, and a box around everything that the
-    /// task touches. The tool may go down to the table top at z = 0, since the cube on it is 0.03 m high.
+    /// The GrinningFace table: the base 0.1 m above the table at (-0.25, 0.7), 20 Hz, and a box
+    /// around everything that the task touches. The tool may go down to the table top at z = 0,
+    /// since the cube on it is 0.03 m high.
     fn default() -> Self {
         Self {
             base_in_world: Isometry3::translation(-0.25, 0.7, 0.1),

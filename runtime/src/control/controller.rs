@@ -73,8 +73,9 @@ pub struct Step {
     pub rotation_error_rad: f64,
 }
 
-/// Executes chunks of end-effector deltas: each delta is added to the last TARGET pose (not the measured one), the pose is
-/// kept in the workspace, and inverse kinematics, starting from the last joint targets, keeps the joints in their limits.
+/// Executes chunks of end-effector deltas: each delta is added to the last TARGET pose (not the
+/// measured one), the pose is kept in the workspace, and inverse kinematics, starting from the last
+/// joint targets, keeps the joints in their limits.
 #[derive(Debug, Clone)]
 pub struct Controller {
     arm: ArmDescription,
@@ -111,8 +112,8 @@ impl Controller {
         }
     }
 
-    /// Starts an episode: targets become what is `measured` (rad, m of one finger), brought inside of the limits, and chunks
-    /// of `shape` are expected. Room for them is made here.
+    /// Starts an episode: targets become what is `measured` (rad, m of one finger), brought inside
+    /// of the limits, and chunks of `shape` are expected. Room for them is made here.
     ///
     /// # Errors
     /// When actions have not seven values, or `execute` is not between 1 and `steps`.

@@ -27,8 +27,9 @@ const MOST_ITERATIONS: usize = 24;
 
 /// Finds joint angles for poses of the tool.
 ///
-/// Damped least squares after Wampler (1986) and Nakamura and Hanafusa (1986), with the damping raised while a step makes
-/// things worse, as Levenberg and Marquardt do. Joints at a limit that a step would leave take no part in it.
+/// Damped least squares after Wampler (1986) and Nakamura and Hanafusa (1986), with the damping
+/// raised while a step makes things worse, as Levenberg and Marquardt do. Joints at a limit that a
+/// step would leave take no part in it.
 #[derive(Debug, Clone)]
 pub struct InverseKinematics {
     arm: ArmDescription,
@@ -64,9 +65,11 @@ impl InverseKinematics {
         Self { arm: arm.clone() }
     }
 
-    /// Angles that put the tool at `tool_in_base`, or as near as can be from `start`: of two errors, 0.3 m of position weigh as
-    /// much as 1 rad of rotation, so the tool tilts where that helps to get there. Never farther from the target than `start` is (after that was brought inside
-    /// of the limits), never NaN: a target or start that is not finite changes nothing but what the limits ask.
+    /// Angles that put the tool at `tool_in_base`, or as near as can be from `start`: of two
+    /// errors, 0.3 m of position weigh as much as 1 rad of rotation, so the tool tilts where that
+    /// helps to get there. Never farther from the target than `start` is (after that was brought
+    /// inside of the limits), never NaN: a target or start that is not finite changes nothing but
+    /// what the limits ask.
     #[must_use]
     pub fn solve(&self, tool_in_base: &Isometry3<f64>, start: &[f64; ARM_JOINTS]) -> Solution {
         let mut angles = self
@@ -233,7 +236,8 @@ mod tests {
     fn a_card_beyond_the_reach_of_a_vertical_gripper_is_reached_by_tilting() {
         let arm = ArmDescription::wx250s();
         let ik = InverseKinematics::new(&arm);
-        // The farthest corner card of the benchmark, 0.05 m above it: 0.519 m from the waist's axis.
+        // The farthest corner card of the benchmark, 0.05 m above it: 0.519 m from the waist's
+        // axis.
         let target = down_at(0.47, 0.22, -0.05);
         let solution = ik.solve(&target, &arm.home());
         assert!(

@@ -1,6 +1,7 @@
 //! From actions to joint targets: chunk scheduling, limits, inverse kinematics.
 //!
-//! Here live the numbers and rules of control, free of time, links and threads; `episode` drives them.
+//! Here live the numbers and rules of control, free of time, links and threads; `episode` drives
+//! them.
 
 mod action;
 mod config;

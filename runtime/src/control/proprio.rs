@@ -13,13 +13,14 @@ pub const PROPRIO_NAMES: [&str; PROPRIO_DIM] = ["x", "y", "z", "roll", "pitch", 
 /// The finger distance that counts as 1.
 const FINGER_DISTANCE_SCALE_M: f64 = 0.08;
 
-/// The tool's x, y, z (m, world), roll, pitch, yaw (rad), and the distance of the fingers / 0.08 m, from `measured` joints
-/// (rad, the gripper in metres of one finger's travel).
+/// The tool's x, y, z (m, world), roll, pitch, yaw (rad), and the distance of the fingers / 0.08 m,
+/// from `measured` joints (rad, the gripper in metres of one finger's travel).
 ///
-/// Angles are about the world's fixed axes: roll about x first, then pitch about y, then yaw about z. They are **zero where
-/// the gripper points straight down** with its sides along the world's axes, as at the benchmark's start: the tool's own x
-/// axis, which runs along the gripper, then points down, and angles taken from that frame as it is would sit in their
-/// singularity (pitch = 90 deg) all the time. Measured so, a roll action of 0.1 rad raises roll by 0.1 rad, and the
+/// Angles are about the world's fixed axes: roll about x first, then pitch about y, then yaw about
+/// z. They are **zero where the gripper points straight down** with its sides along the world's
+/// axes, as at the benchmark's start: the tool's own x axis, which runs along the gripper, then
+/// points down, and angles taken from that frame as it is would sit in their singularity (pitch =
+/// 90 deg) all the time. Measured so, a roll action of 0.1 rad raises roll by 0.1 rad, and the
 /// singularity lies where the gripper points level along the world's x.
 #[must_use]
 pub fn proprio(
@@ -80,7 +81,8 @@ mod tests {
         let arm = ArmDescription::wx250s();
         for angle in [-0.3_f32, -1e-3, 1e-3, 0.3] {
             let delta = f64::from(angle);
-            // The waist yaws, the wrist pitches; wrist_rotate turns about the gripper's axis, which points down.
+            // The waist yaws, the wrist pitches; wrist_rotate turns about the gripper's axis, which
+            // points down.
             assert!((with(&arm, |joints| joints[0] += delta)[5] - angle).abs() < 1e-6);
             assert!((with(&arm, |joints| joints[4] += delta)[4] - angle).abs() < 1e-6);
             assert!((with(&arm, |joints| joints[5] -= delta)[5] - angle).abs() < 1e-6);

@@ -1,9 +1,10 @@
-//! A board for tests: the real firmware core, servos that do what they are told at once, and a link that can be spoilt.
+//! A board for tests: the real firmware core, servos that do what they are told at once, and a link
+//! that can be spoilt.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 
 use wink_firmware::servo::{ServoBus, ServoState};
 use wink_firmware::wire::MAX_LINE;
@@ -156,12 +157,6 @@ impl PerfectServos {
 
 #[derive(Debug)]
 pub struct Broken;
-
-impl From<Infallible> for Broken {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 impl ServoBus for PerfectServos {
     type Error = Broken;
