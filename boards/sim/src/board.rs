@@ -1,1 +1,185 @@
-//! wip
+//! The simulated board: camera, wire and clock in front of the real firmware core, simulated servos behind it.
+
+use crate::outcome::{Outcome, Truth};
+use crate::plant::Plant;
+use crate::render::{Appearance, RenderError, Renderer};
+use crate::scene::Scene;
+use crate::world::SUBSTEP_US;
+use std::collections::VecDeque;
+use wink_firmware::Core;
+use wink_firmware::config::ConfigError;
+use wink_firmware::wire::MAX_LINE;
+use wink_runtime::arm::{ArmDescription, Link, LinkError};
+use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::clock::Clock;
+
+/// How the board is set up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimOptions {
+    /// How the world looks.
+    pub appearance: Appearance,
+    /// Width and height of the frames.
+    pub frame_px: (u32, u32),
+}
+
+impl Default for SimOptions {
+    /// The benchmark: its own appearance, 224 x 224.
+    fn default() -> Self {
+        Self { appearance: Appearance::benchmark(), frame_px: (224, 224) }
+    }
+}
+
+/// Why a simulated board cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimError {
+    /// The firmware core refuses the arm's limits.
+    #[error("the firmware refuses this arm: {0}")]
+    Firmware(ConfigError),
+    /// The picture cannot be drawn.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+}
+
+/// Bytes of telemetry kept when the host does not read; the oldest are dropped, as in a serial port's buffer.
+const OUTBOX_BYTES: usize = 64 * 1024;
+
+/// The table, its arm and its camera as one board. Time passes only in [`Clock::sleep_until`].
+pub struct SimBoard {
+    scene: Scene,
+    options: SimOptions,
+    plant: Plant,
+    core: Core,
+    now_us: u64,
+    outbox: VecDeque<u8>,
+    line: Box<[u8; MAX_LINE]>,
+    renderer: Option<Renderer>,
+    digest: u64,
+}
+
+impl SimBoard {
+    /// A board with the arm at home, disarmed, at time 0.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn.
+    pub fn new(scene: &Scene, options: SimOptions) -> Result<Self, SimError> {
+        let arm = ArmDescription::wx250s();
+        let core = Core::new(arm.firmware_config()).map_err(SimError::Firmware)?;
+        Ok(Self {
+            scene: *scene,
+            options,
+            plant: Plant::new(scene, arm),
+            core,
+            now_us: 0,
+            outbox: VecDeque::with_capacity(4 * MAX_LINE),
+            line: Box::new([0; MAX_LINE]),
+            renderer: None,
+            digest: DIGEST_START,
+        })
+    }
+
+    /// The table as it was laid.
+    #[must_use]
+    pub const fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// The true state of the table.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        self.plant.truth()
+    }
+
+    /// How things stand, and what has happened so far.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.plant.outcome()
+    }
+
+    /// What the firmware is doing.
+    #[must_use]
+    pub fn firmware_state(&self) -> wink_firmware::State {
+        self.core.state()
+    }
+
+    /// How deep each finger sinks into the cube, metres: how far the contact is from a hard one.
+    #[must_use]
+    pub fn finger_penetration_m(&self) -> [f64; 2] {
+        self.plant.world().finger_penetration_m()
+    }
+
+    /// A digest over every state that the episode has gone through, bit for bit.
+    #[must_use]
+    pub const fn state_hash(&self) -> u64 {
+        self.digest
+    }
+
+    /// Draws the table as it is now.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn.
+    pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
+        let (width, height) = self.options.frame_px;
+        let renderer = match &mut self.renderer {
+            Some(renderer) => renderer,
+            none => {
+                none.insert(Renderer::new(&self.scene.cards, &self.options.appearance, width, height)?)
+            }
+        };
+        frame.resize(width, height);
+        frame.time_us = self.now_us;
+        let finger_m = self.plant.servos.finger_m();
+        renderer.render(&self.plant.pose().links, [finger_m; 2], &self.plant.world().cube(), &mut frame.rgb)
+    }
+
+    fn substep(&mut self) {
+        self.core.tick(self.now_us, &mut self.plant.servos);
+        while let Some(length) = self.core.telemetry(self.now_us, &mut self.line[..]) {
+            self.outbox.extend(&self.line[..length]);
+        }
+        let excess = self.outbox.len().saturating_sub(OUTBOX_BYTES);
+        self.outbox.drain(..excess);
+        self.plant.substep();
+        self.now_us += SUBSTEP_US;
+        let mut digest = self.digest;
+        self.plant.visit_state(|bits| digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29));
+        self.digest = digest;
+    }
+}
+
+const DIGEST_START: u64 = 0xcbf2_9ce4_8422_2325;
+/// Odd, so that multiplying loses nothing.
+const DIGEST_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Camera for SimBoard {
+    fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
+        self.render(frame).map_err(|error| CameraError::Device { message: error.to_string() })
+    }
+}
+
+impl Link for SimBoard {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.core.receive(bytes, self.now_us);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LinkError> {
+        let count = buffer.len().min(self.outbox.len());
+        for (to, from) in buffer.iter_mut().zip(self.outbox.drain(..count)) {
+            *to = from;
+        }
+        Ok(count)
+    }
+}
+
+impl Clock for SimBoard {
+    fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    fn sleep_until(&mut self, time_us: u64) {
+        while self.now_us < time_us {
+            self.substep();
+        }
+    }
+}

@@ -1,1 +1,222 @@
-//! wip
+//! Policies that need no network: the benchmark's scripted expert, and noise.
+
+use crate::outcome::Truth;
+use crate::scene::{Draw, Scene, instruction};
+use nalgebra::Vector3;
+use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
+
+/// Values per action: dx, dy, dz, droll, dpitch, dyaw, gripper.
+pub const ACTION_DIM: usize = 7;
+/// Share of the remaining way per step and stage length, in action units per metre.
+const GAIN: f64 = 30.0;
+/// The reach descends no further below this height of the tool.
+const REACH_FLOOR_M: f64 = 0.03;
+/// Height of the tool at the end of the lift.
+const LIFT_M: f64 = 0.06;
+/// Height of the tool over the card's centre at the end of the carry.
+const CARRY_M: f64 = 0.05;
+const CLOSED: f32 = 0.0;
+const OPEN: f32 = 1.0;
+
+/// A stage of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// To the cube, fingers open.
+    Reach,
+    /// Fingers closing around the cube.
+    Close,
+    /// Straight up.
+    Lift,
+    /// To a point over the card.
+    Carry,
+    /// Fingers open, to the end of the episode.
+    Release,
+}
+
+impl Phase {
+    /// Steps that the stage lasts; the release lasts to the end.
+    #[must_use]
+    pub const fn steps(self) -> usize {
+        match self {
+            Self::Reach | Self::Carry => 50,
+            Self::Close => 5,
+            Self::Lift => 20,
+            Self::Release => usize::MAX,
+        }
+    }
+
+    const fn next(self) -> Self {
+        match self {
+            Self::Reach => Self::Close,
+            Self::Close => Self::Lift,
+            Self::Lift => Self::Carry,
+            Self::Carry | Self::Release => Self::Release,
+        }
+    }
+}
+
+/// The benchmark's script: reach, close, lift, carry, release. It looks at the true state, and follows the label in the
+/// instruction to the card that bears it.
+///
+/// Call [`Expert::observe`] before every step.
+pub struct Expert {
+    labels: [&'static str; 3],
+    seed: u64,
+    card: usize,
+    phase: Phase,
+    step: usize,
+    lift_xy: [f64; 2],
+    truth: Option<Truth>,
+}
+
+impl Expert {
+    /// A script for a table.
+    #[must_use]
+    pub fn new(scene: &Scene) -> Self {
+        Self {
+            labels: scene.cards.map(|card| card.label()),
+            seed: scene.seed,
+            card: scene.target,
+            phase: Phase::Reach,
+            step: 0,
+            lift_xy: [0.0; 2],
+            truth: None,
+        }
+    }
+
+    /// Shows the script the true state of the table, which the next step will use.
+    pub fn observe(&mut self, truth: &Truth) {
+        self.truth = Some(truth.clone());
+    }
+
+    /// The stage that the next step belongs to.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The card that the script carries the cube to.
+    #[must_use]
+    pub const fn card(&self) -> usize {
+        self.card
+    }
+
+    /// The next action for a measured tool position, in action units.
+    fn action(&mut self, tool_m: Vector3<f64>, truth: &Truth) -> [f32; ACTION_DIM] {
+        let goal = match self.phase {
+            Phase::Reach => {
+                let mut goal = truth.cube_position();
+                if tool_m.z < REACH_FLOOR_M {
+                    goal.z = tool_m.z;
+                }
+                Some(goal)
+            }
+            Phase::Lift => {
+                if self.step == 0 {
+                    self.lift_xy = [tool_m.x, tool_m.y];
+                }
+                Some(Vector3::new(self.lift_xy[0], self.lift_xy[1], LIFT_M))
+            }
+            Phase::Carry => {
+                let mut goal = truth.card_centres[self.card].coords;
+                goal.z += CARRY_M;
+                Some(goal)
+            }
+            Phase::Close | Phase::Release => None,
+        };
+        let gripper = match self.phase {
+            Phase::Reach | Phase::Release => OPEN,
+            Phase::Close | Phase::Lift | Phase::Carry => CLOSED,
+        };
+        let mut action = [0.0; ACTION_DIM];
+        action[6] = gripper;
+        if let Some(goal) = goal {
+            let scale = GAIN / self.phase.steps() as f64;
+            for axis in 0..3 {
+                action[axis] = ((goal[axis] - tool_m[axis]) * scale).clamp(-1.0, 1.0) as f32;
+            }
+        }
+        self.step += 1;
+        if self.step >= self.phase.steps() {
+            self.phase = self.phase.next();
+            self.step = 0;
+        }
+        action
+    }
+}
+
+impl Policy for Expert {
+    fn begin_episode(&mut self, instruction_text: &str) -> Result<(), PolicyError> {
+        let named = self.labels.iter().position(|label| instruction(label) == instruction_text);
+        // Told of a card that is not there, the script takes any: what it does then says nothing about recognition.
+        self.card = named.unwrap_or_else(|| Draw::from_stream(self.seed, UNKNOWN_LABEL_STREAM).below(3));
+        self.phase = Phase::Reach;
+        self.step = 0;
+        self.truth = None;
+        Ok(())
+    }
+
+    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
+        let truth = self
+            .truth
+            .take()
+            .ok_or_else(|| PolicyError::Other("the script was not shown the table before this step".to_owned()))?;
+        let &[x, y, z, ..] = observation.proprio else {
+            return Err(PolicyError::StateLength { expected: ACTION_DIM, given: observation.proprio.len() });
+        };
+        let tool_m = Vector3::new(x, y, z).cast::<f64>();
+        let action = self.action(tool_m, &truth);
+        out.reset(1, ACTION_DIM);
+        out.data.copy_from_slice(&action);
+        Ok(())
+    }
+
+    fn needs_frame(&self) -> bool {
+        false
+    }
+
+    fn chunk_shape(&self) -> ChunkShape {
+        ChunkShape { steps: 1, execute: 1, dim: ACTION_DIM }
+    }
+}
+
+const UNKNOWN_LABEL_STREAM: u64 = 100;
+const RANDOM_STREAM: u64 = 101;
+
+/// Uniform actions: what chance alone reaches.
+pub struct RandomPolicy {
+    seed: u64,
+    draw: Draw,
+}
+
+impl RandomPolicy {
+    /// Noise that follows from `seed`; every episode starts the same sequence again.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, draw: Draw::from_stream(seed, RANDOM_STREAM) }
+    }
+}
+
+impl Policy for RandomPolicy {
+    fn begin_episode(&mut self, _instruction: &str) -> Result<(), PolicyError> {
+        self.draw = Draw::from_stream(self.seed, RANDOM_STREAM);
+        Ok(())
+    }
+
+    fn act(&mut self, _observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
+        out.reset(1, ACTION_DIM);
+        for value in &mut out.data {
+            *value = self.draw.signed() as f32;
+        }
+        out.data[ACTION_DIM - 1] = self.draw.unit() as f32;
+        Ok(())
+    }
+
+    fn needs_frame(&self) -> bool {
+        false
+    }
+
+    fn chunk_shape(&self) -> ChunkShape {
+        ChunkShape { steps: 1, execute: 1, dim: ACTION_DIM }
+    }
+}

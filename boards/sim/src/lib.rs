@@ -1,10 +1,19 @@
 //! The simulated board of wink: GrinningFace's table, its physics, its pictures, its servos.
+//!
+//! A [`SimBoard`] is a camera, a wire and a clock to the runtime. Behind the wire the real firmware core drives simulated
+//! servos, which move a kinematic arm through rapier's physics. What is no part of a board does not belong here: control,
+//! policies that look, reports.
 
 pub mod board;
 pub mod emoji;
 pub mod expert;
 pub mod outcome;
+mod plant;
 pub mod render;
 pub mod scene;
 pub mod servos;
 pub mod world;
+
+pub use board::{SimBoard, SimError, SimOptions};
+pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
+pub use scene::{Scene, Split};

@@ -1,1 +1,199 @@
-//! wip
+//! What an episode came to: the benchmark's conditions, and what failure analysis asks for.
+
+use crate::scene::{CARD_HALF_SIZE_M, CUBE_EDGE_M, Scene};
+use nalgebra::{Isometry3, Point3, Vector3};
+
+/// Steps after which an episode ends in any case.
+pub const MAX_STEPS: usize = 200;
+/// The arm counts as static up to this speed of its fastest joint, radians per second.
+pub const STATIC_SPEED_RAD_S: f64 = 0.2;
+/// The cube counts as lifted when its centre is this high and the fingers hold it.
+pub const LIFTED_Z_M: f64 = CUBE_EDGE_M;
+
+/// The cube is placed on a card when their centres are at most this far apart.
+#[must_use]
+pub fn placed_distance_m() -> f64 {
+    CARD_HALF_SIZE_M * std::f64::consts::SQRT_2
+}
+
+/// The true state of the table, which no policy but a script may look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truth {
+    /// The cube's centre and orientation in the world.
+    pub cube_in_world: Isometry3<f64>,
+    /// The cube's speed, metres per second.
+    pub cube_speed: f64,
+    /// The tool frame in the world.
+    pub tool_in_world: Isometry3<f64>,
+    /// The arm's joint angles, radians.
+    pub joint_angles: [f64; 6],
+    /// Speed of the arm's fastest joint, radians per second.
+    pub max_joint_speed: f64,
+    /// Travel of one finger, metres.
+    pub finger_m: f64,
+    /// How hard left and right finger push on the cube, newtons.
+    pub finger_force_n: [f64; 2],
+    /// Whether both fingers hold the cube, as the benchmark defines it.
+    pub grasped: bool,
+    /// Centres of the cards in the world.
+    pub card_centres: [Point3<f64>; 3],
+    /// Index of the card that the scene's own instruction names.
+    pub target: usize,
+}
+
+impl Truth {
+    /// The cube's centre in the world.
+    #[must_use]
+    pub fn cube_position(&self) -> Vector3<f64> {
+        self.cube_in_world.translation.vector
+    }
+
+    /// The centre of the card that the scene's own instruction names.
+    #[must_use]
+    pub fn target_card_position(&self) -> Vector3<f64> {
+        self.card_centres[self.target].coords
+    }
+}
+
+/// Why an episode was no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Failure {
+    /// The fingers never held the cube.
+    NeverGrasped,
+    /// The cube was held and lost, and lies neither on nor near a card.
+    Dropped,
+    /// The cube was released among the cards but on none.
+    BetweenCards,
+    /// The cube was placed on a card that the instruction does not name.
+    WrongCard,
+    /// The steps ran out with the cube in hand or the arm in motion.
+    TimedOut,
+}
+
+impl Failure {
+    /// All kinds, in the order of a report.
+    pub const ALL: [Self; 5] = [Self::NeverGrasped, Self::Dropped, Self::BetweenCards, Self::WrongCard, Self::TimedOut];
+
+    /// The name used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NeverGrasped => "never_grasped",
+            Self::Dropped => "dropped",
+            Self::BetweenCards => "between_cards",
+            Self::WrongCard => "wrong_card",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// How things stand on the table, and what has happened so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// For each card whether the cube's centre is near enough to the card's.
+    pub placed: [bool; 3],
+    /// The nearest of the cards that the cube is placed on.
+    pub placed_on: Option<usize>,
+    /// Whether the arm stands still.
+    pub is_static: bool,
+    /// Whether both fingers hold the cube.
+    pub grasped: bool,
+    /// Whether they ever did.
+    pub ever_grasped: bool,
+    /// Whether the cube ever left the table in the fingers' hold.
+    pub ever_lifted: bool,
+    /// Where the cube's centre was when a lifted cube last left the fingers.
+    pub released_at: Option<[f64; 3]>,
+    /// The cube's centre.
+    pub cube_m: [f64; 3],
+    /// Distance from the cube's centre to each card's.
+    pub card_distance_m: [f64; 3],
+}
+
+impl Outcome {
+    /// The card that the cube was set down on: placed, arm static, not grasped. An episode ends here.
+    #[must_use]
+    pub fn executed(&self) -> Option<usize> {
+        self.placed_on.filter(|_| self.is_static && !self.grasped)
+    }
+
+    /// Whether the cube was set down on card `target`.
+    #[must_use]
+    pub fn success(&self, target: usize) -> bool {
+        self.executed().is_some() && self.placed.get(target).copied().unwrap_or(false)
+    }
+
+    /// Whether the cube fell off the table.
+    #[must_use]
+    pub fn off_table(&self) -> bool {
+        self.cube_m[2] < 0.0
+    }
+
+    /// Why the episode, ending now, is no success for card `target`; `None` where it is one.
+    #[must_use]
+    pub fn failure(&self, target: usize) -> Option<Failure> {
+        if self.success(target) {
+            return None;
+        }
+        Some(match (self.executed(), self.placed_on) {
+            (Some(_), _) => Failure::WrongCard,
+            (None, _) if !self.ever_grasped => Failure::NeverGrasped,
+            (None, Some(_)) => Failure::TimedOut,
+            (None, None) if self.grasped => Failure::TimedOut,
+            (None, None) if self.among_cards() => Failure::BetweenCards,
+            (None, None) => Failure::Dropped,
+        })
+    }
+
+    /// Whether the cube lies within the row of cards: in reach of one card's edge in x and between the outer cards in y.
+    fn among_cards(&self) -> bool {
+        const NEAR_M: f64 = 0.15;
+        self.ever_lifted && !self.off_table() && self.card_distance_m.iter().any(|&distance| distance <= NEAR_M)
+    }
+}
+
+/// Follows an episode substep by substep.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tracker {
+    ever_grasped: bool,
+    ever_lifted: bool,
+    holding: bool,
+    released_at: Option<[f64; 3]>,
+    last_cube_m: [f64; 3],
+}
+
+impl Tracker {
+    pub(crate) fn observe(&mut self, cube_m: [f64; 3], grasped: bool) {
+        self.ever_grasped |= grasped;
+        if grasped && cube_m[2] > LIFTED_Z_M {
+            self.ever_lifted = true;
+            self.holding = true;
+        }
+        if self.holding && !grasped {
+            self.holding = false;
+            self.released_at = Some(self.last_cube_m);
+        }
+        self.last_cube_m = cube_m;
+    }
+
+    pub(crate) fn outcome(&self, scene: &Scene, truth: &Truth) -> Outcome {
+        let cube = truth.cube_position();
+        let card_distance_m: [f64; 3] =
+            std::array::from_fn(|card| (cube - Vector3::from(scene.cards[card].centre())).norm());
+        let placed = card_distance_m.map(|distance| distance <= placed_distance_m());
+        let placed_on = (0..3)
+            .filter(|&card| placed[card])
+            .min_by(|&a, &b| card_distance_m[a].total_cmp(&card_distance_m[b]));
+        Outcome {
+            placed,
+            placed_on,
+            is_static: truth.max_joint_speed <= STATIC_SPEED_RAD_S,
+            grasped: truth.grasped,
+            ever_grasped: self.ever_grasped,
+            ever_lifted: self.ever_lifted,
+            released_at: self.released_at,
+            cube_m: cube.into(),
+            card_distance_m,
+        }
+    }
+}

@@ -1,1 +1,136 @@
-//! wip
+//! The physics of the table: a cube that is free, an arm that is moved, everything else fixed.
+//!
+//! The arm's hand is kinematic: servos decide where it goes (see [`crate::servos`]), contact decides when it must stop
+//! ([`guard`], [`Contacts::fingers_hold`]). The cube is held by friction alone. rapier's single-precision
+//! glam types stay inside this folder.
+
+mod build;
+mod contact;
+pub(crate) mod guard;
+pub mod shape;
+
+pub use contact::Contacts;
+
+use crate::scene::Scene;
+use build::Handles;
+use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
+use rapier3d::math::{Pose, Rotation, Vector};
+use rapier3d::prelude::PhysicsWorld;
+
+/// Physics substep in microseconds; five make one control step.
+pub const SUBSTEP_US: u64 = 10_000;
+/// Physics substep in seconds.
+pub const SUBSTEP_S: f64 = 0.01;
+
+/// The table with everything on it.
+pub struct World {
+    physics: PhysicsWorld,
+    handles: Handles,
+    contacts: Contacts,
+}
+
+/// Where the moved parts of the arm are, in the world frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HandPose {
+    /// The tool frame: x points out between the fingertips, y from the right finger to the left.
+    pub tool: Isometry3<f64>,
+    /// Travel of each finger from the middle, metres.
+    pub finger_m: f64,
+}
+
+impl World {
+    /// Sets the table: the cube at rest, the hand at its pose.
+    #[must_use]
+    pub fn new(scene: &Scene, hand: &HandPose) -> Self {
+        let (physics, handles) = build::build(scene, hand);
+        Self { physics, handles, contacts: Contacts::default() }
+    }
+
+    /// Moves the hand to `hand` over one substep of [`SUBSTEP_US`], and everything it touches.
+    pub fn step(&mut self, hand: &HandPose) {
+        for (handle, pose) in self.handles.hand.into_iter().zip(hand.bodies()) {
+            if let Some(body) = self.physics.bodies.get_mut(handle) {
+                body.set_next_kinematic_position(pose_of(&pose));
+            }
+        }
+        self.physics.step();
+        self.contacts = contact::read(&self.physics, &self.handles);
+    }
+
+    /// The cube's centre and orientation in the world.
+    #[must_use]
+    pub fn cube(&self) -> Isometry3<f64> {
+        isometry_of(self.cube_body().position())
+    }
+
+    /// The cube's speed in metres per second.
+    #[must_use]
+    pub fn cube_speed(&self) -> f64 {
+        f64::from(self.cube_body().linvel().length())
+    }
+
+    /// The forces of the last substep.
+    #[must_use]
+    pub const fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// How deep each finger sinks into the cube, metres; 0 where they do not overlap.
+    #[must_use]
+    pub fn finger_penetration_m(&self) -> [f64; 2] {
+        contact::finger_penetration_m(&self.physics, &self.handles)
+    }
+
+    /// Calls `visit` with every number that decides what happens next, in a fixed order.
+    pub fn visit_state(&self, mut visit: impl FnMut(f32)) {
+        let body = self.cube_body();
+        let pose = body.position();
+        for value in pose.translation.to_array().into_iter().chain(pose.rotation.to_array()) {
+            visit(value);
+        }
+        for value in body.linvel().to_array().into_iter().chain(body.angvel().to_array()) {
+            visit(value);
+        }
+        for value in self.contacts.finger_n {
+            visit(value as f32);
+        }
+    }
+
+    fn cube_body(&self) -> &rapier3d::prelude::RigidBody {
+        &self.physics.bodies[self.handles.cube]
+    }
+}
+
+impl HandPose {
+    /// Poses of palm, left and right finger.
+    fn bodies(&self) -> [Isometry3<f64>; 3] {
+        [
+            self.tool,
+            self.tool * Translation3::new(0.0, self.finger_m, 0.0),
+            self.tool * Translation3::new(0.0, -self.finger_m, 0.0),
+        ]
+    }
+}
+
+fn pose_of(isometry: &Isometry3<f64>) -> Pose {
+    let t = isometry.translation.vector;
+    let r = isometry.rotation;
+    Pose::from_parts(
+        Vector::new(t.x as f32, t.y as f32, t.z as f32),
+        Rotation::from_xyzw(r.i as f32, r.j as f32, r.k as f32, r.w as f32).normalize(),
+    )
+}
+
+fn isometry_of(pose: &Pose) -> Isometry3<f64> {
+    let t = pose.translation;
+    let r = pose.rotation;
+    Isometry3::from_parts(
+        Translation3::new(f64::from(t.x), f64::from(t.y), f64::from(t.z)),
+        UnitQuaternion::from_quaternion(Quaternion::new(
+            f64::from(r.w),
+            f64::from(r.x),
+            f64::from(r.y),
+            f64::from(r.z),
+        )),
+    )
+}

@@ -1,0 +1,87 @@
+//! Arm and table as the firmware's servo wires see them: one substep of drives, contact and physics.
+
+use crate::outcome::{Outcome, Tracker, Truth};
+use crate::scene::{Scene, base_in_world};
+use crate::servos::Servos;
+use crate::world::guard::{self, ArmPose};
+use crate::world::{HandPose, SUBSTEP_S, World};
+use nalgebra::{Isometry3, Point3};
+use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER};
+
+/// The arm, its servos and the table it works on.
+pub(crate) struct Plant {
+    arm: ArmDescription,
+    scene: Scene,
+    base_in_world: Isometry3<f64>,
+    pub(crate) servos: Servos,
+    world: World,
+    tracker: Tracker,
+}
+
+impl Plant {
+    pub(crate) fn new(scene: &Scene, arm: ArmDescription) -> Self {
+        let servos = Servos::new(&arm, SUBSTEP_S);
+        let base_in_world = base_in_world();
+        let tool = ArmPose::new(&arm, &base_in_world, &servos.angles()).tool;
+        let world = World::new(scene, &HandPose { tool, finger_m: servos.finger_m() });
+        Self { arm, scene: *scene, base_in_world, servos, world, tracker: Tracker::default() }
+    }
+
+    /// Lets 10 ms pass.
+    pub(crate) fn substep(&mut self) {
+        let mut steps = self.servos.drive();
+        let contacts = self.world.contacts();
+        if steps[GRIPPER] < 0.0 && contacts.fingers_hold() {
+            steps[GRIPPER] = 0.0;
+        }
+        let wanted = std::array::from_fn(|joint| steps[joint]);
+        let possible = guard::yield_to_contact(
+            &self.arm,
+            &self.base_in_world,
+            &self.servos.angles(),
+            self.servos.finger_m(),
+            wanted,
+            contacts,
+        );
+        steps[..ARM_JOINTS].copy_from_slice(&possible);
+        self.servos.advance(&steps);
+        let tool = self.pose().tool;
+        self.world.step(&HandPose { tool, finger_m: self.servos.finger_m() });
+        self.tracker.observe(self.world.cube().translation.vector.into(), self.world.contacts().grasped());
+    }
+
+    /// The arm's frames in the world.
+    pub(crate) fn pose(&self) -> ArmPose {
+        ArmPose::new(&self.arm, &self.base_in_world, &self.servos.angles())
+    }
+
+    pub(crate) const fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn truth(&self) -> Truth {
+        let contacts = self.world.contacts();
+        Truth {
+            cube_in_world: self.world.cube(),
+            cube_speed: self.world.cube_speed(),
+            tool_in_world: self.pose().tool,
+            joint_angles: self.servos.angles(),
+            max_joint_speed: self.servos.max_joint_speed(),
+            finger_m: self.servos.finger_m(),
+            finger_force_n: contacts.finger_n,
+            grasped: contacts.grasped(),
+            card_centres: self.scene.cards.map(|card| Point3::from(card.centre())),
+            target: self.scene.target,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.tracker.outcome(&self.scene, &self.truth())
+    }
+
+    /// Calls `visit` with the bits of every number that decides what happens next.
+    pub(crate) fn visit_state(&self, mut visit: impl FnMut(u64)) {
+        self.servos.visit_state(|value| visit(value.to_bits()));
+        self.world.visit_state(|value| visit(u64::from(value.to_bits())));
+    }
+}

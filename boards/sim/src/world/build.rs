@@ -1,0 +1,106 @@
+//! Puts bodies and colliders into the physics.
+
+use super::shape::{HandBox, LEFT_FINGER, PALM, right_finger};
+use super::{HandPose, SUBSTEP_S, pose_of};
+use crate::scene::{
+    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M, FLOOR_Z_M, LEFT_WALL_Y_M, Scene,
+    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
+};
+use rapier3d::math::Vector;
+use rapier3d::prelude::{
+    ColliderBuilder, ColliderHandle, IntegrationParameters, PhysicsWorld, RigidBodyBuilder, RigidBodyHandle,
+};
+
+/// Density of the cube in kg/m3: 27 g.
+const CUBE_DENSITY: f32 = 1000.0;
+/// Friction of cube, table and cards; rapier takes the mean of the two surfaces.
+const PLAIN_FRICTION: f32 = 0.5;
+/// Friction of the fingers' rubber pads.
+const PAD_FRICTION: f32 = 1.5;
+/// Half the side of the pedestal under the arm's base.
+const PEDESTAL_HALF_M: f64 = 0.06;
+/// Half the side of the floor.
+const FLOOR_HALF_M: f64 = 5.0;
+
+/// What has to be found again.
+pub(super) struct Handles {
+    pub cube: RigidBodyHandle,
+    pub cube_collider: ColliderHandle,
+    /// Palm, left finger, right finger.
+    pub hand: [RigidBodyHandle; 3],
+    pub hand_colliders: [ColliderHandle; 3],
+}
+
+pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
+    let mut physics = PhysicsWorld {
+        gravity: Vector::new(0.0, 0.0, -9.81),
+        integration_parameters: IntegrationParameters {
+            dt: SUBSTEP_S as f32,
+            num_solver_iterations: 4,
+            // The scene's objects are centimetres: at 1.0 the tolerances are as large as the cube is held deep.
+            length_unit: 0.1,
+            ..IntegrationParameters::default()
+        },
+        ..PhysicsWorld::new()
+    };
+    furniture(&mut physics, scene);
+
+    let half = (CUBE_EDGE_M / 2.0) as f32;
+    let [x, y] = scene.cube_xy;
+    let (cube, cube_collider) = physics.insert(
+        RigidBodyBuilder::dynamic().translation(vector([x, y, CUBE_EDGE_M / 2.0])).can_sleep(false),
+        ColliderBuilder::cuboid(half, half, half).density(CUBE_DENSITY).friction(PLAIN_FRICTION),
+    );
+
+    let shapes = [(PALM, PLAIN_FRICTION), (LEFT_FINGER, PAD_FRICTION), (right_finger(), PAD_FRICTION)];
+    let poses = hand.bodies();
+    let parts: [_; 3] = std::array::from_fn(|part| {
+        let (shape, friction) = shapes[part];
+        physics.insert(
+            RigidBodyBuilder::kinematic_position_based().pose(pose_of(&poses[part])),
+            cuboid(shape).friction(friction),
+        )
+    });
+    let handles = Handles {
+        cube,
+        cube_collider,
+        hand: parts.map(|(body, _)| body),
+        hand_colliders: parts.map(|(_, collider)| collider),
+    };
+    (physics, handles)
+}
+
+/// Everything that never moves: table, walls, cards, pedestal, floor.
+fn furniture(physics: &mut PhysicsWorld, scene: &Scene) {
+    let mut fixed = |min: [f64; 3], max: [f64; 3]| {
+        let centre_m = std::array::from_fn(|axis| (min[axis] + max[axis]) / 2.0);
+        let half_m = std::array::from_fn(|axis| (max[axis] - min[axis]) / 2.0);
+        physics.insert_collider(cuboid(HandBox { centre_m, half_m }).friction(PLAIN_FRICTION), None);
+    };
+    let ([x0, x1], [y0, y1]) = (TABLE_X_M, TABLE_Y_M);
+    fixed([x0, y0, -TABLE_THICKNESS_M], [x1, y1, 0.0]);
+    fixed(
+        [BACK_WALL_X_M, y0, -TABLE_THICKNESS_M],
+        [BACK_WALL_X_M + WALL_THICKNESS_M, LEFT_WALL_Y_M + WALL_THICKNESS_M, WALL_HEIGHT_M],
+    );
+    fixed([x0, LEFT_WALL_Y_M, -TABLE_THICKNESS_M], [BACK_WALL_X_M, LEFT_WALL_Y_M + WALL_THICKNESS_M, WALL_HEIGHT_M]);
+    let [bx, by, bz] = BASE_IN_WORLD_M;
+    fixed([bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0], [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz]);
+    fixed([-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1], [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M]);
+    for card in scene.cards {
+        let [x, y] = card.centre_xy;
+        fixed(
+            [x - CARD_HALF_SIZE_M, y - CARD_HALF_SIZE_M, 0.0],
+            [x + CARD_HALF_SIZE_M, y + CARD_HALF_SIZE_M, 2.0 * CARD_HALF_THICKNESS_M],
+        );
+    }
+}
+
+fn cuboid(HandBox { centre_m, half_m }: HandBox) -> ColliderBuilder {
+    let [hx, hy, hz] = half_m.map(|half| half as f32);
+    ColliderBuilder::cuboid(hx, hy, hz).translation(vector(centre_m))
+}
+
+fn vector([x, y, z]: [f64; 3]) -> Vector {
+    Vector::new(x as f32, y as f32, z as f32)
+}

@@ -1,0 +1,74 @@
+//! What the hand feels of the cube.
+
+use super::build::Handles;
+use super::{SUBSTEP_S, isometry_of};
+use nalgebra::Vector3;
+use rapier3d::parry::query;
+use rapier3d::prelude::PhysicsWorld;
+
+/// Fingers stop closing when both feel more than this.
+const HOLD_FORCE_N: f64 = 1.0;
+/// A single finger, or the hand against the table, gives in above this.
+pub(super) const STALL_FORCE_N: f64 = 30.0;
+/// The cube counts as grasped when both fingers feel at least this.
+const GRASP_FORCE_N: f64 = 0.5;
+/// cos 85 deg: a grasping force lies within 85 degrees of the finger's opening direction.
+const GRASP_COS: f64 = 0.087_155_742_747_658_17;
+
+/// Forces of the cube on the hand, of the last substep, in newtons and the world frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Contacts {
+    /// How hard the cube pushes on the left and on the right finger.
+    pub finger_n: [f64; 2],
+    /// Cosine of the angle between that push and the finger's opening direction.
+    finger_cos: [f64; 2],
+    /// Sum over palm and fingers.
+    pub hand_n: Vector3<f64>,
+}
+
+impl Contacts {
+    /// Whether both fingers push on the cube with at least 0.5 N within 85 degrees of their opening direction.
+    #[must_use]
+    pub fn grasped(&self) -> bool {
+        (0..2).all(|finger| self.finger_n[finger] >= GRASP_FORCE_N && self.finger_cos[finger] >= GRASP_COS)
+    }
+
+    /// Whether the fingers must not close any further: the cube is held, or one of them is blocked.
+    #[must_use]
+    pub fn fingers_hold(&self) -> bool {
+        self.finger_n.iter().all(|&force| force > HOLD_FORCE_N)
+            || self.finger_n.iter().any(|&force| force > STALL_FORCE_N)
+    }
+}
+
+pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
+    let mut contacts = Contacts::default();
+    for (part, collider) in handles.hand_colliders.into_iter().enumerate() {
+        let Some(pair) = physics.narrow_phase.contact_pair(collider, handles.cube_collider) else { continue };
+        // The impulse is that on the pair's second collider.
+        let sign = if pair.collider1 == collider { -1.0 } else { 1.0 };
+        let impulse = pair.total_impulse();
+        let force = Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S);
+        contacts.hand_n += force;
+        let Some(finger) = part.checked_sub(1) else { continue };
+        let magnitude = force.norm();
+        contacts.finger_n[finger] = magnitude;
+        if magnitude > 0.0 {
+            let y = isometry_of(physics.bodies[handles.hand[part]].position()).rotation * Vector3::y();
+            let opening = if finger == 0 { y } else { -y };
+            contacts.finger_cos[finger] = force.dot(&opening) / magnitude;
+        }
+    }
+    contacts
+}
+
+pub(super) fn finger_penetration_m(physics: &PhysicsWorld, handles: &Handles) -> [f64; 2] {
+    let cube = &physics.colliders[handles.cube_collider];
+    [1, 2].map(|part| {
+        let finger = &physics.colliders[handles.hand_colliders[part]];
+        query::contact(finger.position(), finger.shape(), cube.position(), cube.shape(), 0.0)
+            .ok()
+            .flatten()
+            .map_or(0.0, |contact| f64::from(-contact.dist).max(0.0))
+    })
+}
