@@ -33,6 +33,8 @@ impl Plant {
         let contacts = self.world.contacts();
         if steps[GRIPPER] < 0.0 && contacts.fingers_hold() {
             steps[GRIPPER] = 0.0;
+        } else if contacts.fingers_touch() {
+            steps[GRIPPER] = self.servos.loaded_finger_step(steps[GRIPPER]);
         }
         let wanted = std::array::from_fn(|joint| steps[joint]);
         let possible = guard::yield_to_contact(

@@ -19,6 +19,10 @@ const TAU_S: f64 = DAMPING / STIFFNESS;
 const ENCODER_STEPS: f64 = 4096.0;
 /// Travel of a finger per radian of the gripper's servo: the length of its crank.
 const GRIPPER_CRANK_M: f64 = 0.012;
+/// Greatest speed of a finger. Much faster and it is deep in the cube before a substep's contact forces are known.
+const FINGER_SPEED_M_S: f64 = 0.15;
+/// Greatest speed of a finger that meets resistance.
+const LOADED_FINGER_SPEED_M_S: f64 = 0.05;
 /// The simulated pads meet at this travel; the gripper's other stop is where the description has it wide open.
 const PADS_MEET_M: f64 = 0.0;
 
@@ -50,7 +54,7 @@ impl Servos {
     pub fn new(arm: &ArmDescription, substep_s: f64) -> Self {
         let gripper = arm.gripper();
         let mut positions = [gripper.home_m; WIRE_JOINTS];
-        let mut speed_limits = [gripper.velocity_m_s; WIRE_JOINTS];
+        let mut speed_limits = [gripper.velocity_m_s.min(FINGER_SPEED_M_S); WIRE_JOINTS];
         let mut stops = [[PADS_MEET_M, gripper.open_m]; WIRE_JOINTS];
         for (index, joint) in arm.joints().iter().enumerate() {
             positions[index] = joint.home_rad;
@@ -83,21 +87,15 @@ impl Servos {
         self.positions[GRIPPER]
     }
 
-    /// Whether the gripper is being told to close further than it is.
-    #[must_use]
-    pub fn is_closing(&self) -> bool {
-        self.torque_on && self.goals[GRIPPER] < self.positions[GRIPPER]
-    }
-
     /// Greatest joint speed of the arm, radians per second.
     #[must_use]
     pub fn max_joint_speed(&self) -> f64 {
         self.velocities[..ARM_JOINTS].iter().fold(0.0, |most, speed| speed.abs().max(most))
     }
 
-    /// The steps that the drives make in a substep if nothing is in the way. Goals written in the tick before come into force.
-    pub fn drive(&mut self) -> [f64; WIRE_JOINTS] {
-        let steps = std::array::from_fn(|joint| {
+    /// The steps that the drives make in a substep if nothing is in the way.
+    pub fn drive(&self) -> [f64; WIRE_JOINTS] {
+        std::array::from_fn(|joint| {
             if !self.torque_on {
                 return 0.0;
             }
@@ -105,11 +103,16 @@ impl Servos {
             let step = ((self.goals[joint] - self.positions[joint]) * self.share).clamp(-most, most);
             let [low, high] = self.stops[joint];
             (self.positions[joint] + step).clamp(low, high) - self.positions[joint]
-        });
-        steps
+        })
     }
 
-    /// Moves the joints by the steps that were possible.
+    /// What is left of a step of the closing gripper when the fingers meet resistance.
+    #[must_use]
+    pub fn loaded_finger_step(&self, step_m: f64) -> f64 {
+        step_m.max(-LOADED_FINGER_SPEED_M_S * self.substep_s)
+    }
+
+    /// Moves the joints by the steps that were possible. Goals written since the last call come into force.
     pub fn advance(&mut self, steps: &[f64; WIRE_JOINTS]) {
         for joint in 0..WIRE_JOINTS {
             self.positions[joint] += steps[joint];

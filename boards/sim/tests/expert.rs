@@ -30,7 +30,7 @@ fn run(scene: &Scene, instruction: &str) -> Episode {
         let truth = board.truth();
         expert.observe(&truth);
         if matches!(expert.phase(), Phase::Lift | Phase::Carry) && truth.grasped {
-            let cube_in_tool = truth.tool_in_world.inverse() * truth.cube_position();
+            let cube_in_tool = truth.tool_in_world.inverse() * nalgebra::Point3::from(truth.cube_position());
             let first = held_in_tool.get_or_insert(cube_in_tool);
             slip_m = slip_m.max((cube_in_tool - *first).norm());
         }

@@ -6,6 +6,8 @@ use nalgebra::Vector3;
 use rapier3d::parry::query;
 use rapier3d::prelude::PhysicsWorld;
 
+/// A finger meets resistance from here on.
+const TOUCH_FORCE_N: f64 = 0.1;
 /// Fingers stop closing when both feel more than this.
 const HOLD_FORCE_N: f64 = 1.0;
 /// A single finger, or the hand against the table, gives in above this.
@@ -31,6 +33,12 @@ impl Contacts {
     #[must_use]
     pub fn grasped(&self) -> bool {
         (0..2).all(|finger| self.finger_n[finger] >= GRASP_FORCE_N && self.finger_cos[finger] >= GRASP_COS)
+    }
+
+    /// Whether a finger feels the cube.
+    #[must_use]
+    pub fn fingers_touch(&self) -> bool {
+        self.finger_n.iter().any(|&force| force > TOUCH_FORCE_N)
     }
 
     /// Whether the fingers must not close any further: the cube is held, or one of them is blocked.

@@ -1,0 +1,94 @@
+//! The same scene gives the same bits on every machine: digests that x86-64 and aarch64 both have to meet.
+//!
+//! A change of the picture on purpose changes them: look at the frames first, then write the new digest down.
+
+use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
+use sha2::{Digest, Sha256};
+use wink_runtime::arm::ArmDescription;
+use wink_sim::render::{Appearance, Renderer};
+use wink_sim::scene::{Scene, Split, base_in_world};
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Arm angles, finger travel and the cube's pose.
+struct Pose {
+    angles: [f64; 6],
+    fingers_m: [f64; 2],
+    cube: Isometry3<f64>,
+}
+
+fn frame_digest(
+    scene: &Scene,
+    look: &Appearance,
+    (width, height): (u32, u32),
+    pose: &Pose,
+) -> String {
+    let base = base_in_world();
+    let links = ArmDescription::wx250s()
+        .link_poses(&pose.angles)
+        .map(|link| base * link);
+    let mut renderer = Renderer::new(&scene.cards, look, width, height).unwrap();
+    let mut rgb = vec![0; (width * height * 3) as usize];
+    renderer
+        .render(&links, pose.fingers_m, &pose.cube, &mut rgb)
+        .unwrap();
+    hex(Sha256::digest(&rgb))
+}
+
+fn home(scene: &Scene) -> Pose {
+    Pose {
+        angles: ArmDescription::wx250s().home(),
+        fingers_m: [0.037; 2],
+        cube: Isometry3::translation(scene.cube_xy[0], scene.cube_xy[1], 0.015),
+    }
+}
+
+fn carrying() -> Pose {
+    Pose {
+        angles: [0.25, 0.45, -0.1, 0.2, 1.2, -0.3],
+        fingers_m: [0.015, 0.016],
+        cube: Isometry3::from_parts(
+            Translation3::new(0.13, 0.797, 0.17),
+            UnitQuaternion::new(Vector3::new(0.4, -0.7, 0.2)),
+        ),
+    }
+}
+
+#[test]
+fn frames_are_the_same_on_every_machine() {
+    let (val, train) = (Scene::new(Split::Val, 3), Scene::demonstration(7));
+    let benchmark = Appearance::benchmark();
+    let cases = [
+        (
+            "home, as the policy sees it",
+            frame_digest(&val, &benchmark, (224, 224), &home(&val)),
+            "HOME",
+        ),
+        (
+            "carrying",
+            frame_digest(&val, &benchmark, (224, 224), &carrying()),
+            "CARRY",
+        ),
+        (
+            "random look",
+            frame_digest(&train, &Appearance::randomised(11), (224, 224), &carrying()),
+            "RANDOM",
+        ),
+        (
+            "wide",
+            frame_digest(&train, &benchmark, (161, 90), &home(&train)),
+            "WIDE",
+        ),
+    ];
+    let differing: Vec<_> = cases.iter().filter(|(_, got, want)| got != want).collect();
+    assert!(
+        differing.is_empty(),
+        "frame, digest, digest wanted: {differing:#?}"
+    );
+}
