@@ -1,6 +1,75 @@
 //! `wink`: evaluate, record and inspect robot-arm policies.
 
+mod bad_input;
 mod cards;
+mod eval;
 mod inspect;
+mod ordered;
+mod out_dir;
+mod progress;
+mod record;
+mod rollout;
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Run vision-language-action policies on a robot arm, and find out what they know
+#[derive(Debug, Parser)]
+#[command(name = "wink", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wink eval                                           the shipped policy on all three splits, with both controls
+  wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
+  wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
+  wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
+
+Exit codes: 0 done, 1 failed on the way, 2 bad input.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Eval(eval::Args),
+    Record(record::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no errors, and clap knows how to print them.
+        Err(asked) if !asked.use_stderr() => asked.exit(),
+        Err(wrong)
+            if wrong.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            wrong.exit()
+        }
+        Err(wrong) => return fail(&wrong.into()),
+    };
+    let done = match cli.command {
+        Command::Eval(args) => eval::run(&args),
+        Command::Record(args) => record::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has stopped reading, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {}", bad_input::one_line(error));
+    ExitCode::from(bad_input::exit_code(error))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,87 @@
+//! What is kept of an episode that was run.
+
+use wink_sim::outcome::Failure;
+
+use super::plan::Group;
+
+/// A card as the reader knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardName {
+    /// The word in the instruction.
+    pub label: String,
+    /// The emoji itself.
+    pub glyph: String,
+    /// Its code points, as in the table of emojis.
+    pub code: String,
+}
+
+/// One episode: everything but `timing` and `strip` is the same bits whenever it is run.
+#[derive(Debug, Clone)]
+pub struct Episode {
+    /// What it is counted with.
+    pub group: Group,
+    /// Place in its group.
+    pub index: usize,
+    /// Seed of its scene.
+    pub seed: u64,
+    /// The cards on the table.
+    pub cards: [CardName; 3],
+    /// Card that the scene was made for.
+    pub target: usize,
+    /// Card by which it is judged: the target, or the one that the control's instruction names.
+    pub judged: usize,
+    /// What the policy was told.
+    pub instruction: String,
+    /// Card within whose circle the cube ended, at rest or not.
+    pub placed_on: Option<usize>,
+    /// Nearest card on which the cube was set down: at rest, arm at rest, let go.
+    pub executed_on: Option<usize>,
+    /// Whether the cube stands on the card by which the episode is judged. Cards can lie so near that it stands on two.
+    pub success: bool,
+    /// Whether the gripper held the cube at any time.
+    pub ever_grasped: bool,
+    /// Cube centre at the end, in the world, metres.
+    pub cube: [f64; 3],
+    /// Control steps run.
+    pub steps: usize,
+    /// Digest of every state the world went through, bit for bit.
+    pub state_hash: u64,
+    /// Why it failed; `None` where it succeeded.
+    pub failure: Option<Failure>,
+    /// What it cost.
+    pub timing: Timing,
+    /// JPEG pictures of its course, first to last; empty where none were asked for.
+    pub strip: Vec<Vec<u8>>,
+}
+
+impl Episode {
+    /// The cube stands on some card.
+    pub fn executed(&self) -> bool {
+        self.executed_on.is_some()
+    }
+
+    /// The card on which the cube was set down although another one was named.
+    pub fn wrong_card(&self) -> Option<usize> {
+        self.executed_on.filter(|_| !self.success)
+    }
+}
+
+/// Latencies in microseconds, one sample each time it happened.
+#[derive(Debug, Clone, Default)]
+pub struct Timing {
+    /// Preprocessing and inference, where the policy was asked.
+    pub policy_us: Vec<u64>,
+    /// Physics and rendering of a tick.
+    pub world_us: Vec<u64>,
+    /// A whole tick.
+    pub tick_us: Vec<u64>,
+}
+
+impl Timing {
+    /// Takes in another episode's samples.
+    pub fn append(&mut self, other: &Self) {
+        self.policy_us.extend_from_slice(&other.policy_us);
+        self.world_us.extend_from_slice(&other.world_us);
+        self.tick_us.extend_from_slice(&other.tick_us);
+    }
+}

@@ -1,0 +1,150 @@
+//! `wink eval`: what a policy executes, and what it recognises.
+
+mod episode;
+mod html;
+mod picture;
+mod plan;
+mod policy;
+mod report;
+mod rows;
+mod run;
+mod stats;
+mod table;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::value_parser;
+
+use crate::bad_input::bad_input;
+use crate::ordered::default_jobs;
+use crate::out_dir::OutDir;
+
+use plan::SplitChoice;
+use policy::Choice;
+use report::{Latency, Report};
+
+/// Evaluate a policy on the emoji table: execution, recognition, grounding, latency
+///
+/// Prints the success rate, execution, recognition and normalised grounding per split, each with n and an exact 95%
+/// interval, two controls on the val split (or the one chosen), failures by kind, and latencies. Episode i of a split
+/// is seeded S + i: the same seeds give the same rows, bit for bit, whatever --jobs is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A policy package's folder, `expert` (the script that records demonstrations) or `random`
+    #[arg(long, value_name = "DIR|expert|random", default_value = policy::SHIPPED)]
+    policy: String,
+
+    /// Where the cards are drawn from
+    #[arg(long, value_enum, default_value = "all")]
+    split: SplitChoice,
+
+    /// Episodes in each split and each control
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
+    episodes: u32,
+
+    /// Base seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+
+    /// Episodes to run side by side; one per core unless given
+    #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+
+    /// Which of the package's graphs to run; the package's own default unless given
+    #[arg(long, value_name = "f32|int8")]
+    precision: Option<String>,
+
+    /// Folder for report.html, report.json and episodes.parquet; it appears when everything is in it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Replace an earlier report
+    #[arg(long, requires = "out")]
+    force: bool,
+
+    /// Print report.json instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wink eval                                             the shipped policy, all splits, both controls
+  wink eval --split val --episodes 100 --out out/val    one split; open out/val/report.html
+  wink eval --policy expert --split all --episodes 100  the ceiling: what the table and the arm allow
+  wink eval --policy random --split val                 the floor
+  wink eval --policy models/wink-s --precision f32 --json";
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    let episodes = args.episodes as usize;
+    if args.seed.checked_add(u64::from(args.episodes)).is_none() {
+        return Err(bad_input(format!(
+            "--seed {}: too large for --episodes {episodes}",
+            args.seed
+        )));
+    }
+    let choice = Choice::open(&args.policy, args.precision.as_deref())?;
+    let out = args
+        .out
+        .as_deref()
+        .map(|path| OutDir::create(path, args.force, "report.json"))
+        .transpose()?;
+    let jobs = args.jobs.map_or_else(default_jobs, usize::from);
+
+    let groups = plan::groups(args.split);
+    let order = run::Order {
+        groups: &groups,
+        episodes,
+        seed: args.seed,
+        jobs,
+        pictures: out.is_some(),
+    };
+    let done = run::run(&order, &choice)?;
+
+    let (splits, controls) = report::scores(&groups, &done);
+    let report = Report {
+        policy: choice.name(),
+        precision: choice.precision(),
+        seed: args.seed,
+        wink: env!("CARGO_PKG_VERSION"),
+        episodes,
+        jobs,
+        splits,
+        controls,
+        latency_us: Latency::of(&done),
+    };
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(
+        if args.json {
+            json.clone()
+        } else {
+            table::render(&report)
+        }
+        .as_bytes(),
+    )?;
+
+    if let Some(out) = out {
+        write(&out, "report.json", &json)?;
+        write(&out, "report.html", &html::render(&report, &done))?;
+        rows::write(&out.path().join("episodes.parquet"), &done)?;
+        let path = out.publish()?;
+        if !args.json {
+            writeln!(
+                stdout,
+                "\n{}: report.html, report.json, episodes.parquet",
+                path.display()
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn write(out: &OutDir, name: &str, text: &str) -> Result<()> {
+    fs::write(out.path().join(name), text).with_context(|| format!("writing {name}"))
+}

@@ -1,0 +1,123 @@
+//! The figures of an evaluation, as `report.json` holds them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use wink_sim::outcome::Failure;
+
+use super::episode::{Episode, Timing};
+use super::plan::{Control, Group};
+use super::stats::{Percentiles, Proportion};
+
+/// What was run, and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The policy's name and version, or `expert`, or `random`.
+    pub policy: String,
+    /// Precision of the graphs; `null` for a policy without any.
+    pub precision: Option<String>,
+    /// Base seed: episode i of each split has this plus i.
+    pub seed: u64,
+    /// Version of the program.
+    pub wink: &'static str,
+    /// Episodes in each split and control.
+    pub episodes: usize,
+    /// Threads that ran episodes side by side: latencies depend on it, nothing else does.
+    pub jobs: usize,
+    /// By split.
+    pub splits: BTreeMap<String, Scores>,
+    /// By control.
+    pub controls: BTreeMap<String, Scores>,
+    /// Over all ticks of all episodes.
+    pub latency_us: Latency,
+}
+
+/// Figures of one split or control.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scores {
+    /// Where the cards were drawn from.
+    pub split: String,
+    /// Success rate: the cube on the right card.
+    pub sr: Proportion,
+    /// The cube on any card.
+    pub execution: Proportion,
+    /// Of those, the cube on the right one.
+    pub recognition: Proportion,
+    /// Recognition rescaled so that chance is 0.
+    pub grounding: Proportion,
+    /// Failures by kind.
+    pub failures: BTreeMap<&'static str, u64>,
+}
+
+/// Where the time goes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Latency {
+    /// Preprocessing and inference, each time the policy was asked.
+    pub policy: Percentiles,
+    /// Physics and rendering of a tick.
+    pub world: Percentiles,
+    /// A whole tick.
+    pub tick: Percentiles,
+}
+
+impl Scores {
+    /// Counts the episodes of one group.
+    pub fn of<'a>(group: Group, episodes: impl Iterator<Item = &'a Episode>) -> Self {
+        let (mut n, mut executed, mut succeeded) = (0, 0, 0);
+        let mut failures: BTreeMap<&'static str, u64> =
+            Failure::ALL.iter().map(|kind| (kind.name(), 0)).collect();
+        for episode in episodes {
+            n += 1;
+            executed += u64::from(episode.executed());
+            succeeded += u64::from(episode.success);
+            if let Some(kind) = episode.failure {
+                *failures.entry(kind.name()).or_default() += 1;
+            }
+        }
+        let recognition = Proportion::new(succeeded, executed);
+        Self {
+            split: group.split.name().to_owned(),
+            sr: Proportion::new(succeeded, n),
+            execution: Proportion::new(executed, n),
+            recognition,
+            grounding: recognition.grounding(),
+            failures,
+        }
+    }
+}
+
+impl Latency {
+    /// Percentiles over all of these episodes.
+    pub fn of(episodes: &[Episode]) -> Self {
+        let mut all = Timing::default();
+        for episode in episodes {
+            all.append(&episode.timing);
+        }
+        Self {
+            policy: Percentiles::of(&mut all.policy_us),
+            world: Percentiles::of(&mut all.world_us),
+            tick: Percentiles::of(&mut all.tick_us),
+        }
+    }
+}
+
+/// Scores by key: the splits, and the controls.
+pub fn scores(
+    groups: &[Group],
+    episodes: &[Episode],
+) -> (BTreeMap<String, Scores>, BTreeMap<String, Scores>) {
+    let (mut splits, mut controls) = (BTreeMap::new(), BTreeMap::new());
+    for &group in groups {
+        let scores = Scores::of(
+            group,
+            episodes.iter().filter(|episode| episode.group == group),
+        );
+        let into = if group.control == Control::None {
+            &mut splits
+        } else {
+            &mut controls
+        };
+        into.insert(group.key(), scores);
+    }
+    (splits, controls)
+}

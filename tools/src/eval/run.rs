@@ -1,0 +1,171 @@
+//! Runs the episodes of an evaluation, side by side, and keeps what came of them in order.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::Result;
+use wink_runtime::camera::Frame;
+use wink_runtime::episode::TickReport;
+use wink_sim::{Scene, SimOptions, emoji};
+
+use super::episode::{CardName, Episode, Timing};
+use super::picture::{EVERY_STEPS, small_jpeg};
+use super::plan::{Group, instruct};
+use super::policy::{AnyPilot, Choice};
+use crate::ordered::for_each_ordered;
+use crate::progress;
+use crate::rollout::Rollout;
+
+/// Episodes of each group that are pictured: keeps the report small enough to open.
+const PICTURED: usize = 100;
+
+/// What to run.
+pub struct Order<'a> {
+    /// Splits and controls.
+    pub groups: &'a [Group],
+    /// Episodes in each.
+    pub episodes: usize,
+    /// Seed of the first episode of each.
+    pub seed: u64,
+    /// Threads.
+    pub jobs: usize,
+    /// Whether to take pictures for the report.
+    pub pictures: bool,
+}
+
+impl Order<'_> {
+    /// The group, the place in it and the scene of a piece of work.
+    fn piece(&self, index: usize) -> (Group, usize, Scene) {
+        let group = self.groups[index / self.episodes];
+        let place = index % self.episodes;
+        (
+            group,
+            place,
+            Scene::new(group.split, self.seed + place as u64),
+        )
+    }
+}
+
+/// All episodes, group by group. Only their timing depends on how many run side by side.
+pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
+    let total = order.groups.len() * order.episodes;
+    for index in 0..total {
+        let (group, _, scene) = order.piece(index);
+        choice.check_instruction(&instruct(&scene, group.control).text)?;
+    }
+    let bar = progress::bar(total as u64, "episodes");
+    let mut done: Vec<Episode> = Vec::with_capacity(total);
+    for_each_ordered(
+        (0..order.jobs.clamp(1, total))
+            .map(|_| (choice.pilot(), Frame::default()))
+            .collect(),
+        total,
+        |(pilot, frame), index| {
+            let (group, place, scene) = order.piece(index);
+            run_one(
+                pilot,
+                group,
+                place,
+                &scene,
+                (order.pictures && place < PICTURED).then_some(frame),
+            )
+        },
+        |_, episode| {
+            done.push(episode);
+            bar.inc(1);
+            bar.set_message(tally(&done));
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    bar.finish_and_clear();
+    Ok(done)
+}
+
+/// The running figures of the group that is being run.
+fn tally(done: &[Episode]) -> String {
+    let Some(last) = done.last() else {
+        return String::new();
+    };
+    let group = || {
+        done.iter()
+            .rev()
+            .take_while(|episode| episode.group == last.group)
+    };
+    let succeeded = group().filter(|episode| episode.success).count();
+    format!(
+        "{}: {succeeded} of {} placed right",
+        last.group.key(),
+        group().count()
+    )
+}
+
+fn run_one(
+    pilot: &mut AnyPilot,
+    group: Group,
+    index: usize,
+    scene: &Scene,
+    mut camera: Option<&mut Frame>,
+) -> Result<Episode> {
+    pilot.face(scene);
+    let told = instruct(scene, group.control);
+    let mut rollout = Rollout::begin(scene, SimOptions::default(), pilot, &told.text)?;
+    let mut timing = Timing::default();
+    let mut strip = Vec::new();
+    let mut look = |rollout: &mut Rollout| -> Result<()> {
+        if let Some(frame) = camera.as_deref_mut() {
+            rollout.look(frame)?;
+            strip.push(small_jpeg(frame)?);
+        }
+        Ok(())
+    };
+    while !rollout.is_over() {
+        if rollout.steps().is_multiple_of(EVERY_STEPS) {
+            look(&mut rollout)?;
+        }
+        let report = rollout.tick(pilot)?;
+        record(&mut timing, &report);
+    }
+    look(&mut rollout)?;
+
+    let outcome = rollout.outcome();
+    Ok(Episode {
+        group,
+        index,
+        seed: scene.seed,
+        cards: scene.cards.map(|card| card_name(card.emoji)),
+        target: scene.target,
+        judged: told.judged,
+        failure: outcome.failure(told.judged),
+        instruction: told.text,
+        placed_on: outcome.placed_on,
+        executed_on: outcome.executed(),
+        success: outcome.success(told.judged),
+        ever_grasped: outcome.ever_grasped,
+        cube: outcome.cube_m,
+        steps: rollout.steps(),
+        state_hash: rollout.state_hash(),
+        timing,
+        strip,
+    })
+}
+
+fn record(timing: &mut Timing, report: &TickReport) {
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let times = &report.times;
+    if report.inferred {
+        timing.policy_us.push(us(times.policy));
+    }
+    timing.world_us.push(us(times.capture + times.wait));
+    timing.tick_us.push(us(times.tick() + times.wait));
+}
+
+fn card_name(index: usize) -> CardName {
+    let text = |value: &dyn Fn(&emoji::Emoji) -> String| {
+        emoji::all().get(index).map(value).unwrap_or_default()
+    };
+    CardName {
+        label: text(&|emoji| emoji.label.to_owned()),
+        glyph: text(&|emoji| emoji.ch.to_owned()),
+        code: text(&|emoji| emoji.code.to_owned()),
+    }
+}

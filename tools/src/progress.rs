@@ -1,0 +1,16 @@
+//! Progress for people: a bar on a terminal, nothing where the output goes to a file.
+
+use std::borrow::Cow;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar of `len` pieces on standard error.
+pub fn bar(len: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len}, {elapsed} gone, {eta} to go")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+    let bar = ProgressBar::new(len).with_style(style).with_message(what);
+    bar.enable_steady_tick(std::time::Duration::from_millis(500));
+    bar
+}

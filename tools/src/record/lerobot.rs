@@ -1,0 +1,527 @@
+//! Writes a LeRobotDataset v3.0: parquet files, their index and statistics, laid out as `lerobot` loads them.
+//!
+//! Layout: <https://huggingface.co/docs/lerobot/lerobot-dataset-v3>. Images are PNG bytes inside the data files.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use arrow::array::{
+    ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray, UInt64Array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use super::stats::{ImageStats, VectorStats};
+
+/// Data files are closed before they grow beyond this.
+const DATA_FILE_MB: u64 = 100;
+/// Files per folder.
+const CHUNK_FILES: usize = 1000;
+/// Rows are handed to the disk when this much of them is encoded: bounds the memory.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// The camera feature's name.
+pub const IMAGE: &str = "observation.images.front";
+const STATE: &str = "observation.state";
+const ACTION: &str = "action";
+const CUBE: &str = "observation.cube_position";
+const CARD: &str = "observation.target_card_position";
+const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
+const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
+/// Columns that every dataset has, after its features.
+const INDEX_COLUMNS: [&str; 4] = ["frame_index", "episode_index", "index", "task_index"];
+
+/// What a demonstration shows at one control step.
+#[derive(Clone)]
+pub struct Step {
+    /// The camera frame as a PNG file.
+    pub png: Vec<u8>,
+    /// Proprioception before the action.
+    pub state: [f32; 7],
+    /// What the demonstrator wanted.
+    pub action: [f32; 7],
+    /// Cube centre in the world, metres: truth, for auxiliary losses.
+    pub cube: [f32; 3],
+    /// Centre of the card that the instruction names, in the world, metres.
+    pub card: [f32; 3],
+}
+
+/// One demonstration.
+pub struct Episode {
+    /// The task in words.
+    pub instruction: String,
+    /// Every control step in order.
+    pub steps: Vec<Step>,
+    /// Statistics of its frames, taken while their pixels were at hand.
+    pub image_stats: ImageStats,
+    /// Which demonstration this is: `Scene::demonstration`.
+    pub seed: u64,
+    /// Labels of the cards on the table.
+    pub cards: [String; 3],
+    /// Which of them the instruction names.
+    pub target: usize,
+}
+
+/// What a whole dataset has in common.
+pub struct DatasetInfo {
+    /// As LeRobot names arms.
+    pub robot_type: String,
+    /// Control steps, and frames, a second.
+    pub fps: u32,
+    /// Frame width and height in pixels.
+    pub frame: (u32, u32),
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals {
+    /// Demonstrations.
+    pub episodes: usize,
+    /// Control steps.
+    pub frames: usize,
+    /// Different instructions.
+    pub tasks: usize,
+    /// Bytes of the data files.
+    pub bytes: u64,
+}
+
+/// Streams episodes into a dataset folder; nothing is complete before [`DatasetWriter::finish`].
+pub struct DatasetWriter {
+    root: PathBuf,
+    info: DatasetInfo,
+    schema: Arc<Schema>,
+    data: Option<DataFile>,
+    closed_bytes: u64,
+    files: usize,
+    /// Instructions in order of appearance: the place is the task index.
+    tasks: Vec<String>,
+    episodes: Vec<EpisodeRow>,
+    frames: usize,
+    image_stats: ImageStats,
+    vector_stats: Vec<(&'static str, VectorStats)>,
+}
+
+struct DataFile {
+    writer: ArrowWriter<File>,
+    /// Place in the whole dataset; folder and name follow from it.
+    number: usize,
+    /// Bytes of the episodes in it, before the index and metadata that parquet adds.
+    payload: u64,
+}
+
+struct EpisodeRow {
+    instruction: String,
+    length: usize,
+    file: usize,
+    from: usize,
+    seed: u64,
+    cards: [String; 3],
+    target: usize,
+}
+
+impl DatasetWriter {
+    /// Starts a dataset in the folder `root`.
+    pub fn create(root: &Path, info: DatasetInfo) -> Result<Self> {
+        let names = [STATE, ACTION, CUBE, CARD];
+        let sizes = [
+            STATE_NAMES.len(),
+            ACTION_NAMES.len(),
+            POSITION_NAMES.len(),
+            POSITION_NAMES.len(),
+        ];
+        let mut vector_stats: Vec<_> = names.into_iter().zip(sizes.map(VectorStats::new)).collect();
+        vector_stats.extend(
+            ["timestamp"]
+                .into_iter()
+                .chain(INDEX_COLUMNS)
+                .map(|name| (name, VectorStats::new(1))),
+        );
+        Ok(Self {
+            root: root.to_owned(),
+            info,
+            schema: Arc::new(data_schema()),
+            data: None,
+            closed_bytes: 0,
+            files: 0,
+            tasks: Vec::new(),
+            episodes: Vec::new(),
+            frames: 0,
+            image_stats: ImageStats::new(),
+            vector_stats,
+        })
+    }
+
+    /// Appends one demonstration.
+    pub fn add(&mut self, episode: &Episode) -> Result<()> {
+        let length = episode.steps.len();
+        let task = self.task_index(&episode.instruction);
+        let episode_index = self.episodes.len();
+        let rows: Vec<RowIndex> = (0..length)
+            .map(|frame| RowIndex {
+                timestamp: frame as f32 / self.info.fps as f32,
+                indices: [
+                    frame as i64,
+                    episode_index as i64,
+                    (self.frames + frame) as i64,
+                    task as i64,
+                ],
+            })
+            .collect();
+        let batch = data_batch(&self.schema, &episode.steps, &rows)?;
+        let payload: u64 = episode
+            .steps
+            .iter()
+            .map(|step| step.png.len() as u64 + 120)
+            .sum();
+
+        let full = |file: &DataFile| file.payload + payload > DATA_FILE_MB << 20;
+        if self.data.as_ref().is_some_and(full) {
+            self.close_data()?;
+        }
+        let mut file = match self.data.take() {
+            Some(file) => file,
+            None => self.open_data()?,
+        };
+        file.writer.write(&batch)?;
+        file.payload += payload;
+        if file.writer.in_progress_size() > ROW_GROUP_BYTES {
+            file.writer.flush()?;
+        }
+        let number = file.number;
+        self.data = Some(file);
+
+        self.count(&episode.steps, &rows);
+        self.image_stats.merge(&episode.image_stats);
+        self.episodes.push(EpisodeRow {
+            instruction: episode.instruction.clone(),
+            length,
+            file: number,
+            from: self.frames,
+            seed: episode.seed,
+            cards: episode.cards.clone(),
+            target: episode.target,
+        });
+        self.frames += length;
+        Ok(())
+    }
+
+    /// Closes the data files and writes everything under `meta/`.
+    pub fn finish(mut self) -> Result<Totals> {
+        self.close_data()?;
+        let meta = self.root.join("meta");
+        fs::create_dir_all(&meta).with_context(|| format!("creating {}", meta.display()))?;
+        self.write_tasks(&meta.join("tasks.parquet"))?;
+        self.write_episodes(&meta.join("episodes/chunk-000/file-000.parquet"))?;
+        write_json(&meta.join("stats.json"), &self.stats_json())?;
+        write_json(&meta.join("info.json"), &self.info_json())?;
+        Ok(Totals {
+            episodes: self.episodes.len(),
+            frames: self.frames,
+            tasks: self.tasks.len(),
+            bytes: self.closed_bytes,
+        })
+    }
+
+    fn task_index(&mut self, instruction: &str) -> usize {
+        if let Some(index) = self.tasks.iter().position(|task| task == instruction) {
+            return index;
+        }
+        self.tasks.push(instruction.to_owned());
+        self.tasks.len() - 1
+    }
+
+    fn count(&mut self, steps: &[Step], rows: &[RowIndex]) {
+        for (step, row) in steps.iter().zip(rows) {
+            for (name, stats) in &mut self.vector_stats {
+                match *name {
+                    STATE => stats.add(&step.state),
+                    ACTION => stats.add(&step.action),
+                    CUBE => stats.add(&step.cube),
+                    CARD => stats.add(&step.card),
+                    "timestamp" => stats.add(&[row.timestamp]),
+                    index => {
+                        let place = INDEX_COLUMNS
+                            .iter()
+                            .position(|name| *name == index)
+                            .unwrap_or_default();
+                        stats.add(&[row.indices[place] as f32]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_data(&mut self) -> Result<DataFile> {
+        let number = self.files;
+        self.files += 1;
+        let path = self.root.join(data_path(number));
+        let properties = properties()
+            // PNG does not shrink again, and no two frames are alike.
+            .set_column_compression(image_column("bytes"), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(image_column("bytes"), false)
+            .set_column_statistics_enabled(
+                image_column("bytes"),
+                parquet::file::properties::EnabledStatistics::None,
+            );
+        let writer = ArrowWriter::try_new(
+            create(&path)?,
+            self.schema.clone(),
+            Some(properties.build()),
+        )?;
+        Ok(DataFile {
+            writer,
+            number,
+            payload: 0,
+        })
+    }
+
+    fn close_data(&mut self) -> Result<()> {
+        if let Some(file) = self.data.take() {
+            let path = self.root.join(data_path(file.number));
+            file.writer
+                .close()
+                .with_context(|| format!("writing {}", path.display()))?;
+            self.closed_bytes += fs::metadata(&path)?.len();
+        }
+        Ok(())
+    }
+
+    /// Task texts are the pandas index of their table. Without pandas' own metadata LeRobot would not find the index,
+    /// and every frame would silently belong to task 0.
+    fn write_tasks(&self, path: &Path) -> Result<()> {
+        let pandas = json!({
+            "index_columns": ["__index_level_0__"],
+            "column_indexes": [{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "object",
+                                "metadata": {"encoding": "UTF-8"}}],
+            "columns": [
+                {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": null},
+                {"name": null, "field_name": "__index_level_0__", "pandas_type": "unicode", "numpy_type": "object", "metadata": null},
+            ],
+            "creator": {"library": "wink", "version": env!("CARGO_PKG_VERSION")},
+            "pandas_version": "2.3.3",
+        })
+        .to_string();
+        let schema = Schema::new(vec![
+            Field::new("task_index", DataType::Int64, true),
+            Field::new("__index_level_0__", DataType::Utf8, true),
+        ])
+        .with_metadata([("pandas".to_owned(), pandas.clone())]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(
+                (0..self.tasks.len()).map(|index| index as i64),
+            )),
+            Arc::new(StringArray::from_iter_values(&self.tasks)),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+        let properties = properties()
+            .set_key_value_metadata(Some(vec![KeyValue::new("pandas".to_owned(), pandas)]));
+        write_parquet(path, &batch, properties)
+    }
+
+    fn write_episodes(&self, path: &Path) -> Result<()> {
+        let rows = &self.episodes;
+        let int = |value: &dyn Fn(usize, &EpisodeRow) -> usize| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(
+                rows.iter()
+                    .enumerate()
+                    .map(|(index, row)| value(index, row) as i64),
+            ))
+        };
+        let strings = |values: &dyn Fn(&EpisodeRow) -> Vec<String>| -> ArrayRef {
+            let lists: Vec<Vec<String>> = rows.iter().map(values).collect();
+            Arc::new(ListArray::new(
+                Arc::new(Field::new("element", DataType::Utf8, true)),
+                OffsetBuffer::from_lengths(lists.iter().map(Vec::len)),
+                Arc::new(StringArray::from_iter_values(lists.iter().flatten())),
+                None,
+            ))
+        };
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("episode_index", int(&|index, _| index)),
+            ("tasks", strings(&|row| vec![row.instruction.clone()])),
+            ("length", int(&|_, row| row.length)),
+            ("data/chunk_index", int(&|_, row| row.file / CHUNK_FILES)),
+            ("data/file_index", int(&|_, row| row.file % CHUNK_FILES)),
+            ("dataset_from_index", int(&|_, row| row.from)),
+            ("dataset_to_index", int(&|_, row| row.from + row.length)),
+            ("meta/episodes/chunk_index", int(&|_, _| 0)),
+            ("meta/episodes/file_index", int(&|_, _| 0)),
+            (
+                "seed",
+                Arc::new(UInt64Array::from_iter_values(
+                    rows.iter().map(|row| row.seed),
+                )),
+            ),
+            ("cards", strings(&|row| row.cards.to_vec())),
+            ("target", int(&|_, row| row.target)),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns
+                .into_iter()
+                .map(|(name, column)| (name, column, true)),
+        )?;
+        write_parquet(path, &batch, properties())
+    }
+
+    fn stats_json(&self) -> Value {
+        let mut stats = Map::new();
+        stats.insert(IMAGE.to_owned(), self.image_stats.to_json());
+        for (name, feature) in &self.vector_stats {
+            stats.insert((*name).to_owned(), feature.to_json());
+        }
+        Value::Object(stats)
+    }
+
+    fn info_json(&self) -> Value {
+        let (width, height) = self.info.frame;
+        let vector =
+            |names: &[&str]| json!({"dtype": "float32", "shape": [names.len()], "names": names});
+        let mut features = json!({
+            IMAGE: {"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]},
+            STATE: vector(&STATE_NAMES),
+            ACTION: vector(&ACTION_NAMES),
+            CUBE: vector(&POSITION_NAMES),
+            CARD: vector(&POSITION_NAMES),
+            "timestamp": {"dtype": "float32", "shape": [1], "names": null},
+        });
+        for name in INDEX_COLUMNS {
+            features[name] = json!({"dtype": "int64", "shape": [1], "names": null});
+        }
+        json!({
+            "codebase_version": "v3.0",
+            "robot_type": self.info.robot_type,
+            "total_episodes": self.episodes.len(),
+            "total_frames": self.frames,
+            "total_tasks": self.tasks.len(),
+            "chunks_size": CHUNK_FILES,
+            "data_files_size_in_mb": DATA_FILE_MB,
+            "video_files_size_in_mb": 200,
+            "fps": self.info.fps,
+            "splits": {"train": format!("0:{}", self.episodes.len())},
+            "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+            "video_path": null,
+            "features": features,
+        })
+    }
+}
+
+/// The columns that count: time in the episode, and frame, episode, dataset and task index.
+struct RowIndex {
+    timestamp: f32,
+    indices: [i64; 4],
+}
+
+fn image_fields() -> Fields {
+    vec![
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("path", DataType::Utf8, true),
+    ]
+    .into()
+}
+
+fn image_column(part: &str) -> ColumnPath {
+    ColumnPath::new(vec![IMAGE.to_owned(), part.to_owned()])
+}
+
+fn data_schema() -> Schema {
+    let floats = || DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
+    let mut fields = vec![Field::new(IMAGE, DataType::Struct(image_fields()), true)];
+    fields.extend([STATE, ACTION, CUBE, CARD].map(|name| Field::new(name, floats(), true)));
+    fields.push(Field::new("timestamp", DataType::Float32, true));
+    fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
+    Schema::new(fields)
+}
+
+fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Result<RecordBatch> {
+    fn lists<'a>(rows: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
+        let (mut values, mut lengths) = (Vec::new(), Vec::new());
+        for row in rows {
+            values.extend_from_slice(row);
+            lengths.push(row.len());
+        }
+        Arc::new(ListArray::new(
+            Arc::new(Field::new("element", DataType::Float32, true)),
+            OffsetBuffer::from_lengths(lengths),
+            Arc::new(Float32Array::from(values)),
+            None,
+        ))
+    }
+    let images = StructArray::new(
+        image_fields(),
+        vec![
+            Arc::new(BinaryArray::from_iter_values(
+                steps.iter().map(|step| &step.png),
+            )),
+            Arc::new(StringArray::from_iter_values(
+                rows.iter()
+                    .map(|row| format!("frame-{:06}.png", row.indices[0])),
+            )),
+        ],
+        None,
+    );
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(images),
+        lists(steps.iter().map(|step| &step.state[..])),
+        lists(steps.iter().map(|step| &step.action[..])),
+        lists(steps.iter().map(|step| &step.cube[..])),
+        lists(steps.iter().map(|step| &step.card[..])),
+        Arc::new(Float32Array::from_iter_values(
+            rows.iter().map(|row| row.timestamp),
+        )),
+    ];
+    for place in 0..INDEX_COLUMNS.len() {
+        columns.push(Arc::new(Int64Array::from_iter_values(
+            rows.iter().map(|row| row.indices[place]),
+        )));
+    }
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn data_path(number: usize) -> String {
+    format!(
+        "data/chunk-{:03}/file-{:03}.parquet",
+        number / CHUNK_FILES,
+        number % CHUNK_FILES
+    )
+}
+
+fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_created_by(concat!("wink ", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+fn write_parquet(
+    path: &Path,
+    batch: &RecordBatch,
+    properties: WriterPropertiesBuilder,
+) -> Result<()> {
+    let mut writer = ArrowWriter::try_new(create(path)?, batch.schema(), Some(properties.build()))?;
+    writer.write(batch)?;
+    writer
+        .close()
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
+fn create(path: &Path) -> Result<File> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    }
+    File::create(path).with_context(|| format!("creating {}", path.display()))
+}

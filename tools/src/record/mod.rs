@@ -1,0 +1,154 @@
+//! `wink record`: the scripted expert's demonstrations as a LeRobotDataset v3.0.
+
+mod demonstration;
+mod lerobot;
+mod noise;
+mod stats;
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::value_parser;
+
+use crate::bad_input::bad_input;
+use crate::ordered::{default_jobs, for_each_ordered};
+use crate::out_dir::OutDir;
+use crate::progress;
+
+use demonstration::{Demonstrator, Settings};
+use lerobot::{DatasetInfo, DatasetWriter};
+
+/// Control steps, and frames, a second.
+const FPS: u32 = 20;
+/// Where the noise drowns the expert: the largest standard deviation accepted, in metres a step.
+const MAX_NOISE_M: f64 = 0.05;
+
+/// Record the scripted expert's demonstrations as a LeRobotDataset v3.0
+///
+/// Demonstration i is the scene that seed S + i stands for; those of the benchmark are 0 to 499. The same arguments
+/// write the same bytes, whatever --jobs is. A demonstration that fails is tried again with other noise, then left out
+/// and replaced by a later one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// How many demonstrations
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    episodes: u64,
+
+    /// Folder to write; it appears when everything is in it
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Replace an earlier dataset
+    #[arg(long)]
+    force: bool,
+
+    /// First demonstration
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+
+    /// Disturb what is executed, not what is recorded: standard deviation in metres a step on x, y and z (DART)
+    #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
+    noise: f64,
+
+    /// Draw light, colours, table texture and camera pose anew for every demonstration
+    #[arg(long)]
+    randomise: bool,
+
+    /// Width and height of the frames, in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(16..=1024))]
+    frame: u32,
+
+    /// Threads; one per core unless given
+    #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wink record --episodes 500 --out data/demos
+  wink record --episodes 2000 --out data/wide --noise 0.005 --randomise --seed 500
+  wink record --episodes 2 --out data/tiny --frame 96
+
+Load it with lerobot, offline:
+  LeRobotDataset(\"local/demos\", root=\"data/demos\")";
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    if !(0.0..=MAX_NOISE_M).contains(&args.noise) {
+        return Err(bad_input(format!(
+            "--noise {}: must be 0 to {MAX_NOISE_M} m",
+            args.noise
+        )));
+    }
+    let last = args.seed.checked_add(2 * args.episodes);
+    if last.is_none() || usize::try_from(args.episodes).is_err() {
+        return Err(bad_input(format!(
+            "--seed {}: too large for --episodes {}",
+            args.seed, args.episodes
+        )));
+    }
+    let out = OutDir::create(&args.out, args.force, "meta/info.json")?;
+    let settings = Settings {
+        noise_m: args.noise,
+        randomise: args.randomise,
+        frame: args.frame,
+    };
+    let info = DatasetInfo {
+        robot_type: "wx250s".to_owned(),
+        fps: FPS,
+        frame: (args.frame, args.frame),
+    };
+    let mut writer = DatasetWriter::create(out.path(), info)?;
+
+    let started = Instant::now();
+    let bar = progress::bar(args.episodes, "recording");
+    let (mut recorded, mut retried, mut left_out) = (0, 0, 0);
+    // Enough spare ones that only a broken expert runs out of them.
+    let attempts = 2 * args.episodes as usize + 10;
+    let jobs = args.jobs.map_or_else(default_jobs, usize::from);
+    for_each_ordered(
+        (0..jobs).map(|_| Demonstrator::new(&settings)).collect(),
+        attempts,
+        |demonstrator, index| demonstrator.demonstrate(args.seed + index as u64),
+        |_, demonstrated| {
+            retried += demonstrated.retries;
+            match demonstrated.episode {
+                Some(episode) => {
+                    writer.add(&episode)?;
+                    recorded += 1;
+                    bar.inc(1);
+                }
+                None => left_out += 1,
+            }
+            Ok(if recorded == args.episodes {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        },
+    )?;
+    bar.finish_and_clear();
+    if recorded < args.episodes {
+        bail!(
+            "the expert failed in {left_out} of {attempts} demonstrations: too much --noise {}?",
+            args.noise
+        );
+    }
+    let totals = writer.finish()?;
+    let path = out.publish()?;
+    writeln!(
+        io::stdout(),
+        "{}: {} demonstrations, {} frames, {} tasks, {:.1} MB in {:.1} s; {retried} retried, {left_out} left out",
+        path.display(),
+        totals.episodes,
+        totals.frames,
+        totals.tasks,
+        totals.bytes as f64 / 1e6,
+        started.elapsed().as_secs_f64(),
+    )?;
+    Ok(())
+}
