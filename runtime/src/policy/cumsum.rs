@@ -14,9 +14,15 @@ pub(super) fn register(register: &mut OnnxOpRegister) {
     register.insert("CumSum", import);
 }
 
-fn import(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn import(
+    _: &ParsingContext<'_>,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let flag = |name| -> TractResult<bool> { Ok(node.get_attr_opt::<i64>(name)? == Some(1)) };
-    let op = IntegerCumSum { exclusive: flag("exclusive")?, reverse: flag("reverse")? };
+    let op = IntegerCumSum {
+        exclusive: flag("exclusive")?,
+        reverse: flag("reverse")?,
+    };
     Ok((expand(op), vec![]))
 }
 
@@ -44,18 +50,38 @@ impl Expansion for IntegerCumSum {
         Ok(())
     }
 
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
         let fact = model.outlet_fact(inputs[0])?.clone();
-        let axis = model.outlet_fact(inputs[1])?.konst.as_ref().context("axis must be a constant")?;
+        let axis = model
+            .outlet_fact(inputs[1])?
+            .konst
+            .as_ref()
+            .context("axis must be a constant")?;
         let axis = axis.cast_to_scalar::<i64>()?;
         let rank = fact.rank() as i64;
-        ensure!((-rank..rank).contains(&axis), "axis {axis} of a tensor of rank {rank}");
+        ensure!(
+            (-rank..rank).contains(&axis),
+            "axis {axis} of a tensor of rank {rank}"
+        );
         let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
-        let op = CumSum { axis, exclusive: self.exclusive, reverse: self.reverse };
+        let op = CumSum {
+            axis,
+            exclusive: self.exclusive,
+            reverse: self.reverse,
+        };
         if fact.datum_type != TDim::datum_type() {
             return model.wire_node(prefix, op, &[inputs[0]]);
         }
-        let plain = model.wire_node(format!("{prefix}.integers"), cast(i64::datum_type()), &[inputs[0]])?;
+        let plain = model.wire_node(
+            format!("{prefix}.integers"),
+            cast(i64::datum_type()),
+            &[inputs[0]],
+        )?;
         let sum = model.wire_node(format!("{prefix}.sum"), op, &plain)?;
         model.wire_node(prefix, cast(TDim::datum_type()), &sum)
     }

@@ -53,24 +53,41 @@ impl OnnxPolicy {
             return Ok(None);
         }
         let content = package.read(GOLDEN)?;
-        let refused = |message: String| PackageError::Manifest { file: package.path(GOLDEN), message };
-        let golden: Golden = serde_json::from_slice(&content).map_err(|e| refused(e.to_string()))?;
-        let Some(expected) = golden.action.get(self.precision()) else { return Ok(None) };
+        let refused = |message: String| PackageError::Manifest {
+            file: package.path(GOLDEN),
+            message,
+        };
+        let golden: Golden =
+            serde_json::from_slice(&content).map_err(|e| refused(e.to_string()))?;
+        let Some(expected) = golden.action.get(self.precision()) else {
+            return Ok(None);
+        };
         let shape = self.chunk_shape();
         if expected.len() != shape.steps * shape.dim {
-            let message = format!("`action` has {} values instead of {}", expected.len(), shape.steps * shape.dim);
+            let message = format!(
+                "`action` has {} values instead of {}",
+                expected.len(),
+                shape.steps * shape.dim
+            );
             return Err(refused(message).into());
         }
         if let Some(instruction) = &golden.instruction {
             let tokens = self.tokens(instruction)?;
             if tokens != golden.tokens {
-                return Err(refused(format!("the tokenizer makes {tokens:?} of `instruction`")).into());
+                return Err(
+                    refused(format!("the tokenizer makes {tokens:?} of `instruction`")).into(),
+                );
             }
         }
         if let Some(text) = &package.manifest().text
             && golden.tokens.len() != text.max_tokens
         {
-            return Err(refused(format!("`tokens` has {} values instead of {}", golden.tokens.len(), text.max_tokens)).into());
+            return Err(refused(format!(
+                "`tokens` has {} values instead of {}",
+                golden.tokens.len(),
+                text.max_tokens
+            ))
+            .into());
         }
         self.set_tokens(&golden.tokens)?;
         for (feed, seed) in [("image", golden.image_seed), ("state", golden.state_seed)] {
@@ -89,9 +106,19 @@ impl OnnxPolicy {
                 sum += error * error;
             }
         })?;
-        let tolerance = if self.precision() == "f32" { 1e-4 } else { 0.05 };
+        let tolerance = if self.precision() == "f32" {
+            1e-4
+        } else {
+            0.05
+        };
         let rms_error = (sum / expected.len() as f32).sqrt();
-        Ok(Some(GoldenReport { engine: golden.engine, max_error, rms_error, count: expected.len(), tolerance }))
+        Ok(Some(GoldenReport {
+            engine: golden.engine,
+            max_error,
+            rms_error,
+            count: expected.len(),
+            tolerance,
+        }))
     }
 }
 

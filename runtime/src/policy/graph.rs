@@ -10,12 +10,10 @@ use tract_onnx::tract_core::plan::SimpleState;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::{Framework, InferenceFact, TypedOp};
 
-use super::guard::{self, GraphInfo, TensorInfo, shape_text};
+use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
 use super::{Package, PolicyError};
 
-/// No tensor of a policy comes near this: 1 GiB of f32.
-const MAX_TENSOR_ELEMENTS: usize = 1 << 28;
 /// The engine's messages quote whole tensors.
 const MAX_MESSAGE: usize = 300;
 
@@ -28,11 +26,17 @@ pub(crate) struct TensorSpec {
 
 impl TensorSpec {
     pub(crate) fn f32(shape: &[usize]) -> Self {
-        Self { element: DatumType::F32, shape: shape.to_vec() }
+        Self {
+            element: DatumType::F32,
+            shape: shape.to_vec(),
+        }
     }
 
     pub(crate) fn i64(shape: &[usize]) -> Self {
-        Self { element: DatumType::I64, shape: shape.to_vec() }
+        Self {
+            element: DatumType::I64,
+            shape: shape.to_vec(),
+        }
     }
 
     fn element_name(&self) -> String {
@@ -76,17 +80,34 @@ impl Graph {
         let file = package.path(&spec.file);
         let bytes = package.read(&spec.file)?;
         let built = build(&bytes, spec, feed);
-        built.map(|parts| Graph { file: file.clone(), ..parts }).map_err(|message| PolicyError::Graph { file, message: one_line(&message) })
+        built
+            .map(|parts| Graph {
+                file: file.clone(),
+                ..parts
+            })
+            .map_err(|message| PolicyError::Graph {
+                file,
+                message: one_line(&message),
+            })
     }
 
     /// Scratch memory for one thread.
     pub(crate) fn state(&self) -> Result<State, PolicyError> {
-        guard::contain(|| self.plan.spawn().map_err(|e| format!("{e:#}"))).map(State).map_err(|message| self.failed(&message))
+        guard::contain(|| self.plan.spawn().map_err(|e| format!("{e:#}")))
+            .map(State)
+            .map_err(|message| self.failed(&message))
     }
 
     /// Runs the graph. After an error the state is replaced, so that nothing of the failed run stays behind.
-    pub(crate) fn run(&self, state: &mut State, inputs: &[Arc<Tensor>]) -> Result<TVec<TValue>, PolicyError> {
-        let values = inputs.iter().map(|tensor| TValue::from_const(tensor.clone())).collect();
+    pub(crate) fn run(
+        &self,
+        state: &mut State,
+        inputs: &[Arc<Tensor>],
+    ) -> Result<TVec<TValue>, PolicyError> {
+        let values = inputs
+            .iter()
+            .map(|tensor| TValue::from_const(tensor.clone()))
+            .collect();
         let result = guard::contain(|| state.0.run(values).map_err(|e| format!("{e:#}")));
         result.or_else(|message| {
             *state = self.state()?;
@@ -95,12 +116,19 @@ impl Graph {
     }
 
     fn failed(&self, message: &str) -> PolicyError {
-        PolicyError::Inference { file: self.file.clone(), message: one_line(message) }
+        PolicyError::Inference {
+            file: self.file.clone(),
+            message: one_line(message),
+        }
     }
 }
 
 /// Everything of [`Graph`] but the file.
-fn build(bytes: &[u8], spec: &GraphSpec, feed: impl Fn(&str) -> Option<TensorSpec>) -> Result<Graph, String> {
+fn build(
+    bytes: &[u8],
+    spec: &GraphSpec,
+    feed: impl Fn(&str) -> Option<TensorSpec>,
+) -> Result<Graph, String> {
     let mut model = guard::parse(bytes)?;
     let mut framework = tract_onnx::onnx();
     super::cumsum::register(&mut framework.op_register);
@@ -113,7 +141,14 @@ fn build(bytes: &[u8], spec: &GraphSpec, feed: impl Fn(&str) -> Option<TensorSpe
         Ok((plan, macs))
     })?;
     let outputs = output_specs(&plan, outputs)?;
-    Ok(Graph { file: PathBuf::new(), info, macs, inputs, outputs, plan })
+    Ok(Graph {
+        file: PathBuf::new(),
+        info,
+        macs,
+        inputs,
+        outputs,
+        plan,
+    })
 }
 
 /// Every input of the file must be fed and fit what feeds it. In the order of the file.
@@ -124,13 +159,23 @@ fn match_inputs(
 ) -> Result<Vec<(String, TensorSpec)>, String> {
     for (name, tensor) in &spec.inputs {
         if !info.inputs.iter().any(|input| input.name == *tensor) {
-            return Err(format!("has no input \"{}\", to which policy.json feeds \"{name}\"", tensor.escape_debug()));
+            return Err(format!(
+                "has no input \"{}\", to which policy.json feeds \"{name}\"",
+                tensor.escape_debug()
+            ));
         }
     }
     let mut inputs = Vec::new();
     for input in &info.inputs {
-        let Some((name, _)) = spec.inputs.iter().find(|(_, tensor)| **tensor == input.name) else {
-            return Err(format!("input \"{}\" is fed by nothing in policy.json", input.name.escape_debug()));
+        let Some((name, _)) = spec
+            .inputs
+            .iter()
+            .find(|(_, tensor)| **tensor == input.name)
+        else {
+            return Err(format!(
+                "input \"{}\" is fed by nothing in policy.json",
+                input.name.escape_debug()
+            ));
         };
         let Some(given) = feed(name) else {
             return Err(format!("nothing feeds \"{name}\""));
@@ -142,25 +187,39 @@ fn match_inputs(
 }
 
 /// Open axes of the file fit anything.
-pub(crate) fn check_fit(side: &str, tensor: &TensorInfo, wanted: &TensorSpec) -> Result<(), String> {
+pub(crate) fn check_fit(
+    side: &str,
+    tensor: &TensorInfo,
+    wanted: &TensorSpec,
+) -> Result<(), String> {
     let axes = tensor.shape.iter().zip(&wanted.shape);
     let fits = tensor.element == wanted.element_name()
         && tensor.shape.len() == wanted.shape.len()
-        && axes.into_iter().all(|(axis, &wanted)| axis.is_none_or(|axis| axis == wanted as u64));
+        && axes
+            .into_iter()
+            .all(|(axis, &wanted)| axis.is_none_or(|axis| axis == wanted as u64));
     if fits {
         return Ok(());
     }
     let found = format!("{}{}", tensor.element, shape_text(&tensor.shape));
-    Err(format!("{side} \"{}\" is {found} in the graph, policy.json makes it {wanted}", tensor.name.escape_debug()))
+    Err(format!(
+        "{side} \"{}\" is {found} in the graph, policy.json makes it {wanted}",
+        tensor.name.escape_debug()
+    ))
 }
 
 /// Keeps the outputs that `policy.json` names, in its order; the engine then drops what only others needed.
 fn keep_outputs(model: &mut ModelProto, spec: &GraphSpec) -> Result<(), String> {
-    let Some(graph) = &mut model.graph else { return Ok(()) };
+    let Some(graph) = &mut model.graph else {
+        return Ok(());
+    };
     let mut kept = Vec::new();
     for (name, tensor) in &spec.outputs {
         let Some(output) = graph.output.iter().find(|output| output.name == *tensor) else {
-            return Err(format!("has no output \"{}\", which policy.json takes as \"{name}\"", tensor.escape_debug()));
+            return Err(format!(
+                "has no output \"{}\", which policy.json takes as \"{name}\"",
+                tensor.escape_debug()
+            ));
         };
         kept.push(output.clone());
     }
@@ -168,11 +227,17 @@ fn keep_outputs(model: &mut ModelProto, spec: &GraphSpec) -> Result<(), String> 
     Ok(())
 }
 
-fn optimise(framework: &tract_onnx::Onnx, model: &ModelProto, inputs: &[(String, TensorSpec)]) -> Result<(Arc<Plan>, u64), String> {
+fn optimise(
+    framework: &tract_onnx::Onnx,
+    model: &ModelProto,
+    inputs: &[(String, TensorSpec)],
+) -> Result<(Arc<Plan>, u64), String> {
     let words = |e: TractError| format!("{e:#}");
     let mut graph = framework.model_for_proto_model(model).map_err(words)?;
     for (index, (_, spec)) in inputs.iter().enumerate() {
-        graph.set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape)).map_err(words)?;
+        graph
+            .set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape))
+            .map_err(words)?;
     }
     let graph = graph.into_typed().map_err(words)?;
     check_sizes(&graph)?;
@@ -187,9 +252,17 @@ fn optimise(framework: &tract_onnx::Onnx, model: &ModelProto, inputs: &[(String,
 fn check_sizes(graph: &TypedModel) -> Result<(), String> {
     for node in graph.nodes() {
         for output in &node.outputs {
-            let elements = output.fact.shape.as_concrete().and_then(|shape| shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis)));
+            let elements = output.fact.shape.as_concrete().and_then(|shape| {
+                shape
+                    .iter()
+                    .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
+            });
             if elements.is_none_or(|elements| elements > MAX_TENSOR_ELEMENTS) {
-                return Err(format!("node \"{}\": shape {:?} is not fixed or too large", node.name.escape_debug(), output.fact.shape));
+                return Err(format!(
+                    "node \"{}\": shape {:?} is not fixed or too large",
+                    node.name.escape_debug(),
+                    output.fact.shape
+                ));
             }
         }
     }
@@ -197,19 +270,37 @@ fn check_sizes(graph: &TypedModel) -> Result<(), String> {
 }
 
 fn count_macs(graph: &TypedModel) -> u64 {
-    let costs = graph.nodes().iter().filter_map(|node| node.op.cost(&graph.node_input_facts(node.id).ok()?).ok());
-    let macs = costs.flatten().filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
-    macs.filter_map(|(_, count)| u64::try_from(count.to_i64().ok()?).ok()).sum()
+    let costs = graph
+        .nodes()
+        .iter()
+        .filter_map(|node| node.op.cost(&graph.node_input_facts(node.id).ok()?).ok());
+    let macs = costs
+        .flatten()
+        .filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
+    macs.filter_map(|(_, count)| u64::try_from(count.to_i64().ok()?).ok())
+        .sum()
 }
 
 fn output_specs(plan: &Plan, names: Vec<String>) -> Result<Vec<(String, TensorSpec)>, String> {
     let mut specs = Vec::new();
     for (index, name) in names.into_iter().enumerate() {
-        let fact = plan.model().output_fact(index).map_err(|e| format!("{e:#}"))?;
+        let fact = plan
+            .model()
+            .output_fact(index)
+            .map_err(|e| format!("{e:#}"))?;
         let Some(shape) = fact.shape.as_concrete() else {
-            return Err(format!("output \"{name}\" has an open shape {:?}", fact.shape));
+            return Err(format!(
+                "output \"{name}\" has an open shape {:?}",
+                fact.shape
+            ));
         };
-        specs.push((name, TensorSpec { element: fact.datum_type, shape: shape.to_vec() }));
+        specs.push((
+            name,
+            TensorSpec {
+                element: fact.datum_type,
+                shape: shape.to_vec(),
+            },
+        ));
     }
     Ok(specs)
 }

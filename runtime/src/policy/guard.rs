@@ -11,12 +11,23 @@ use std::sync::Once;
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
+};
 use tract_onnx::tract_hir::prelude::Framework;
 
 /// Ops whose output is not a function of their inputs: an evaluation could not be repeated.
-const RANDOM_OPS: [&str; 6] =
-    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+const RANDOM_OPS: [&str; 6] = [
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+];
+
+/// No tensor of a policy comes near this: 1 GiB of f32.
+pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 28;
 
 /// What a graph file holds, read off the protobuf.
 #[derive(Debug, Clone, Default)]
@@ -69,15 +80,22 @@ impl std::fmt::Display for TensorInfo {
 }
 
 pub(crate) fn shape_text(shape: &[Option<u64>]) -> String {
-    let axes: Vec<_> = shape.iter().map(|axis| axis.map_or_else(|| "?".to_owned(), |n| n.to_string())).collect();
+    let axes: Vec<_> = shape
+        .iter()
+        .map(|axis| axis.map_or_else(|| "?".to_owned(), |n| n.to_string()))
+        .collect();
     format!("[{}]", axes.join(", "))
 }
 
 /// Parses ONNX bytes. The message says what is wrong.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
     let mut reader = bytes;
-    let model = contain(|| tract_onnx::onnx().proto_model_for_read(&mut reader).map_err(|e| format!("{e:#}")))
-        .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
+    let model = contain(|| {
+        tract_onnx::onnx()
+            .proto_model_for_read(&mut reader)
+            .map_err(|e| format!("{e:#}"))
+    })
+    .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
     match &model.graph {
         Some(graph) if !graph.node.is_empty() => Ok(model),
         _ => Err("is not an ONNX file: it holds no graph".to_owned()),
@@ -85,32 +103,75 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
 }
 
 /// Refuses what the engine must not see and describes the rest. The message names the node or tensor.
-pub(crate) fn inspect(model: &ModelProto, known_op: impl Fn(&str) -> bool) -> Result<GraphInfo, String> {
-    let Some(graph) = &model.graph else { return Err("holds no graph".to_owned()) };
+pub(crate) fn inspect(
+    model: &ModelProto,
+    known_op: impl Fn(&str) -> bool,
+) -> Result<GraphInfo, String> {
+    let Some(graph) = &model.graph else {
+        return Err("holds no graph".to_owned());
+    };
     if let Some(function) = model.functions.first() {
         let name = function.name.as_deref().unwrap_or("");
-        return Err(format!("function \"{name}\": model-local functions are not supported; inline them when exporting"));
+        return Err(format!(
+            "function \"{name}\": model-local functions are not supported; inline them when exporting"
+        ));
     }
-    let opset = model.opset_import.iter().find(|o| is_standard(&o.domain)).map_or(0, |o| o.version);
+    let opset = model
+        .opset_import
+        .iter()
+        .find(|o| is_standard(&o.domain))
+        .map_or(0, |o| o.version);
     if opset == 0 {
         return Err("imports no standard operator set".to_owned());
     }
-    let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
-    let mut walk = Walk { info: GraphInfo { opset, producer, ..GraphInfo::default() }, unknown: BTreeMap::new() };
+    let producer = format!("{} {}", model.producer_name, model.producer_version)
+        .trim()
+        .to_owned();
+    let mut walk = Walk {
+        info: GraphInfo {
+            opset,
+            producer,
+            ..GraphInfo::default()
+        },
+        unknown: BTreeMap::new(),
+    };
     walk.graph(graph, &known_op)?;
     if !walk.unknown.is_empty() {
-        let list: Vec<_> = walk.unknown.iter().map(|(op, node)| format!("{op} (node \"{node}\")")).collect();
-        return Err(format!("ops that the engine does not have: {}", list.join(", ")));
+        let list: Vec<_> = walk
+            .unknown
+            .iter()
+            .map(|(op, node)| format!("{op} (node \"{node}\")"))
+            .collect();
+        return Err(format!(
+            "ops that the engine does not have: {}",
+            list.join(", ")
+        ));
     }
     let mut info = walk.info;
-    let weights: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    for input in graph.input.iter().filter(|input| !weights.contains(input.name.as_str())) {
+    let weights: BTreeSet<&str> = graph
+        .initializer
+        .iter()
+        .map(|tensor| tensor.name.as_str())
+        .collect();
+    for input in graph
+        .input
+        .iter()
+        .filter(|input| !weights.contains(input.name.as_str()))
+    {
         info.inputs.push(tensor_info(input)?);
     }
-    let produced: BTreeSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    let produced: BTreeSet<&str> = graph
+        .node
+        .iter()
+        .flat_map(|node| &node.output)
+        .map(String::as_str)
+        .collect();
     for output in &graph.output {
         if !produced.contains(output.name.as_str()) {
-            return Err(format!("output \"{}\" is computed by no node", output.name.escape_debug()));
+            return Err(format!(
+                "output \"{}\" is computed by no node",
+                output.name.escape_debug()
+            ));
         }
         info.outputs.push(tensor_info(output)?);
     }
@@ -128,24 +189,40 @@ struct Walk {
 }
 
 impl Walk {
-    fn graph(&mut self, graph: &GraphProto, known_op: &impl Fn(&str) -> bool) -> Result<(), String> {
+    fn graph(
+        &mut self,
+        graph: &GraphProto,
+        known_op: &impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
         if !graph.sparse_initializer.is_empty() {
             return Err("holds sparse weights, which are not supported".to_owned());
         }
         for tensor in &graph.initializer {
-            self.tensor(&format!("weight \"{}\"", tensor.name.escape_debug()), tensor)?;
+            self.tensor(
+                &format!("weight \"{}\"", tensor.name.escape_debug()),
+                tensor,
+            )?;
         }
+        let constants = integer_constants(graph);
         for node in &graph.node {
             let name = node_name(node);
+            check_growth(&name, node, &constants)?;
             if !is_standard(&node.domain) {
                 let (op, domain) = (node.op_type.escape_debug(), node.domain.escape_debug());
-                return Err(format!("node \"{name}\": op {op} is of the domain \"{domain}\"; only standard ONNX ops run"));
+                return Err(format!(
+                    "node \"{name}\": op {op} is of the domain \"{domain}\"; only standard ONNX ops run"
+                ));
             }
             if RANDOM_OPS.contains(&node.op_type.as_str()) {
-                return Err(format!("node \"{name}\": {} draws random numbers; feed noise as an input", node.op_type));
+                return Err(format!(
+                    "node \"{name}\": {} draws random numbers; feed noise as an input",
+                    node.op_type
+                ));
             }
             if !known_op(&node.op_type) {
-                self.unknown.entry(node.op_type.escape_debug().to_string()).or_insert_with(|| name.clone());
+                self.unknown
+                    .entry(node.op_type.escape_debug().to_string())
+                    .or_insert_with(|| name.clone());
             }
             *self.info.ops.entry(node.op_type.clone()).or_insert(0) += 1;
             for attribute in &node.attribute {
@@ -155,8 +232,18 @@ impl Walk {
         Ok(())
     }
 
-    fn attribute(&mut self, node: &str, attribute: &AttributeProto, known_op: &impl Fn(&str) -> bool) -> Result<(), String> {
-        let place = || format!("node \"{node}\", attribute \"{}\"", attribute.name.escape_debug());
+    fn attribute(
+        &mut self,
+        node: &str,
+        attribute: &AttributeProto,
+        known_op: &impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let place = || {
+            format!(
+                "node \"{node}\", attribute \"{}\"",
+                attribute.name.escape_debug()
+            )
+        };
         if attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
             return Err(format!("{}: sparse tensors are not supported", place()));
         }
@@ -171,24 +258,35 @@ impl Walk {
 
     /// Every byte that a tensor claims must be in the file.
     fn tensor(&mut self, place: &str, tensor: &TensorProto) -> Result<(), String> {
-        if tensor.data_location == Some(DataLocation::External as i32) || !tensor.external_data.is_empty() {
-            return Err(format!("{place}: its data lies outside the file; export without external data"));
+        if tensor.data_location == Some(DataLocation::External as i32)
+            || !tensor.external_data.is_empty()
+        {
+            return Err(format!(
+                "{place}: its data lies outside the file; export without external data"
+            ));
         }
         let elements = tensor
             .dims
             .iter()
-            .try_fold(1_u64, |product, &axis| product.checked_mul(u64::try_from(axis).ok()?))
+            .try_fold(1_u64, |product, &axis| {
+                product.checked_mul(u64::try_from(axis).ok()?)
+            })
             .ok_or_else(|| format!("{place}: impossible shape {:?}", tensor.dims))?;
         let element = DataType::try_from(tensor.data_type).unwrap_or(DataType::Undefined);
         let Some(size) = element_bytes(element) else {
-            return Err(format!("{place}: element type {} is not supported", element_name(tensor.data_type)));
+            return Err(format!(
+                "{place}: element type {} is not supported",
+                element_name(tensor.data_type)
+            ));
         };
         let fits = if tensor.raw_data.is_empty() {
             let typed = match element {
                 DataType::Float => tensor.float_data.len(),
                 DataType::Double => tensor.double_data.len(),
                 DataType::Int64 => tensor.int64_data.len(),
-                DataType::Uint32 | DataType::Uint64 => tensor.uint64_data.len().max(tensor.int64_data.len()),
+                DataType::Uint32 | DataType::Uint64 => {
+                    tensor.uint64_data.len().max(tensor.int64_data.len())
+                }
                 DataType::String => tensor.string_data.len(),
                 _ => tensor.int32_data.len(),
             };
@@ -197,22 +295,106 @@ impl Walk {
             elements.checked_mul(size) == Some(tensor.raw_data.len() as u64)
         };
         if !fits {
-            return Err(format!("{place}: shape {:?} does not fit its data", tensor.dims));
+            return Err(format!(
+                "{place}: shape {:?} does not fit its data",
+                tensor.dims
+            ));
         }
-        *self.info.weights.entry(element_name(tensor.data_type)).or_insert(0) += elements;
-        self.info.weight_bytes = self.info.weight_bytes.saturating_add(elements.saturating_mul(size));
+        *self
+            .info
+            .weights
+            .entry(element_name(tensor.data_type))
+            .or_insert(0) += elements;
+        self.info.weight_bytes = self
+            .info
+            .weight_bytes
+            .saturating_add(elements.saturating_mul(size));
         Ok(())
     }
 }
 
+/// The values of constant int64 tensors, as shapes are given.
+fn integer_constants(graph: &GraphProto) -> BTreeMap<&str, Vec<i64>> {
+    let weights = graph
+        .initializer
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor));
+    let nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
+    let nodes = nodes.filter_map(|node| {
+        let tensor = node
+            .attribute
+            .iter()
+            .find_map(|attribute| attribute.t.as_ref())?;
+        Some((node.output.first()?.as_str(), tensor))
+    });
+    let tensors = weights.chain(nodes);
+    let integers = tensors.filter(|(_, tensor)| tensor.data_type == DataType::Int64 as i32);
+    integers
+        .map(|(name, tensor)| {
+            let (raw, _) = tensor.raw_data.as_chunks::<8>();
+            let raw = raw.iter().map(|&bytes| i64::from_le_bytes(bytes));
+            (name, tensor.int64_data.iter().copied().chain(raw).collect())
+        })
+        .collect()
+}
+
+/// A few bytes can ask for any amount of memory, which the engine would take while it folds constants.
+fn check_growth(
+    name: &str,
+    node: &NodeProto,
+    constants: &BTreeMap<&str, Vec<i64>>,
+) -> Result<(), String> {
+    let constant = |index: usize| constants.get(node.input.get(index)?.as_str());
+    let elements = match node.op_type.as_str() {
+        "ConstantOfShape" => constant(0).map(|shape| product(shape)),
+        "Expand" | "Tile" => constant(1).map(|shape| product(shape)),
+        "Range" => match (constant(0), constant(1), constant(2)) {
+            (Some(start), Some(limit), Some(step)) => Some(range_length(start, limit, step)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match elements {
+        Some(elements) if elements > MAX_TENSOR_ELEMENTS as u128 => {
+            let op = &node.op_type;
+            Err(format!(
+                "node \"{name}\": {op} makes {elements} elements, at most {MAX_TENSOR_ELEMENTS} are taken"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn product(shape: &[i64]) -> u128 {
+    shape.iter().fold(1, |product: u128, axis| {
+        product.saturating_mul(u128::from(axis.unsigned_abs()))
+    })
+}
+
+fn range_length(start: &[i64], limit: &[i64], step: &[i64]) -> u128 {
+    match (start, limit, step) {
+        (&[start], &[limit], &[step]) => {
+            let span = i128::from(limit) - i128::from(start);
+            span.unsigned_abs() / u128::from(step.unsigned_abs().max(1))
+        }
+        _ => 0,
+    }
+}
+
 fn node_name(node: &NodeProto) -> String {
-    let name = if node.name.is_empty() { node.output.first().unwrap_or(&node.op_type) } else { &node.name };
+    let name = if node.name.is_empty() {
+        node.output.first().unwrap_or(&node.op_type)
+    } else {
+        &node.name
+    };
     name.escape_debug().to_string()
 }
 
 fn tensor_info(value: &ValueInfoProto) -> Result<TensorInfo, String> {
     let name = value.name.clone();
-    let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+    let Some(type_proto::Value::TensorType(tensor)) =
+        value.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
         return Err(format!("tensor \"{}\" has no type", name.escape_debug()));
     };
     let axes = tensor.shape.iter().flat_map(|shape| &shape.dim);
@@ -220,7 +402,11 @@ fn tensor_info(value: &ValueInfoProto) -> Result<TensorInfo, String> {
         Some(Dimension::DimValue(size)) => u64::try_from(size).ok(),
         _ => None,
     });
-    Ok(TensorInfo { name, element: element_name(tensor.elem_type), shape: shape.collect() })
+    Ok(TensorInfo {
+        name,
+        element: element_name(tensor.elem_type),
+        shape: shape.collect(),
+    })
 }
 
 fn element_name(element: i32) -> String {

@@ -561,7 +561,7 @@ fn check_statistics(
         None => Ok(()),
         Some(index) => Err(fault(
             format!("{section}.std[{index}]"),
-            format!("is {}, must be above 0", std[index]),
+            format!("is {:?}, must be above 0", std[index]),
         )),
     }
 }

@@ -18,6 +18,8 @@ pub mod manifest;
 mod onnx;
 mod package;
 pub mod preprocess;
+#[cfg(all(test, feature = "onnx"))]
+mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 

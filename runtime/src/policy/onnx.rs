@@ -61,23 +61,54 @@ impl OnnxPolicy {
         let precision = precision.unwrap_or(&manifest.default_precision).to_owned();
         let Some(graphs) = manifest.precisions.get(&precision) else {
             let held = manifest.precisions.keys().cloned().collect();
-            return Err(PolicyError::UnknownPrecision { asked: precision, held });
+            return Err(PolicyError::UnknownPrecision {
+                asked: precision,
+                held,
+            });
         };
         let observed = |feed: &str| observed_feed(&manifest, feed);
-        let text = graphs.graph(Role::Text).map(|spec| Graph::load(package, spec, observed)).transpose()?;
+        let text = graphs
+            .graph(Role::Text)
+            .map(|spec| Graph::load(package, spec, observed))
+            .transpose()?;
         let encoded = |feed: &str| {
-            let (_, spec) = text.as_ref()?.outputs.iter().find(|(name, _)| name == feed)?;
+            let (_, spec) = text
+                .as_ref()?
+                .outputs
+                .iter()
+                .find(|(name, _)| name == feed)?;
             Some(spec.clone())
         };
         let Some(act_spec) = graphs.graph(Role::Act) else {
             let file = package.path("policy.json");
-            return Err(PolicyError::Graph { file, message: format!("precision {precision} has no act graph") });
+            return Err(PolicyError::Graph {
+                file,
+                message: format!("precision {precision} has no act graph"),
+            });
         };
-        let act = Graph::load(package, act_spec, |feed| encoded(feed).or_else(|| observed(feed)))?;
+        let act = Graph::load(package, act_spec, |feed| {
+            encoded(feed).or_else(|| observed(feed))
+        })?;
         check_outputs(&manifest, text.as_ref(), &act)?;
-        let encoder = manifest.text.as_ref().map(|spec| TextEncoder::load(package, spec)).transpose()?;
-        let thresholds = manifest.action.names.iter().map(|name| manifest.action.threshold.get(name).copied()).collect();
-        Self::new(Arc::new(Shared { manifest, precision, encoder, text, act, thresholds }))
+        let encoder = manifest
+            .text
+            .as_ref()
+            .map(|spec| TextEncoder::load(package, spec))
+            .transpose()?;
+        let thresholds = manifest
+            .action
+            .names
+            .iter()
+            .map(|name| manifest.action.threshold.get(name).copied())
+            .collect();
+        Self::new(Arc::new(Shared {
+            manifest,
+            precision,
+            encoder,
+            text,
+            act,
+            thresholds,
+        }))
     }
 
     fn new(shared: Arc<Shared>) -> Result<Self, PolicyError> {
@@ -92,7 +123,15 @@ impl OnnxPolicy {
             inputs.push(Arc::new(zeros(&shared.act, spec)?));
         }
         let act = shared.act.state()?;
-        Ok(Self { shared, act, inputs, image, state, begun: false, times: PolicyTimes::default() })
+        Ok(Self {
+            shared,
+            act,
+            inputs,
+            image,
+            state,
+            begun: false,
+            times: PolicyTimes::default(),
+        })
     }
 
     /// Name of the precision that was loaded.
@@ -112,11 +151,20 @@ impl OnnxPolicy {
     pub fn graphs(&self) -> Vec<GraphReport> {
         let report = |role: Role, graph: &Graph| GraphReport {
             role: role.name(),
-            file: graph.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            file: graph
+                .file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             info: graph.info.clone(),
             macs: graph.macs,
         };
-        let text = self.shared.text.iter().map(|graph| report(Role::Text, graph));
+        let text = self
+            .shared
+            .text
+            .iter()
+            .map(|graph| report(Role::Text, graph));
         text.chain([report(Role::Act, &self.shared.act)]).collect()
     }
 
@@ -125,7 +173,10 @@ impl OnnxPolicy {
     /// # Errors
     /// When the instruction is empty or too long.
     pub fn tokens(&self, instruction: &str) -> Result<Vec<i64>, PolicyError> {
-        self.shared.encoder.as_ref().map_or(Ok(Vec::new()), |encoder| encoder.encode(instruction))
+        self.shared
+            .encoder
+            .as_ref()
+            .map_or(Ok(Vec::new()), |encoder| encoder.encode(instruction))
     }
 
     /// Runs the text graph and keeps its outputs for the episode.
@@ -133,7 +184,8 @@ impl OnnxPolicy {
         self.begun = false;
         let mut feeds: Vec<(String, Arc<Tensor>)> = Vec::new();
         if !tokens.is_empty() {
-            let tensor = Tensor::from_shape(&[1, tokens.len()], tokens).map_err(|e| self.broken(&e.to_string()))?;
+            let tensor = Tensor::from_shape(&[1, tokens.len()], tokens)
+                .map_err(|e| self.broken(&e.to_string()))?;
             feeds.push(("tokens".to_owned(), Arc::new(tensor)));
         }
         if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
@@ -155,7 +207,9 @@ impl OnnxPolicy {
     /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
     pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
         let outputs = self.shared.act.run(&mut self.act, &self.inputs)?;
-        let Some(action) = outputs.first() else { return Err(self.broken("no output")) };
+        let Some(action) = outputs.first() else {
+            return Err(self.broken("no output"));
+        };
         check_finite("action", action)?;
         take(f32_slice(action).unwrap_or_default());
         Ok(())
@@ -178,11 +232,18 @@ impl OnnxPolicy {
 
     /// Position of a feed among the act graph's inputs.
     pub(crate) fn input_position(&self, feed: &str) -> Option<usize> {
-        self.shared.act.inputs.iter().position(|(name, _)| name == feed)
+        self.shared
+            .act
+            .inputs
+            .iter()
+            .position(|(name, _)| name == feed)
     }
 
     fn broken(&self, message: &str) -> PolicyError {
-        PolicyError::Inference { file: self.shared.act.file.clone(), message: message.to_owned() }
+        PolicyError::Inference {
+            file: self.shared.act.file.clone(),
+            message: message.to_owned(),
+        }
     }
 }
 
@@ -193,7 +254,11 @@ impl Policy for OnnxPolicy {
         self.set_tokens(&tokens)
     }
 
-    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
+    fn act(
+        &mut self,
+        observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
         if !self.begun {
             return Err(PolicyError::NoEpisode);
         }
@@ -201,7 +266,9 @@ impl Policy for OnnxPolicy {
         let shared = self.shared.clone();
         if let Some(index) = self.state {
             let spec = &shared.manifest.state;
-            self.fill_input(index, |values| normalise_state(observation.proprio, &spec.mean, &spec.std, values))?;
+            self.fill_input(index, |values| {
+                normalise_state(observation.proprio, &spec.mean, &spec.std, values)
+            })?;
         }
         if let Some((index, mut preprocessor)) = self.image.take() {
             let written = match observation.frame {
@@ -215,7 +282,11 @@ impl Policy for OnnxPolicy {
         let action = &shared.manifest.action;
         out.reset(action.chunk, action.names.len());
         self.infer(|normalised| {
-            for (step, values) in out.data.chunks_exact_mut(action.names.len()).zip(normalised.chunks_exact(action.names.len())) {
+            for (step, values) in out
+                .data
+                .chunks_exact_mut(action.names.len())
+                .zip(normalised.chunks_exact(action.names.len()))
+            {
                 for (index, (value, x)) in step.iter_mut().zip(values).enumerate() {
                     let physical = x * action.std[index] + action.mean[index];
                     *value = match shared.thresholds[index] {
@@ -226,7 +297,10 @@ impl Policy for OnnxPolicy {
             }
         })?;
         if let Some(index) = out.data.iter().position(|value| !value.is_finite()) {
-            return Err(PolicyError::NotFinite { what: "action", index });
+            return Err(PolicyError::NotFinite {
+                what: "action",
+                index,
+            });
         }
         self.times = PolicyTimes {
             preprocess_us: micros(start, preprocessed),
@@ -241,7 +315,11 @@ impl Policy for OnnxPolicy {
 
     fn chunk_shape(&self) -> ChunkShape {
         let action = &self.shared.manifest.action;
-        ChunkShape { steps: action.chunk, execute: action.execute, dim: action.names.len() }
+        ChunkShape {
+            steps: action.chunk,
+            execute: action.execute,
+            dim: action.names.len(),
+        }
     }
 
     fn times(&self) -> PolicyTimes {
@@ -256,33 +334,54 @@ fn micros(from: Instant, to: Instant) -> u64 {
 /// What the runtime itself feeds.
 fn observed_feed(manifest: &Manifest, feed: &str) -> Option<TensorSpec> {
     match feed {
-        "image" => manifest.image.as_ref().map(|spec| TensorSpec::f32(&ImagePreprocessor::new(spec).shape())),
+        "image" => manifest
+            .image
+            .as_ref()
+            .map(|spec| TensorSpec::f32(&ImagePreprocessor::new(spec).shape())),
         "state" => Some(TensorSpec::f32(&[1, manifest.state.names.len()])),
-        "tokens" => manifest.text.as_ref().map(|spec| TensorSpec::i64(&[1, spec.max_tokens])),
+        "tokens" => manifest
+            .text
+            .as_ref()
+            .map(|spec| TensorSpec::i64(&[1, spec.max_tokens])),
         _ => None,
     }
 }
 
-fn check_outputs(manifest: &Manifest, text: Option<&Graph>, act: &Graph) -> Result<(), PolicyError> {
-    let wrong = |graph: &Graph, message| PolicyError::Graph { file: graph.file.clone(), message };
+fn check_outputs(
+    manifest: &Manifest,
+    text: Option<&Graph>,
+    act: &Graph,
+) -> Result<(), PolicyError> {
+    let wrong = |graph: &Graph, message| PolicyError::Graph {
+        file: graph.file.clone(),
+        message,
+    };
     if let Some(text) = text {
         for (name, spec) in &text.outputs {
             if *spec != TensorSpec::f32(&spec.shape) {
-                return Err(wrong(text, format!("output \"{name}\" is {spec}, must be f32")));
+                return Err(wrong(
+                    text,
+                    format!("output \"{name}\" is {spec}, must be f32"),
+                ));
             }
         }
     }
     let wanted = TensorSpec::f32(&[1, manifest.action.chunk, manifest.action.names.len()]);
     match act.outputs.first() {
         Some((_, spec)) if *spec == wanted => Ok(()),
-        Some((name, spec)) => Err(wrong(act, format!("output \"{name}\" is {spec}, policy.json makes it {wanted}"))),
+        Some((name, spec)) => Err(wrong(
+            act,
+            format!("output \"{name}\" is {spec}, policy.json makes it {wanted}"),
+        )),
         None => Err(wrong(act, "has no output".to_owned())),
     }
 }
 
 fn zeros(graph: &Graph, spec: &TensorSpec) -> Result<Tensor, PolicyError> {
-    Tensor::zero_dt(spec.element, &spec.shape)
-        .map_err(|e| PolicyError::Graph { file: graph.file.clone(), message: e.to_string() })
+    Tensor::zero_dt(spec.element, &spec.shape).map_err(|e| PolicyError::Graph {
+        file: graph.file.clone(),
+        message: e.to_string(),
+    })
 }
 
 fn f32_slice(tensor: &Tensor) -> Option<&[f32]> {

@@ -4,6 +4,16 @@ use super::PolicyError;
 use super::manifest::{Channels, Crop, ImageSpec, Layout};
 use crate::camera::Frame;
 
+/// All of the frame.
+const WHOLE: Crop = Crop {
+    left: 0.0,
+    top: 0.0,
+    width: 1.0,
+    height: 1.0,
+};
+/// A crop that is this close to whole pixels means them: fractions such as 1/7 are not exact.
+const WHOLE_PIXEL: f64 = 1e-6;
+
 /// Crops, resizes and normalises frames: (x / 255 - mean) / std.
 ///
 /// Resizing is bilinear; where the image shrinks the triangle is widened (antialiasing), as PIL and torchvision do.
@@ -81,33 +91,47 @@ impl ImagePreprocessor {
                 bytes: frame.rgb.len(),
             });
         }
-        let same_size = frame.width as usize == self.width && frame.height as usize == self.height;
-        if same_size && self.crop.is_none() {
-            self.copy(frame, out);
-        } else {
-            self.resize(frame, out);
+        match self.window(frame) {
+            Some((left, top)) => self.copy(frame, left, top, out),
+            None => self.resize(frame, out),
         }
         Ok(())
     }
 
-    fn copy(&self, frame: &Frame, out: &mut [f32]) {
-        let (pixels, _) = frame.rgb.as_chunks::<3>();
-        match self.layout {
-            Layout::Nchw => {
-                for (channel, plane) in out.chunks_exact_mut(self.width * self.height).enumerate() {
-                    let (table, source) = (&self.table[channel], self.source_channel[channel]);
-                    for (value, pixel) in plane.iter_mut().zip(pixels) {
-                        *value = table[usize::from(pixel[source])];
-                    }
-                }
-            }
-            Layout::Nhwc => {
-                let (values, _) = out.as_chunks_mut::<3>();
-                for (value, pixel) in values.iter_mut().zip(pixels) {
-                    for channel in 0..3 {
-                        let byte = pixel[self.source_channel[channel]];
-                        value[channel] = self.table[channel][usize::from(byte)];
-                    }
+    /// Left and top pixel of the used part, where its pixels are the image's pixels one to one.
+    fn window(&self, frame: &Frame) -> Option<(usize, usize)> {
+        let crop = self.crop.unwrap_or(WHOLE);
+        let start = |source: u32, start: f64, length: f64, target: usize| {
+            let (first, size) = (f64::from(source) * start, f64::from(source) * length);
+            let whole = (first - first.round()).abs() < WHOLE_PIXEL
+                && (size - target as f64).abs() < WHOLE_PIXEL;
+            let first = first.round() as usize;
+            (whole && first + target <= source as usize).then_some(first)
+        };
+        let left = start(frame.width, crop.left, crop.width, self.width)?;
+        Some((
+            left,
+            start(frame.height, crop.top, crop.height, self.height)?,
+        ))
+    }
+
+    fn copy(&self, frame: &Frame, left: usize, top: usize, out: &mut [f32]) {
+        let plane = self.width * self.height;
+        let lines = frame
+            .rgb
+            .chunks_exact(frame.width as usize * 3)
+            .skip(top)
+            .take(self.height);
+        for (y, line) in lines.enumerate() {
+            let (pixels, _) = line[left * 3..(left + self.width) * 3].as_chunks::<3>();
+            for channel in 0..3 {
+                let (table, source) = (&self.table[channel], self.source_channel[channel]);
+                let (start, step) = match self.layout {
+                    Layout::Nchw => (channel * plane + y * self.width, 1),
+                    Layout::Nhwc => (y * self.width * 3 + channel, 3),
+                };
+                for (value, pixel) in out[start..].iter_mut().step_by(step).zip(pixels) {
+                    *value = table[usize::from(pixel[source])];
                 }
             }
         }

@@ -21,14 +21,20 @@ impl TextEncoder {
         let file = package.path(&spec.tokenizer);
         let bytes = package.read(&spec.tokenizer)?;
         let tokenizer = guard::contain(|| {
-            let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| format!("is no tokenizer: {e}"))?;
+            let mut tokenizer =
+                Tokenizer::from_bytes(&bytes).map_err(|e| format!("is no tokenizer: {e}"))?;
             // A tokenizer that cuts would hide instructions that are too long.
             tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
             tokenizer.with_padding(None);
             Ok(tokenizer)
         });
         match tokenizer {
-            Ok(tokenizer) => Ok(Self { tokenizer, file, max_tokens: spec.max_tokens, pad_id: spec.pad_id }),
+            Ok(tokenizer) => Ok(Self {
+                tokenizer,
+                file,
+                max_tokens: spec.max_tokens,
+                pad_id: spec.pad_id,
+            }),
             Err(message) => Err(PolicyError::Tokenizer { file, message }),
         }
     }
@@ -38,8 +44,15 @@ impl TextEncoder {
         if instruction.trim().is_empty() {
             return Err(PolicyError::EmptyInstruction);
         }
-        let encoding = guard::contain(|| self.tokenizer.encode(instruction, true).map_err(|e| e.to_string()))
-            .map_err(|message| PolicyError::Tokenizer { file: self.file.clone(), message })?;
+        let encoding = guard::contain(|| {
+            self.tokenizer
+                .encode(instruction, true)
+                .map_err(|e| e.to_string())
+        })
+        .map_err(|message| PolicyError::Tokenizer {
+            file: self.file.clone(),
+            message,
+        })?;
         let ids = encoding.get_ids();
         match ids.len() {
             0 => Err(PolicyError::EmptyInstruction),
