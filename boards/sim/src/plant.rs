@@ -6,7 +6,12 @@ use crate::servos::Servos;
 use crate::world::guard::{self, ArmPose};
 use crate::world::{HandPose, SUBSTEP_S, World};
 use nalgebra::{Isometry3, Point3};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER};
+use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+
+/// So deep contact may be: it pushes the cube away within the next substeps.
+const EASY_DEPTH_M: f64 = 0.003;
+/// Halvings of a step that goes too deep; then the hand waits.
+const EASE_ROUNDS: usize = 4;
 
 /// The arm, its servos and the table it works on.
 pub(crate) struct Plant {
@@ -46,10 +51,42 @@ impl Plant {
             contacts,
         );
         steps[..ARM_JOINTS].copy_from_slice(&possible);
+        let hand = self.ease_into_cube(&mut steps);
         self.servos.advance(&steps);
-        let tool = self.pose().tool;
-        self.world.step(&HandPose { tool, finger_m: self.servos.finger_m() });
+        self.world.step(&hand);
         self.tracker.observe(self.world.cube().translation.vector.into(), self.world.contacts().grasped());
+    }
+
+    /// Cuts the steps so that the hand comes no deeper into the cube than contact can push the cube away in a substep, and
+    /// returns where the hand then is.
+    ///
+    /// Without this, a kinematic finger is a centimetre inside of the cube before any force is known.
+    fn ease_into_cube(&self, steps: &mut [f64; WIRE_JOINTS]) -> HandPose {
+        let after = |steps: &[f64; WIRE_JOINTS]| {
+            let angles = self.servos.angles();
+            let angles = std::array::from_fn(|joint| angles[joint] + steps[joint]);
+            HandPose {
+                tool: ArmPose::new(&self.arm, &self.base_in_world, &angles).tool,
+                finger_m: self.servos.finger_m() + steps[GRIPPER],
+            }
+        };
+        let wanted = after(steps);
+        // A held cube goes where the fingers go.
+        if self.world.contacts().grasped() || self.world.depth_m(&wanted) <= EASY_DEPTH_M {
+            return wanted;
+        }
+        let allowed_m = self.world.depth_m(&after(&[0.0; WIRE_JOINTS])).max(EASY_DEPTH_M);
+        for _ in 0..EASE_ROUNDS {
+            for step in steps.iter_mut() {
+                *step *= 0.5;
+            }
+            let eased = after(steps);
+            if self.world.depth_m(&eased) <= allowed_m {
+                return eased;
+            }
+        }
+        *steps = [0.0; WIRE_JOINTS];
+        after(steps)
     }
 
     /// The arm's frames in the world.

@@ -3,6 +3,7 @@
 use super::build::Handles;
 use super::{SUBSTEP_S, isometry_of};
 use nalgebra::Vector3;
+use rapier3d::math::Pose;
 use rapier3d::parry::query;
 use rapier3d::prelude::PhysicsWorld;
 
@@ -11,7 +12,7 @@ const TOUCH_FORCE_N: f64 = 0.1;
 /// Fingers stop closing when both feel more than this.
 const HOLD_FORCE_N: f64 = 1.0;
 /// A single finger, or the hand against the table, gives in above this.
-pub(super) const STALL_FORCE_N: f64 = 30.0;
+const STALL_FORCE_N: f64 = 30.0;
 /// The cube counts as grasped when both fingers feel at least this.
 const GRASP_FORCE_N: f64 = 0.5;
 /// cos 85 deg: a grasping force lies within 85 degrees of the finger's opening direction.
@@ -47,6 +48,12 @@ impl Contacts {
         self.finger_n.iter().all(|&force| force > HOLD_FORCE_N)
             || self.finger_n.iter().any(|&force| force > STALL_FORCE_N)
     }
+
+    /// The direction against which the hand must not move, where it already pushes with more than the servos' force.
+    pub(super) fn way_out(&self) -> Option<Vector3<f64>> {
+        let force_n = self.hand_n.norm();
+        (force_n > STALL_FORCE_N).then(|| self.hand_n / force_n)
+    }
 }
 
 pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
@@ -70,11 +77,13 @@ pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
     contacts
 }
 
-pub(super) fn finger_penetration_m(physics: &PhysicsWorld, handles: &Handles) -> [f64; 2] {
-    let cube = &physics.colliders[handles.cube_collider];
-    [1, 2].map(|part| {
-        let finger = &physics.colliders[handles.hand_colliders[part]];
-        query::contact(finger.position(), finger.shape(), cube.position(), cube.shape(), 0.0)
+/// How deep palm, left and right finger sink into the cube when the hand's parts and the cube are at these poses, metres.
+pub(super) fn depths_m(physics: &PhysicsWorld, handles: &Handles, hand: &[Pose; 3], cube: &Pose) -> [f64; 3] {
+    let cube_shape = &physics.colliders[handles.cube_collider];
+    std::array::from_fn(|part| {
+        let shape = &physics.colliders[handles.hand_colliders[part]];
+        let in_body = shape.position_wrt_parent().copied().unwrap_or(Pose::IDENTITY);
+        query::contact(&(hand[part] * in_body), shape.shape(), cube, cube_shape.shape(), 0.0)
             .ok()
             .flatten()
             .map_or(0.0, |contact| f64::from(-contact.dist).max(0.0))

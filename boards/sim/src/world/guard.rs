@@ -4,7 +4,7 @@
 //! fingertip, the palm or a link into the table, or the hand further against a contact that already pushes with more than
 //! the servos' force. What is left of the step slides along.
 
-use super::contact::{Contacts, STALL_FORCE_N};
+use super::contact::Contacts;
 use super::shape::{FINGERTIP_REACH_M, HandBox, LEFT_FINGER, LINK_RADIUS_M, PALM};
 use nalgebra::{Isometry3, Point3, Vector3};
 use wink_runtime::arm::{ARM_JOINTS, ArmDescription};
@@ -64,11 +64,9 @@ pub(crate) fn yield_to_contact(
     contacts: &Contacts,
 ) -> [f64; ARM_JOINTS] {
     let here = ArmPose::new(arm, base_in_world, angles);
-    let force_n = contacts.hand_n.norm();
-    if force_n > STALL_FORCE_N {
-        let direction = contacts.hand_n / force_n;
-        let tool = Point3::from(here.tool.translation.vector);
-        project(&mut step, &here.gradient(arm, ARM_JOINTS, &tool, &direction), 0.0);
+    let tool = Point3::from(here.tool.translation.vector);
+    if let Some(way_out) = contacts.way_out() {
+        project(&mut step, &here.gradient(arm, ARM_JOINTS, &tool, &way_out), 0.0);
     }
     for _ in 0..ROUNDS {
         let target = std::array::from_fn(|joint| angles[joint] + step[joint]);

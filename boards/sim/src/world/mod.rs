@@ -22,6 +22,9 @@ pub const SUBSTEP_US: u64 = 10_000;
 /// Physics substep in seconds.
 pub const SUBSTEP_S: f64 = 0.01;
 
+/// No part of the hand is further than this from the tool point and near enough to touch the cube's centre.
+const HAND_RADIUS_M: f32 = 0.13;
+
 /// The table with everything on it.
 pub struct World {
     physics: PhysicsWorld,
@@ -78,7 +81,25 @@ impl World {
     /// How deep each finger sinks into the cube, metres; 0 where they do not overlap.
     #[must_use]
     pub fn finger_penetration_m(&self) -> [f64; 2] {
-        contact::finger_penetration_m(&self.physics, &self.handles)
+        let hand = self.handles.hand.map(|part| *self.physics.bodies[part].position());
+        let [_, left, right] =
+            contact::depths_m(&self.physics, &self.handles, &hand, self.cube_body().position());
+        [left, right]
+    }
+
+    /// How deep the hand, moved to `hand`, would sink into the cube if the cube kept its velocity for a substep, metres.
+    #[must_use]
+    pub fn depth_m(&self, hand: &HandPose) -> f64 {
+        let cube = self.cube_body();
+        let ahead = cube.position().translation + cube.linvel() * SUBSTEP_S as f32;
+        let tool = hand.tool.translation.vector.cast::<f32>();
+        if (ahead - Vector::new(tool.x, tool.y, tool.z)).length() > HAND_RADIUS_M {
+            return 0.0;
+        }
+        let cube_pose = Pose::from_parts(ahead, cube.position().rotation);
+        contact::depths_m(&self.physics, &self.handles, &hand.bodies().map(|part| pose_of(&part)), &cube_pose)
+            .into_iter()
+            .fold(0.0, f64::max)
     }
 
     /// Calls `visit` with every number that decides what happens next, in a fixed order.
