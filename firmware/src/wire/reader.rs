@@ -83,10 +83,14 @@ impl<M: Message, const N: usize> LineReader<M, N> {
         }
     }
 
+    /// Drops all but the last `count` bytes, no more than a start pattern has.
     fn keep_last(&mut self, count: usize) {
-        let drop = self.line.len().saturating_sub(count);
-        self.line.rotate_left(drop);
-        self.line.truncate(count);
+        let mut kept = Vec::<u8, { START.len() }>::new();
+        let dropped = self.line.len().saturating_sub(count);
+        // Both fit: a buffer too short for a start pattern could hold no line either.
+        let _ = kept.extend_from_slice(self.line.get(dropped..).unwrap_or_default());
+        self.line.clear();
+        let _ = self.line.extend_from_slice(&kept);
     }
 }
 
