@@ -24,6 +24,7 @@ mod tests;
 pub use appearance::{Appearance, TablePattern};
 pub use camera::PinholeCamera;
 pub use light::{Ambient, DistantLight};
+pub use stage::CARD_PRINT_SHARE;
 
 use nalgebra::Isometry3;
 

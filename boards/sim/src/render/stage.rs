@@ -19,8 +19,8 @@ use crate::scene::{
 const PEDESTAL_HALF_M: f64 = 0.06;
 /// Half the side of the floor.
 const FLOOR_HALF_M: f64 = 5.0;
-/// How much of a card's side the picture takes.
-const PRINT_SHARE: f32 = 0.92;
+/// How much of a card's side the emoji takes; the rest is white margin.
+pub const CARD_PRINT_SHARE: f32 = 0.92;
 
 const FLOOR: V3 = V3::new(0.16, 0.16, 0.17);
 const PEDESTAL: V3 = V3::new(0.20, 0.21, 0.22);
@@ -371,7 +371,7 @@ impl Seen<'_> {
             Surface::Card { centre, print } => {
                 let [r, g, b] = self.look.paper;
                 let paper = V3::new(r, g, b);
-                let side = 2.0 * CARD_HALF_SIZE_M as f32 * PRINT_SHARE;
+                let side = 2.0 * CARD_HALF_SIZE_M as f32 * CARD_PRINT_SHARE;
                 // Upright as the camera sees it, from behind the arm: the top lies towards +x, the right side towards -y.
                 let (u, v) = (
                     0.5 - (point.y - centre[1]) / side,
