@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OnnxPolicy, Package, PackageError, Policy, PolicyError};
 
@@ -21,7 +21,7 @@ struct Golden {
 }
 
 /// How far this engine is from the reference engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GoldenReport {
     /// The reference engine.
     pub engine: String,

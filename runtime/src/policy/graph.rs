@@ -130,7 +130,7 @@ fn build(
     feed: impl Fn(&str) -> Option<TensorSpec>,
 ) -> Result<Graph, String> {
     let mut model = guard::parse(bytes)?;
-    let mut framework = tract_onnx::onnx();
+    let mut framework = onnx();
     super::cumsum::register(&mut framework.op_register);
     let info = guard::inspect(&model, |op| framework.op_register.0.contains_key(op))?;
     let inputs = match_inputs(&info, spec, feed)?;

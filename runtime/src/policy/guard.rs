@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use serde::Serialize;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{
@@ -30,7 +31,7 @@ const RANDOM_OPS: [&str; 6] = [
 pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 28;
 
 /// What a graph file holds, read off the protobuf.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct GraphInfo {
     /// Version of the standard operator set.
     pub opset: i64,
@@ -63,7 +64,7 @@ impl GraphInfo {
 }
 
 /// Name, element type and shape of a graph's input or output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TensorInfo {
     /// Name of the tensor.
     pub name: String,

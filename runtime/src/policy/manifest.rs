@@ -21,7 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The format version this crate reads.
 pub const FORMAT: u32 = 1;
@@ -41,7 +41,7 @@ const MAX_FILE_BYTES: u64 = 2 << 30;
 const MAX_PACKAGE_BYTES: u64 = 8 << 30;
 
 /// The content of `policy.json`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Format version, [`FORMAT`].
@@ -74,7 +74,7 @@ pub struct Manifest {
 }
 
 /// How a camera frame becomes the image tensor.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSpec {
     /// Name of the feature in the training data.
@@ -96,7 +96,7 @@ pub struct ImageSpec {
 }
 
 /// A part of the frame, as fractions of its width and height, so that it fits any resolution.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
     /// Left edge, 0 to 1.
@@ -110,7 +110,7 @@ pub struct Crop {
 }
 
 /// Order of the colour channels in the image tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
     /// Red first.
@@ -120,7 +120,7 @@ pub enum Channels {
 }
 
 /// Order of the axes of the image tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// Batch, channel, row, column.
@@ -130,7 +130,7 @@ pub enum Layout {
 }
 
 /// Proprioception: normalised as (x - mean) / std.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateSpec {
     /// Name of the feature in the training data.
@@ -144,7 +144,7 @@ pub struct StateSpec {
 }
 
 /// Actions: the graph's output times std plus mean.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionSpec {
     /// What the numbers mean.
@@ -165,7 +165,7 @@ pub struct ActionSpec {
 }
 
 /// What the values of an action mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionSpace {
     /// Change of the tool's target pose, [`EE_DELTA_NAMES`].
@@ -173,7 +173,7 @@ pub enum ActionSpace {
 }
 
 /// How an instruction becomes tokens.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextSpec {
     /// File name of the tokenizer (Hugging Face `tokenizer.json`).
@@ -185,7 +185,7 @@ pub struct TextSpec {
 }
 
 /// The graphs of one precision.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Precision {
     /// One `act` graph and at most one `text` graph.
@@ -201,7 +201,7 @@ impl Precision {
 }
 
 /// One ONNX file and how it is wired.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphSpec {
     /// When it runs.
@@ -215,7 +215,7 @@ pub struct GraphSpec {
 }
 
 /// When a graph runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Once per episode.
@@ -236,7 +236,7 @@ impl Role {
 }
 
 /// Size and hash of a file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRecord {
     /// Size in bytes.
