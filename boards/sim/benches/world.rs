@@ -22,17 +22,28 @@ struct Episode {
 impl Episode {
     fn begin(seed: u64) -> Self {
         let scene = Scene::new(Split::Train, seed);
-        let mut board = SimBoard::new(&scene, SimOptions::default()).expect("the benchmark's frame size is fine");
+        let mut board = SimBoard::new(&scene, SimOptions::default())
+            .expect("the benchmark's frame size is fine");
         let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
         let mut expert = Expert::new(&scene);
-        control.connect(&mut board).expect("the simulated firmware answers");
-        control.begin(&mut board, &mut expert, &scene.instruction()).expect("the expert takes its own instruction");
-        Self { board, control, expert }
+        control
+            .connect(&mut board)
+            .expect("the simulated firmware answers");
+        control
+            .begin(&mut board, &mut expert, &scene.instruction())
+            .expect("the expert takes its own instruction");
+        Self {
+            board,
+            control,
+            expert,
+        }
     }
 
     fn step(&mut self) {
         self.expert.observe(&self.board.truth());
-        self.control.tick(&mut self.board, &mut self.expert).expect("the expert's actions are valid");
+        self.control
+            .tick(&mut self.board, &mut self.expert)
+            .expect("the expert's actions are valid");
     }
 
     fn run(mut self) -> usize {
@@ -65,14 +76,20 @@ fn steps(criterion: &mut Criterion) {
         let holding = || {
             let mut episode = holding();
             // The first frame also draws what does not move.
-            episode.board.capture(&mut Frame::default()).expect("the benchmark's frame size is fine");
+            episode
+                .board
+                .capture(&mut Frame::default())
+                .expect("the benchmark's frame size is fine");
             episode
         };
         bencher.iter_batched_ref(
             holding,
             |episode| {
                 episode.step();
-                episode.board.capture(&mut frame).expect("the benchmark's frame size is fine");
+                episode
+                    .board
+                    .capture(&mut frame)
+                    .expect("the benchmark's frame size is fine");
             },
             BatchSize::PerIteration,
         );

@@ -6,6 +6,7 @@ use crate::render::{Appearance, RenderError, Renderer};
 use crate::scene::Scene;
 use crate::world::SUBSTEP_US;
 use std::collections::VecDeque;
+use std::io::Read;
 use wink_firmware::Core;
 use wink_firmware::config::ConfigError;
 use wink_firmware::wire::MAX_LINE;
@@ -25,7 +26,10 @@ pub struct SimOptions {
 impl Default for SimOptions {
     /// The benchmark: its own appearance, 224 x 224.
     fn default() -> Self {
-        Self { appearance: Appearance::benchmark(), frame_px: (224, 224) }
+        Self {
+            appearance: Appearance::benchmark(),
+            frame_px: (224, 224),
+        }
     }
 }
 
@@ -122,14 +126,22 @@ impl SimBoard {
         let (width, height) = self.options.frame_px;
         let renderer = match &mut self.renderer {
             Some(renderer) => renderer,
-            none => {
-                none.insert(Renderer::new(&self.scene.cards, &self.options.appearance, width, height)?)
-            }
+            none => none.insert(Renderer::new(
+                &self.scene.cards,
+                &self.options.appearance,
+                width,
+                height,
+            )?),
         };
         frame.resize(width, height);
         frame.time_us = self.now_us;
         let finger_m = self.plant.servos.finger_m();
-        renderer.render(&self.plant.pose().links, [finger_m; 2], &self.plant.world().cube(), &mut frame.rgb)
+        renderer.render(
+            &self.plant.pose().links,
+            [finger_m; 2],
+            &self.plant.world().cube(),
+            &mut frame.rgb,
+        )
     }
 
     fn substep(&mut self) {
@@ -142,7 +154,9 @@ impl SimBoard {
         self.plant.substep();
         self.now_us += SUBSTEP_US;
         let mut digest = self.digest;
-        self.plant.visit_state(|bits| digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29));
+        self.plant.visit_state(|bits| {
+            digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29)
+        });
         self.digest = digest;
     }
 }
@@ -153,7 +167,9 @@ const DIGEST_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Camera for SimBoard {
     fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
-        self.render(frame).map_err(|error| CameraError::Device { message: error.to_string() })
+        self.render(frame).map_err(|error| CameraError::Device {
+            message: error.to_string(),
+        })
     }
 }
 
@@ -164,11 +180,7 @@ impl Link for SimBoard {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LinkError> {
-        let count = buffer.len().min(self.outbox.len());
-        for (to, from) in buffer.iter_mut().zip(self.outbox.drain(..count)) {
-            *to = from;
-        }
-        Ok(count)
+        Ok(self.outbox.read(buffer)?)
     }
 }
 
@@ -181,5 +193,111 @@ impl Clock for SimBoard {
         while self.now_us < time_us {
             self.substep();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::Split;
+    use wink_firmware::State;
+    use wink_runtime::arm::ArmClient;
+
+    fn board() -> SimBoard {
+        SimBoard::new(&Scene::new(Split::Val, 0), SimOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn time_passes_in_whole_substeps_and_never_back() {
+        let mut board = board();
+        for (until, now) in [
+            (0, 0),
+            (1, 10_000),
+            (10_000, 10_000),
+            (5_000, 10_000),
+            (60_000, 60_000),
+        ] {
+            board.sleep_until(until);
+            assert_eq!(board.now_us(), now);
+        }
+    }
+
+    #[test]
+    fn the_real_firmware_is_behind_the_wire() {
+        let mut board = board();
+        assert_eq!(board.firmware_state(), State::Disarmed);
+        let mut client = ArmClient::new(&ArmDescription::wx250s());
+        client.connect(&mut board, 1_000_000).unwrap();
+        assert_eq!(board.firmware_state(), State::Armed);
+        let mut targets = client.positions().unwrap();
+        targets[0] += 0.2;
+        for _ in 0..20 {
+            let now_us = board.now_us();
+            client
+                .send_setpoint(&mut board, now_us, 50_000, &targets)
+                .unwrap();
+            board.sleep_until(now_us + 50_000);
+            client.poll(&mut board, now_us + 50_000).unwrap();
+        }
+        let turned = board.truth().joint_angles[0];
+        assert!((turned - 0.2).abs() < 0.002, "{turned}");
+        let measured = client.positions().unwrap()[0];
+        assert!((measured - turned).abs() < 0.002, "{measured}");
+        // No more setpoints: the firmware holds.
+        board.sleep_until(board.now_us() + 300_000);
+        assert_eq!(board.firmware_state(), State::Holding);
+    }
+
+    #[test]
+    fn garbage_on_the_wire_moves_nothing() {
+        let mut board = board();
+        let mut bytes = vec![];
+        for index in 0..5000_u32 {
+            bytes.push((index.wrapping_mul(2_654_435_761) >> 24) as u8);
+        }
+        board.write(&bytes).unwrap();
+        board.sleep_until(1_000_000);
+        assert_eq!(board.truth().joint_angles, ArmDescription::wx250s().home());
+        ArmClient::new(&ArmDescription::wx250s())
+            .connect(&mut board, 1_000_000)
+            .unwrap();
+    }
+
+    #[test]
+    fn telemetry_that_nobody_reads_is_dropped_from_the_front() {
+        let mut board = board();
+        ArmClient::new(&ArmDescription::wx250s())
+            .connect(&mut board, 1_000_000)
+            .unwrap();
+        board.sleep_until(60_000_000);
+        assert!(board.outbox.len() <= OUTBOX_BYTES, "{}", board.outbox.len());
+        let mut all = vec![0; 2 * OUTBOX_BYTES];
+        let count = board.read(&mut all).unwrap();
+        assert!(all[..count].ends_with(b"\n"));
+        assert_eq!(board.read(&mut all).unwrap(), 0);
+    }
+
+    #[test]
+    fn frames_have_the_size_asked_for() {
+        let scene = Scene::new(Split::Val, 0);
+        let options = SimOptions {
+            frame_px: (64, 48),
+            ..SimOptions::default()
+        };
+        let mut board = SimBoard::new(&scene, options).unwrap();
+        board.sleep_until(20_000);
+        let mut frame = Frame::default();
+        board.capture(&mut frame).unwrap();
+        assert!(frame.is_consistent());
+        assert_eq!((frame.width, frame.height, frame.time_us), (64, 48, 20_000));
+        let options = SimOptions {
+            frame_px: (0, 48),
+            ..SimOptions::default()
+        };
+        let error = SimBoard::new(&scene, options)
+            .unwrap()
+            .capture(&mut frame)
+            .unwrap_err();
+        assert!(error.to_string().contains("0 x 48"), "{error}");
     }
 }

@@ -147,22 +147,32 @@ impl Expert {
 
 impl Policy for Expert {
     fn begin_episode(&mut self, instruction_text: &str) -> Result<(), PolicyError> {
-        let named = self.labels.iter().position(|label| instruction(label) == instruction_text);
+        let named = self
+            .labels
+            .iter()
+            .position(|label| instruction(label) == instruction_text);
         // Told of a card that is not there, the script takes any: what it does then says nothing about recognition.
-        self.card = named.unwrap_or_else(|| Draw::from_stream(self.seed, UNKNOWN_LABEL_STREAM).below(3));
+        self.card =
+            named.unwrap_or_else(|| Draw::from_stream(self.seed, UNKNOWN_LABEL_STREAM).below(3));
         self.phase = Phase::Reach;
         self.step = 0;
         self.truth = None;
         Ok(())
     }
 
-    fn act(&mut self, observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
-        let truth = self
-            .truth
-            .take()
-            .ok_or_else(|| PolicyError::Other("the script was not shown the table before this step".to_owned()))?;
+    fn act(
+        &mut self,
+        observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        let truth = self.truth.take().ok_or_else(|| {
+            PolicyError::Other("the script was not shown the table before this step".to_owned())
+        })?;
         let &[x, y, z, ..] = observation.proprio else {
-            return Err(PolicyError::StateLength { expected: ACTION_DIM, given: observation.proprio.len() });
+            return Err(PolicyError::StateLength {
+                expected: ACTION_DIM,
+                given: observation.proprio.len(),
+            });
         };
         let tool_m = Vector3::new(x, y, z).cast::<f64>();
         let action = self.action(tool_m, &truth);
@@ -176,7 +186,11 @@ impl Policy for Expert {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape { steps: 1, execute: 1, dim: ACTION_DIM }
+        ChunkShape {
+            steps: 1,
+            execute: 1,
+            dim: ACTION_DIM,
+        }
     }
 }
 
@@ -193,7 +207,10 @@ impl RandomPolicy {
     /// Noise that follows from `seed`; every episode starts the same sequence again.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, draw: Draw::from_stream(seed, RANDOM_STREAM) }
+        Self {
+            seed,
+            draw: Draw::from_stream(seed, RANDOM_STREAM),
+        }
     }
 }
 
@@ -203,7 +220,11 @@ impl Policy for RandomPolicy {
         Ok(())
     }
 
-    fn act(&mut self, _observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
+    fn act(
+        &mut self,
+        _observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
         out.reset(1, ACTION_DIM);
         for value in &mut out.data {
             *value = self.draw.signed() as f32;
@@ -217,6 +238,10 @@ impl Policy for RandomPolicy {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape { steps: 1, execute: 1, dim: ACTION_DIM }
+        ChunkShape {
+            steps: 1,
+            execute: 1,
+            dim: ACTION_DIM,
+        }
     }
 }

@@ -72,7 +72,13 @@ pub enum Failure {
 
 impl Failure {
     /// All kinds, in the order of a report.
-    pub const ALL: [Self; 5] = [Self::NeverGrasped, Self::Dropped, Self::BetweenCards, Self::WrongCard, Self::TimedOut];
+    pub const ALL: [Self; 5] = [
+        Self::NeverGrasped,
+        Self::Dropped,
+        Self::BetweenCards,
+        Self::WrongCard,
+        Self::TimedOut,
+    ];
 
     /// The name used in reports.
     #[must_use]
@@ -148,7 +154,12 @@ impl Outcome {
     /// Whether the cube lies within the row of cards: in reach of one card's edge in x and between the outer cards in y.
     fn among_cards(&self) -> bool {
         const NEAR_M: f64 = 0.15;
-        self.ever_lifted && !self.off_table() && self.card_distance_m.iter().any(|&distance| distance <= NEAR_M)
+        self.ever_lifted
+            && !self.off_table()
+            && self
+                .card_distance_m
+                .iter()
+                .any(|&distance| distance <= NEAR_M)
     }
 }
 
@@ -195,5 +206,138 @@ impl Tracker {
             cube_m: cube.into(),
             card_distance_m,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::Split;
+
+    fn scene() -> Scene {
+        let mut scene = Scene::new(Split::Train, 0);
+        for (card, centre) in scene.cards.iter_mut().zip(crate::scene::CARD_CENTRES_XY) {
+            card.centre_xy = centre;
+        }
+        scene
+    }
+
+    fn truth(scene: &Scene, cube: [f64; 3], grasped: bool, max_joint_speed: f64) -> Truth {
+        Truth {
+            cube_in_world: Isometry3::translation(cube[0], cube[1], cube[2]),
+            cube_speed: 0.0,
+            tool_in_world: Isometry3::identity(),
+            joint_angles: [0.0; 6],
+            max_joint_speed,
+            finger_m: 0.037,
+            finger_force_n: [0.0; 2],
+            grasped,
+            card_centres: scene.cards.map(|card| Point3::from(card.centre())),
+            target: 1,
+        }
+    }
+
+    #[test]
+    fn every_end_of_an_episode_has_its_name() {
+        let scene = scene();
+        let (table, lifted) = ([0.02, 0.7, 0.015], [0.02, 0.7, 0.06]);
+        let held = [(table, true), (lifted, true)];
+        struct Case<'a> {
+            before: &'a [([f64; 3], bool)],
+            cube: [f64; 3],
+            grasped: bool,
+            speed: f64,
+            executed: Option<usize>,
+            failure: Option<Failure>,
+        }
+        let on_card = |y| [0.2, y, 0.017];
+        let end = |before, cube| Case {
+            before,
+            cube,
+            grasped: false,
+            speed: 0.0,
+            executed: None,
+            failure: None,
+        };
+        // The instruction names card 1, the middle one.
+        #[rustfmt::skip]
+        let cases = [
+            Case { executed: Some(1), ..end(&held, on_card(0.72)) },
+            Case { executed: Some(1), ..end(&[], on_card(0.72)) },
+            Case { executed: Some(0), failure: Some(Failure::WrongCard), ..end(&held, on_card(0.9)) },
+            Case { grasped: true, failure: Some(Failure::TimedOut), ..end(&held, on_card(0.7)) },
+            Case { speed: 0.3, failure: Some(Failure::TimedOut), ..end(&held, on_card(0.7)) },
+            Case { grasped: true, failure: Some(Failure::TimedOut), ..end(&held, lifted) },
+            Case { failure: Some(Failure::NeverGrasped), ..end(&[], table) },
+            Case { failure: Some(Failure::BetweenCards), ..end(&held, [0.08, 0.7, 0.015]) },
+            Case { failure: Some(Failure::Dropped), ..end(&held, table) },
+            Case { failure: Some(Failure::Dropped), ..end(&held, [0.2, 0.1, -0.735]) },
+        ];
+        for (index, case) in cases.into_iter().enumerate() {
+            let Case {
+                before,
+                cube,
+                grasped,
+                speed,
+                executed,
+                failure,
+            } = case;
+            let mut tracker = Tracker::default();
+            for &(cube, grasped) in before {
+                tracker.observe(cube, grasped);
+            }
+            tracker.observe(cube, grasped);
+            let outcome = tracker.outcome(&scene, &truth(&scene, cube, grasped, speed));
+            assert_eq!(outcome.executed(), executed, "case {index}: {outcome:?}");
+            assert_eq!(outcome.failure(1), failure, "case {index}: {outcome:?}");
+            assert_eq!(
+                outcome.success(1),
+                failure.is_none(),
+                "case {index}: {outcome:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn placed_ends_at_the_half_diagonal_of_a_card() {
+        let scene = scene();
+        let [x, y, z] = scene.cards[1].centre();
+        for (offset, placed) in [(0.098, true), (0.0995, false)] {
+            let outcome =
+                Tracker::default().outcome(&scene, &truth(&scene, [x - offset, y, z], false, 0.2));
+            assert_eq!(outcome.placed_on.is_some(), placed, "{offset}");
+            assert!(outcome.is_static);
+        }
+    }
+
+    #[test]
+    fn between_two_overlapping_cards_both_count_and_the_nearer_is_executed() {
+        let mut scene = scene();
+        scene.cards[0].centre_xy = [0.2, 0.88];
+        let outcome =
+            Tracker::default().outcome(&scene, &truth(&scene, [0.2, 0.795, 0.015], false, 0.0));
+        assert_eq!(outcome.placed, [true, true, false]);
+        assert_eq!(outcome.executed(), Some(0));
+        assert!(outcome.success(0) && outcome.success(1) && !outcome.success(2));
+        assert!(!outcome.success(9));
+    }
+
+    #[test]
+    fn a_drop_is_remembered_where_it_happened() {
+        let mut tracker = Tracker::default();
+        for (z, grasped) in [
+            (0.015, false),
+            (0.015, true),
+            (0.05, true),
+            (0.08, true),
+            (0.07, false),
+            (0.015, false),
+        ] {
+            tracker.observe([0.1, 0.7, z], grasped);
+        }
+        let scene = scene();
+        let outcome = tracker.outcome(&scene, &truth(&scene, [0.1, 0.7, 0.015], false, 0.0));
+        assert_eq!(outcome.released_at, Some([0.1, 0.7, 0.08]));
+        assert!(outcome.ever_grasped && outcome.ever_lifted && !outcome.grasped);
     }
 }

@@ -28,8 +28,21 @@ impl Plant {
         let servos = Servos::new(&arm, SUBSTEP_S);
         let base_in_world = base_in_world();
         let tool = ArmPose::new(&arm, &base_in_world, &servos.angles()).tool;
-        let world = World::new(scene, &HandPose { tool, finger_m: servos.finger_m() });
-        Self { arm, scene: *scene, base_in_world, servos, world, tracker: Tracker::default() }
+        let world = World::new(
+            scene,
+            &HandPose {
+                tool,
+                finger_m: servos.finger_m(),
+            },
+        );
+        Self {
+            arm,
+            scene: *scene,
+            base_in_world,
+            servos,
+            world,
+            tracker: Tracker::default(),
+        }
     }
 
     /// Lets 10 ms pass.
@@ -54,7 +67,10 @@ impl Plant {
         let hand = self.ease_into_cube(&mut steps);
         self.servos.advance(&steps);
         self.world.step(&hand);
-        self.tracker.observe(self.world.cube().translation.vector.into(), self.world.contacts().grasped());
+        self.tracker.observe(
+            self.world.cube().translation.vector.into(),
+            self.world.contacts().grasped(),
+        );
     }
 
     /// Cuts the steps so that the hand comes no deeper into the cube than contact can push the cube away in a substep, and
@@ -75,7 +91,10 @@ impl Plant {
         if self.world.contacts().grasped() || self.world.depth_m(&wanted) <= EASY_DEPTH_M {
             return wanted;
         }
-        let allowed_m = self.world.depth_m(&after(&[0.0; WIRE_JOINTS])).max(EASY_DEPTH_M);
+        let allowed_m = self
+            .world
+            .depth_m(&after(&[0.0; WIRE_JOINTS]))
+            .max(EASY_DEPTH_M);
         for _ in 0..EASE_ROUNDS {
             for step in steps.iter_mut() {
                 *step *= 0.5;
@@ -121,6 +140,7 @@ impl Plant {
     /// Calls `visit` with the bits of every number that decides what happens next.
     pub(crate) fn visit_state(&self, mut visit: impl FnMut(u64)) {
         self.servos.visit_state(|value| visit(value.to_bits()));
-        self.world.visit_state(|value| visit(u64::from(value.to_bits())));
+        self.world
+            .visit_state(|value| visit(u64::from(value.to_bits())));
     }
 }

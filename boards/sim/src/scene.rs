@@ -166,7 +166,12 @@ impl Scene {
             emoji: triple[place],
             centre_xy: draw.near(CARD_CENTRES_XY[place], CARD_JITTER_M),
         });
-        Self { cube_xy, cards, target: draw.below(3), seed }
+        Self {
+            cube_xy,
+            cards,
+            target: draw.below(3),
+            seed,
+        }
     }
 
     /// The instruction that names the target card.
@@ -263,8 +268,9 @@ impl Draw {
     }
 
     fn triple(&mut self, split: EmojiSplit) -> [usize; 3] {
-        let mut pool: Vec<usize> =
-            (0..emoji::all().len()).filter(|&index| emoji::all()[index].split == split).collect();
+        let mut pool: Vec<usize> = (0..emoji::all().len())
+            .filter(|&index| emoji::all()[index].split == split)
+            .collect();
         std::array::from_fn(|_| {
             let index = self.below(pool.len());
             pool.swap_remove(index)
@@ -276,6 +282,13 @@ impl Draw {
 mod tests {
     use super::*;
 
+    fn near(point: [f64; 2], centre: [f64; 2], most: f64) -> bool {
+        point
+            .iter()
+            .zip(centre)
+            .all(|(value, middle)| (value - middle).abs() <= most)
+    }
+
     #[test]
     fn scenes_follow_from_split_and_seed() {
         for split in Split::ALL {
@@ -283,17 +296,19 @@ mod tests {
                 let scene = Scene::new(split, seed);
                 assert_eq!(scene, Scene::new(split, seed));
                 assert_ne!(scene, Scene::new(split, seed + 1));
-                let wanted = if split == Split::Val { EmojiSplit::Val } else { EmojiSplit::Train };
+                let wanted = if split == Split::Val {
+                    EmojiSplit::Val
+                } else {
+                    EmojiSplit::Train
+                };
                 for (place, card) in scene.cards.iter().enumerate() {
                     assert_eq!(emoji::all()[card.emoji].split, wanted);
-                    for axis in 0..2 {
-                        let offset = card.centre_xy[axis] - CARD_CENTRES_XY[place][axis];
-                        assert!(offset.abs() <= CARD_JITTER_M, "{split} {seed}: card {place} is off its place");
-                    }
+                    assert!(
+                        near(card.centre_xy, CARD_CENTRES_XY[place], CARD_JITTER_M),
+                        "{split} {seed}: card {place} is off its place"
+                    );
                 }
-                for axis in 0..2 {
-                    assert!((scene.cube_xy[axis] - CUBE_CENTRE_XY[axis]).abs() <= CUBE_JITTER_M);
-                }
+                assert!(near(scene.cube_xy, CUBE_CENTRE_XY, CUBE_JITTER_M));
                 let [a, b, c] = scene.cards.map(|card| card.emoji);
                 assert!(a != b && b != c && a != c);
             }
@@ -305,7 +320,10 @@ mod tests {
         for seed in [0, 1, 499, 500, 10_007] {
             let scene = Scene::new(Split::Id, seed);
             let demonstration = Scene::demonstration(seed % DEMONSTRATIONS);
-            assert_eq!(scene.cards.map(|card| card.emoji), demonstration.cards.map(|card| card.emoji));
+            assert_eq!(
+                scene.cards.map(|card| card.emoji),
+                demonstration.cards.map(|card| card.emoji)
+            );
             assert_ne!(scene.cube_xy, demonstration.cube_xy);
         }
     }
@@ -317,7 +335,10 @@ mod tests {
             counts[Scene::new(Split::Train, seed).target] += 1;
         }
         // 5 standard deviations of a binomial (3000, 1/3).
-        assert!(counts.iter().all(|count| (870..=1130).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (870..=1130).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -325,9 +346,19 @@ mod tests {
         let scene = Scene::new(Split::Val, 3);
         assert_eq!(scene.card_named(&scene.instruction()), Some(scene.target));
         assert_eq!(scene.card_named(&scene.instruction_for(2)), Some(2));
-        assert_eq!(scene.card_named("pick the block and place it on quux"), None);
-        assert!(scene.instruction().starts_with("pick the block and place it on "));
+        assert_eq!(
+            scene.card_named("pick the block and place it on quux"),
+            None
+        );
+        assert!(
+            scene
+                .instruction()
+                .starts_with("pick the block and place it on ")
+        );
         assert_eq!("val".parse::<Split>(), Ok(Split::Val));
-        assert_eq!("other".parse::<Split>().unwrap_err().to_string(), "no split \"other\": take id, train or val");
+        assert_eq!(
+            "other".parse::<Split>().unwrap_err().to_string(),
+            "no split \"other\": take id, train or val"
+        );
     }
 }

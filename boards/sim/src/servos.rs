@@ -90,7 +90,9 @@ impl Servos {
     /// Greatest joint speed of the arm, radians per second.
     #[must_use]
     pub fn max_joint_speed(&self) -> f64 {
-        self.velocities[..ARM_JOINTS].iter().fold(0.0, |most, speed| speed.abs().max(most))
+        self.velocities[..ARM_JOINTS]
+            .iter()
+            .fold(0.0, |most, speed| speed.abs().max(most))
     }
 
     /// The steps that the drives make in a substep if nothing is in the way.
@@ -100,7 +102,8 @@ impl Servos {
                 return 0.0;
             }
             let most = self.speed_limits[joint] * self.substep_s;
-            let step = ((self.goals[joint] - self.positions[joint]) * self.share).clamp(-most, most);
+            let step =
+                ((self.goals[joint] - self.positions[joint]) * self.share).clamp(-most, most);
             let [low, high] = self.stops[joint];
             (self.positions[joint] + step).clamp(low, high) - self.positions[joint]
         })
@@ -114,26 +117,40 @@ impl Servos {
 
     /// Moves the joints by the steps that were possible. Goals written since the last call come into force.
     pub fn advance(&mut self, steps: &[f64; WIRE_JOINTS]) {
-        for joint in 0..WIRE_JOINTS {
-            self.positions[joint] += steps[joint];
-            self.velocities[joint] = steps[joint] / self.substep_s;
-            let torque = STIFFNESS * (self.goals[joint] - self.positions[joint]) - DAMPING * self.velocities[joint];
-            self.loads[joint] =
-                if self.torque_on { torque.clamp(-FORCE_LIMIT, FORCE_LIMIT) / FORCE_LIMIT } else { 0.0 };
+        for (joint, step) in steps.iter().enumerate() {
+            self.positions[joint] += step;
+            self.velocities[joint] = step / self.substep_s;
+            let torque = STIFFNESS * (self.goals[joint] - self.positions[joint])
+                - DAMPING * self.velocities[joint];
+            self.loads[joint] = if self.torque_on {
+                torque.clamp(-FORCE_LIMIT, FORCE_LIMIT) / FORCE_LIMIT
+            } else {
+                0.0
+            };
         }
         self.goals = self.next_goals;
     }
 
     /// Calls `visit` with every number that decides what happens next, in a fixed order.
     pub fn visit_state(&self, mut visit: impl FnMut(f64)) {
-        for values in [&self.positions, &self.velocities, &self.goals, &self.next_goals] {
+        for values in [
+            &self.positions,
+            &self.velocities,
+            &self.goals,
+            &self.next_goals,
+        ] {
             values.iter().copied().for_each(&mut visit);
         }
     }
 
     /// What the encoder says of a joint.
     fn measured(&self, joint: usize) -> f32 {
-        let turn = std::f64::consts::TAU * if joint == GRIPPER { GRIPPER_CRANK_M } else { 1.0 };
+        let turn = std::f64::consts::TAU
+            * if joint == GRIPPER {
+                GRIPPER_CRANK_M
+            } else {
+                1.0
+            };
         let step = turn / ENCODER_STEPS;
         (libm::round(self.positions[joint] / step) * step) as f32
     }
@@ -172,5 +189,123 @@ impl ServoBus for Servos {
     fn set_torque(&mut self, on: bool) -> Result<(), WrongJointCount> {
         self.torque_on = on;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUBSTEP_S: f64 = 0.01;
+    const HOME: [f32; WIRE_JOINTS] = [0.0, 0.0, 0.0, 0.0, std::f32::consts::FRAC_PI_2, 0.0, 0.037];
+
+    fn servos(goals: [f32; WIRE_JOINTS]) -> Servos {
+        let mut servos = Servos::new(&ArmDescription::wx250s(), SUBSTEP_S);
+        servos.write(&goals).unwrap();
+        servos.set_torque(true).unwrap();
+        servos
+    }
+
+    fn pass(servos: &mut Servos, substeps: usize) {
+        for _ in 0..substeps {
+            servos.advance(&servos.drive());
+        }
+    }
+
+    fn goal(joint: usize, value: f32) -> [f32; WIRE_JOINTS] {
+        let mut goals = HOME;
+        goals[joint] = value;
+        goals
+    }
+
+    #[test]
+    fn a_joint_lags_its_goal_by_a_tenth_of_a_second_and_one_tick() {
+        let mut servos = servos(goal(1, 0.1));
+        pass(&mut servos, 1);
+        assert_eq!(servos.angles()[1], 0.0, "a goal takes effect a tick late");
+        pass(&mut servos, 10);
+        let left = 0.1 - servos.angles()[1];
+        assert!(
+            (left / 0.1 - libm::exp(-1.0)).abs() < 1e-6,
+            "{left} left after one time constant"
+        );
+    }
+
+    #[test]
+    fn speed_ends_at_the_limits() {
+        for (joint, value, limit) in [
+            (0, 3.0, std::f64::consts::PI),
+            (GRIPPER, 0.0, FINGER_SPEED_M_S),
+        ] {
+            let mut servos = servos(goal(joint, value));
+            pass(&mut servos, 2);
+            assert!(
+                (servos.velocities[joint].abs() - limit).abs() < 1e-9,
+                "joint {joint}: {}",
+                servos.velocities[joint]
+            );
+        }
+    }
+
+    #[test]
+    fn stops_end_the_travel_and_load_says_so() {
+        for (joint, value, stop) in [
+            (1, -9.0, -1.884_955_592_153_875_9),
+            (GRIPPER, -0.01, 0.0),
+            (GRIPPER, 0.04, 0.037),
+        ] {
+            let mut servos = servos(goal(joint, value));
+            pass(&mut servos, 300);
+            assert!(
+                (servos.positions[joint] - stop).abs() < 1e-9,
+                "joint {joint} at {}",
+                servos.positions[joint]
+            );
+            let mut states = [ServoState::default(); WIRE_JOINTS];
+            servos.read(&mut states).unwrap();
+            assert!(
+                states[joint].load * value.signum() > 0.0,
+                "joint {joint}: {:?}",
+                states[joint]
+            );
+            assert!(states[joint].load.abs() <= 1.0);
+        }
+    }
+
+    #[test]
+    fn without_torque_nothing_moves() {
+        let mut servos = servos(goal(0, 1.0));
+        servos.set_torque(false).unwrap();
+        pass(&mut servos, 50);
+        assert_eq!(servos.angles()[0], 0.0);
+    }
+
+    #[test]
+    fn encoders_have_4096_steps_a_turn() {
+        let mut servos = servos(goal(0, 0.5));
+        let mut states = [ServoState::default(); WIRE_JOINTS];
+        for _ in 0..40 {
+            pass(&mut servos, 1);
+            servos.read(&mut states).unwrap();
+            let steps = f64::from(states[0].position) / std::f64::consts::TAU * ENCODER_STEPS;
+            assert!((steps - steps.round()).abs() < 1e-3, "{steps}");
+            assert!(
+                (f64::from(states[0].position) - servos.angles()[0]).abs()
+                    <= std::f64::consts::PI / ENCODER_STEPS + 1e-6
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_or_no_joint_is_refused() {
+        let mut servos = servos(goal(0, 0.1));
+        servos.write(&goal(0, f32::NAN)).unwrap();
+        pass(&mut servos, 100);
+        assert!((servos.angles()[0] - 0.1).abs() < 1e-4);
+        assert_eq!(servos.write(&[0.0; 6]), Err(WrongJointCount(6)));
+        assert_eq!(
+            servos.read(&mut [ServoState::default(); 8]),
+            Err(WrongJointCount(8))
+        );
     }
 }

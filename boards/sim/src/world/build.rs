@@ -3,12 +3,14 @@
 use super::shape::{HandBox, LEFT_FINGER, PALM, right_finger};
 use super::{HandPose, SUBSTEP_S, pose_of};
 use crate::scene::{
-    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M, FLOOR_Z_M, LEFT_WALL_Y_M, Scene,
-    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
+    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M,
+    FLOOR_Z_M, LEFT_WALL_Y_M, Scene, TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M,
+    WALL_THICKNESS_M,
 };
 use rapier3d::math::Vector;
 use rapier3d::prelude::{
-    ColliderBuilder, ColliderHandle, IntegrationParameters, PhysicsWorld, RigidBodyBuilder, RigidBodyHandle,
+    ColliderBuilder, ColliderHandle, IntegrationParameters, PhysicsWorld, RigidBodyBuilder,
+    RigidBodyHandle,
 };
 
 /// Density of the cube in kg/m3: 27 g.
@@ -48,11 +50,19 @@ pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
     let half = (CUBE_EDGE_M / 2.0) as f32;
     let [x, y] = scene.cube_xy;
     let (cube, cube_collider) = physics.insert(
-        RigidBodyBuilder::dynamic().translation(vector([x, y, CUBE_EDGE_M / 2.0])).can_sleep(false),
-        ColliderBuilder::cuboid(half, half, half).density(CUBE_DENSITY).friction(PLAIN_FRICTION),
+        RigidBodyBuilder::dynamic()
+            .translation(vector([x, y, CUBE_EDGE_M / 2.0]))
+            .can_sleep(false),
+        ColliderBuilder::cuboid(half, half, half)
+            .density(CUBE_DENSITY)
+            .friction(PLAIN_FRICTION),
     );
 
-    let shapes = [(PALM, PLAIN_FRICTION), (LEFT_FINGER, PAD_FRICTION), (right_finger(), PAD_FRICTION)];
+    let shapes = [
+        (PALM, PLAIN_FRICTION),
+        (LEFT_FINGER, PAD_FRICTION),
+        (right_finger(), PAD_FRICTION),
+    ];
     let poses = hand.bodies();
     let parts: [_; 3] = std::array::from_fn(|part| {
         let (shape, friction) = shapes[part];
@@ -75,23 +85,47 @@ fn furniture(physics: &mut PhysicsWorld, scene: &Scene) {
     let mut fixed = |min: [f64; 3], max: [f64; 3]| {
         let centre_m = std::array::from_fn(|axis| (min[axis] + max[axis]) / 2.0);
         let half_m = std::array::from_fn(|axis| (max[axis] - min[axis]) / 2.0);
-        physics.insert_collider(cuboid(HandBox { centre_m, half_m }).friction(PLAIN_FRICTION), None);
+        physics.insert_collider(
+            cuboid(HandBox { centre_m, half_m }).friction(PLAIN_FRICTION),
+            None,
+        );
     };
     let ([x0, x1], [y0, y1]) = (TABLE_X_M, TABLE_Y_M);
     fixed([x0, y0, -TABLE_THICKNESS_M], [x1, y1, 0.0]);
     fixed(
         [BACK_WALL_X_M, y0, -TABLE_THICKNESS_M],
-        [BACK_WALL_X_M + WALL_THICKNESS_M, LEFT_WALL_Y_M + WALL_THICKNESS_M, WALL_HEIGHT_M],
+        [
+            BACK_WALL_X_M + WALL_THICKNESS_M,
+            LEFT_WALL_Y_M + WALL_THICKNESS_M,
+            WALL_HEIGHT_M,
+        ],
     );
-    fixed([x0, LEFT_WALL_Y_M, -TABLE_THICKNESS_M], [BACK_WALL_X_M, LEFT_WALL_Y_M + WALL_THICKNESS_M, WALL_HEIGHT_M]);
+    fixed(
+        [x0, LEFT_WALL_Y_M, -TABLE_THICKNESS_M],
+        [
+            BACK_WALL_X_M,
+            LEFT_WALL_Y_M + WALL_THICKNESS_M,
+            WALL_HEIGHT_M,
+        ],
+    );
     let [bx, by, bz] = BASE_IN_WORLD_M;
-    fixed([bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0], [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz]);
-    fixed([-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1], [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M]);
+    fixed(
+        [bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0],
+        [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz],
+    );
+    fixed(
+        [-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1],
+        [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],
+    );
     for card in scene.cards {
         let [x, y] = card.centre_xy;
         fixed(
             [x - CARD_HALF_SIZE_M, y - CARD_HALF_SIZE_M, 0.0],
-            [x + CARD_HALF_SIZE_M, y + CARD_HALF_SIZE_M, 2.0 * CARD_HALF_THICKNESS_M],
+            [
+                x + CARD_HALF_SIZE_M,
+                y + CARD_HALF_SIZE_M,
+                2.0 * CARD_HALF_THICKNESS_M,
+            ],
         );
     }
 }

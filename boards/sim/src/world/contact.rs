@@ -24,7 +24,7 @@ pub struct Contacts {
     /// How hard the cube pushes on the left and on the right finger.
     pub finger_n: [f64; 2],
     /// Cosine of the angle between that push and the finger's opening direction.
-    finger_cos: [f64; 2],
+    pub(super) finger_cos: [f64; 2],
     /// Sum over palm and fingers.
     pub hand_n: Vector3<f64>,
 }
@@ -33,7 +33,9 @@ impl Contacts {
     /// Whether both fingers push on the cube with at least 0.5 N within 85 degrees of their opening direction.
     #[must_use]
     pub fn grasped(&self) -> bool {
-        (0..2).all(|finger| self.finger_n[finger] >= GRASP_FORCE_N && self.finger_cos[finger] >= GRASP_COS)
+        (0..2).all(|finger| {
+            self.finger_n[finger] >= GRASP_FORCE_N && self.finger_cos[finger] >= GRASP_COS
+        })
     }
 
     /// Whether a finger feels the cube.
@@ -59,17 +61,30 @@ impl Contacts {
 pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
     let mut contacts = Contacts::default();
     for (part, collider) in handles.hand_colliders.into_iter().enumerate() {
-        let Some(pair) = physics.narrow_phase.contact_pair(collider, handles.cube_collider) else { continue };
+        let Some(pair) = physics
+            .narrow_phase
+            .contact_pair(collider, handles.cube_collider)
+        else {
+            continue;
+        };
         // The impulse is that on the pair's second collider.
-        let sign = if pair.collider1 == collider { -1.0 } else { 1.0 };
+        let sign = if pair.collider1 == collider {
+            -1.0
+        } else {
+            1.0
+        };
         let impulse = pair.total_impulse();
-        let force = Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S);
+        let force =
+            Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S);
         contacts.hand_n += force;
-        let Some(finger) = part.checked_sub(1) else { continue };
+        let Some(finger) = part.checked_sub(1) else {
+            continue;
+        };
         let magnitude = force.norm();
         contacts.finger_n[finger] = magnitude;
         if magnitude > 0.0 {
-            let y = isometry_of(physics.bodies[handles.hand[part]].position()).rotation * Vector3::y();
+            let y =
+                isometry_of(physics.bodies[handles.hand[part]].position()).rotation * Vector3::y();
             let opening = if finger == 0 { y } else { -y };
             contacts.finger_cos[finger] = force.dot(&opening) / magnitude;
         }
@@ -78,14 +93,28 @@ pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
 }
 
 /// How deep palm, left and right finger sink into the cube when the hand's parts and the cube are at these poses, metres.
-pub(super) fn depths_m(physics: &PhysicsWorld, handles: &Handles, hand: &[Pose; 3], cube: &Pose) -> [f64; 3] {
+pub(super) fn depths_m(
+    physics: &PhysicsWorld,
+    handles: &Handles,
+    hand: &[Pose; 3],
+    cube: &Pose,
+) -> [f64; 3] {
     let cube_shape = &physics.colliders[handles.cube_collider];
     std::array::from_fn(|part| {
         let shape = &physics.colliders[handles.hand_colliders[part]];
-        let in_body = shape.position_wrt_parent().copied().unwrap_or(Pose::IDENTITY);
-        query::contact(&(hand[part] * in_body), shape.shape(), cube, cube_shape.shape(), 0.0)
-            .ok()
-            .flatten()
-            .map_or(0.0, |contact| f64::from(-contact.dist).max(0.0))
+        let in_body = shape
+            .position_wrt_parent()
+            .copied()
+            .unwrap_or(Pose::IDENTITY);
+        query::contact(
+            &(hand[part] * in_body),
+            shape.shape(),
+            cube,
+            cube_shape.shape(),
+            0.0,
+        )
+        .ok()
+        .flatten()
+        .map_or(0.0, |contact| f64::from(-contact.dist).max(0.0))
     })
 }

@@ -46,7 +46,11 @@ impl World {
     #[must_use]
     pub fn new(scene: &Scene, hand: &HandPose) -> Self {
         let (physics, handles) = build::build(scene, hand);
-        Self { physics, handles, contacts: Contacts::default() }
+        Self {
+            physics,
+            handles,
+            contacts: Contacts::default(),
+        }
     }
 
     /// Moves the hand to `hand` over one substep of [`SUBSTEP_US`], and everything it touches.
@@ -81,9 +85,16 @@ impl World {
     /// How deep each finger sinks into the cube, metres; 0 where they do not overlap.
     #[must_use]
     pub fn finger_penetration_m(&self) -> [f64; 2] {
-        let hand = self.handles.hand.map(|part| *self.physics.bodies[part].position());
-        let [_, left, right] =
-            contact::depths_m(&self.physics, &self.handles, &hand, self.cube_body().position());
+        let hand = self
+            .handles
+            .hand
+            .map(|part| *self.physics.bodies[part].position());
+        let [_, left, right] = contact::depths_m(
+            &self.physics,
+            &self.handles,
+            &hand,
+            self.cube_body().position(),
+        );
         [left, right]
     }
 
@@ -97,19 +108,34 @@ impl World {
             return 0.0;
         }
         let cube_pose = Pose::from_parts(ahead, cube.position().rotation);
-        contact::depths_m(&self.physics, &self.handles, &hand.bodies().map(|part| pose_of(&part)), &cube_pose)
-            .into_iter()
-            .fold(0.0, f64::max)
+        contact::depths_m(
+            &self.physics,
+            &self.handles,
+            &hand.bodies().map(|part| pose_of(&part)),
+            &cube_pose,
+        )
+        .into_iter()
+        .fold(0.0, f64::max)
     }
 
     /// Calls `visit` with every number that decides what happens next, in a fixed order.
     pub fn visit_state(&self, mut visit: impl FnMut(f32)) {
         let body = self.cube_body();
         let pose = body.position();
-        for value in pose.translation.to_array().into_iter().chain(pose.rotation.to_array()) {
+        for value in pose
+            .translation
+            .to_array()
+            .into_iter()
+            .chain(pose.rotation.to_array())
+        {
             visit(value);
         }
-        for value in body.linvel().to_array().into_iter().chain(body.angvel().to_array()) {
+        for value in body
+            .linvel()
+            .to_array()
+            .into_iter()
+            .chain(body.angvel().to_array())
+        {
             visit(value);
         }
         for value in self.contacts.finger_n {
@@ -154,4 +180,84 @@ fn isometry_of(pose: &Pose) -> Isometry3<f64> {
             f64::from(r.z),
         )),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::{CUBE_EDGE_M, Split};
+    use std::f64::consts::FRAC_PI_2;
+
+    fn hand(x: f64, y: f64, z: f64, finger_m: f64) -> HandPose {
+        let down = UnitQuaternion::from_axis_angle(&nalgebra::Vector3::y_axis(), FRAC_PI_2);
+        HandPose {
+            tool: Isometry3::from_parts(Translation3::new(x, y, z), down),
+            finger_m,
+        }
+    }
+
+    #[test]
+    fn left_alone_the_cube_lies_still_and_weighs_27_g() {
+        let scene = Scene::new(Split::Train, 1);
+        let away = hand(0.0, 0.7, 0.4, 0.037);
+        let mut world = World::new(&scene, &away);
+        for _ in 0..500 {
+            world.step(&away);
+        }
+        let cube = world.cube().translation.vector;
+        assert!(
+            (cube.x - scene.cube_xy[0]).abs() < 1e-4 && (cube.y - scene.cube_xy[1]).abs() < 1e-4,
+            "{cube}"
+        );
+        assert!((cube.z - CUBE_EDGE_M / 2.0).abs() < 5e-4, "{cube}");
+        assert!(world.cube_speed() < 1e-3);
+        let weight_n: f64 = world
+            .physics
+            .narrow_phase
+            .contact_pairs_with(world.handles.cube_collider)
+            .map(|pair| f64::from(pair.total_impulse().z).abs() / SUBSTEP_S)
+            .sum();
+        assert!(
+            (weight_n - 0.027 * 9.81).abs() < 0.01,
+            "impulses say {weight_n} N"
+        );
+    }
+
+    #[test]
+    fn closing_around_the_cube_grasps_it_and_one_finger_alone_only_pushes() {
+        let scene = Scene::new(Split::Train, 2);
+        let [x, y] = scene.cube_xy;
+        // The hand's offset along the opening direction, and how far the fingers close.
+        for (offset_m, closed_m, grasped) in [(0.0, 0.01, true), (0.012, 0.024, false)] {
+            let mut finger_m = 0.03;
+            let mut world = World::new(&scene, &hand(x, y + offset_m, 0.027, finger_m));
+            let mut touched = false;
+            for _ in 0..60 {
+                if finger_m > closed_m && !world.contacts().fingers_hold() {
+                    finger_m -= 0.0005;
+                }
+                world.step(&hand(x, y + offset_m, 0.027, finger_m));
+                touched |= world.contacts().fingers_touch();
+            }
+            assert!(touched, "offset {offset_m}");
+            assert_eq!(
+                world.contacts().grasped(),
+                grasped,
+                "offset {offset_m}: {:?}",
+                world.contacts()
+            );
+        }
+    }
+
+    #[test]
+    fn depth_is_that_of_the_hand_moved() {
+        let scene = Scene::new(Split::Train, 3);
+        let [x, y] = scene.cube_xy;
+        let world = World::new(&scene, &hand(x, y, 0.2, 0.037));
+        assert_eq!(world.depth_m(&hand(x, y, 0.2, 0.037)), 0.0);
+        assert_eq!(world.depth_m(&hand(x, y, 0.03, 0.02)), 0.0);
+        let depth_m = world.depth_m(&hand(x, y, 0.03, 0.013));
+        assert!((depth_m - 0.002).abs() < 1e-5, "{depth_m}");
+        assert_eq!(world.finger_penetration_m(), [0.0; 2]);
+    }
 }

@@ -29,7 +29,11 @@ pub struct Scripted<F> {
 
 impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Scripted<F> {
     pub fn new(action: F) -> Self {
-        Self { action, step: 0, truth: None }
+        Self {
+            action,
+            step: 0,
+            truth: None,
+        }
     }
 }
 
@@ -45,8 +49,15 @@ impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Policy for Scripted<F> {
         Ok(())
     }
 
-    fn act(&mut self, _observation: &Observation<'_>, out: &mut ActionChunk) -> Result<(), PolicyError> {
-        let truth = self.truth.as_ref().expect("the runner shows the truth first");
+    fn act(
+        &mut self,
+        _observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        let truth = self
+            .truth
+            .as_ref()
+            .expect("the runner shows the truth first");
         out.reset(1, 7);
         out.data.copy_from_slice(&(self.action)(self.step, truth));
         self.step += 1;
@@ -58,7 +69,11 @@ impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Policy for Scripted<F> {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape { steps: 1, execute: 1, dim: 7 }
+        ChunkShape {
+            steps: 1,
+            execute: 1,
+            dim: 7,
+        }
     }
 }
 
@@ -92,5 +107,9 @@ pub fn run_watched<S: Script>(
         watch(&board, &report);
         steps += 1;
     }
-    Episode { outcome: board.outcome(), steps, hash: board.state_hash() }
+    Episode {
+        outcome: board.outcome(),
+        steps,
+        hash: board.state_hash(),
+    }
 }
