@@ -283,8 +283,8 @@ fn write_picture(pdf: &mut Pdf, id: Ref, index: usize) -> Result<()> {
 
     let side = PICTURE_PX as i32;
     let mut picture = pdf.image_xobject(id, &jpeg);
+    picture.filter(Filter::DctDecode);
     picture
-        .filter(Filter::DctDecode)
         .width(side)
         .height(side)
         .bits_per_component(8)

@@ -37,6 +37,8 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 enum Command {
     Eval(eval::Args),
     Record(record::Args),
+    Inspect(inspect::Args),
+    Cards(cards::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Cards(args) => cards::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -113,6 +113,8 @@ fn graphs(rows: &[GraphRow]) -> Table {
         let weights: Vec<_> = row
             .weights
             .iter()
+            // Constants of shapes and axes are not worth a word.
+            .filter(|(_, count)| **count * 200 >= row.parameters)
             .map(|(element, count)| {
                 format!(
                     "{element} {:.1}%",
