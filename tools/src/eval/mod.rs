@@ -32,7 +32,7 @@ use report::{Latency, Report};
 /// interval, two controls on the val split (or the one chosen), failures by kind, and latencies. Episode i of a split
 /// is seeded S + i: the same seeds give the same rows, bit for bit, whatever --jobs is.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct Args {
     /// A policy package's folder, `expert` (the script that records demonstrations) or `random`
     #[arg(long, value_name = "DIR|expert|random", default_value = policy::SHIPPED)]

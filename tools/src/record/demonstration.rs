@@ -4,6 +4,7 @@ use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use wink_runtime::camera::Frame;
+use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_sim::expert::Expert;
 use wink_sim::render::Appearance;
@@ -16,14 +17,14 @@ use crate::rollout::{Pilot, Rollout};
 
 /// Times that a demonstration is tried with ever other noise before it is left out.
 const ATTEMPTS: u64 = 5;
-/// What 1 means in an action's dx, dy and dz.
-const ACTION_SCALE_M: f64 = wink_runtime::control::TRANSLATION_SCALE_M;
 
 /// How to demonstrate.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Standard deviation of the disturbance in metres a step; 0 for none.
     pub noise_m: f64,
+    /// Steps recorded after the cube was set down.
+    pub tail: u32,
     /// Whether each demonstration has a look of its own.
     pub randomise: bool,
     /// Width and height of the frames, pixels.
@@ -61,7 +62,11 @@ impl Demonstrator {
             1
         };
         for attempt in 0..attempts {
-            if let Some(episode) = self.attempt(number, attempt)? {
+            // Pictures cost thirty times what the world does: rehearse without them.
+            if attempts > 1 && !self.rehearse(number, attempt)? {
+                continue;
+            }
+            if let Some(episode) = self.film(number, attempt)? {
                 return Ok(Demonstrated {
                     episode: Some(episode),
                     retries: attempt,
@@ -74,28 +79,25 @@ impl Demonstrator {
         })
     }
 
-    fn attempt(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
-        let scene = Scene::demonstration(number);
-        let instruction = scene.instruction();
-        let appearance = if self.settings.randomise {
-            Appearance::randomised(number)
-        } else {
-            Appearance::benchmark()
-        };
-        let options = SimOptions {
-            appearance,
-            frame_px: (self.settings.frame, self.settings.frame),
-        };
-        let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
-        let mut expert = Disturbed {
-            expert: Expert::new(&scene),
-            noise: Gaussian::new(noise_seed, self.settings.noise_m / ACTION_SCALE_M),
-            wanted: [0.0; 7],
-        };
-        let mut rollout = Rollout::begin(&scene, options, &mut expert, &instruction)?;
+    /// Whether this attempt succeeds.
+    fn rehearse(&self, number: u64, attempt: u64) -> Result<bool> {
+        let mut stage = Stage::set(&self.settings, number, attempt)?;
+        while !stage.rollout.is_over() {
+            stage.rollout.tick(&mut stage.expert)?;
+        }
+        Ok(stage.rollout.outcome().success(stage.scene.target))
+    }
+
+    fn film(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
+        let Stage {
+            scene,
+            mut expert,
+            mut rollout,
+        } = Stage::set(&self.settings, number, attempt)?;
         let mut steps = Vec::new();
         let mut image_stats = ImageStats::new();
-        while !rollout.is_over() {
+        let mut tail = 0..self.settings.tail;
+        while !rollout.is_over() || tail.next().is_some() {
             rollout.look(&mut self.frame)?;
             image_stats.add(&self.frame.rgb);
             let truth = rollout.truth();
@@ -112,13 +114,47 @@ impl Demonstrator {
             return Ok(None);
         }
         Ok(Some(Episode {
-            instruction,
+            instruction: scene.instruction(),
             steps,
             image_stats,
             seed: scene.seed,
             cards: scene.cards.map(|card| card.label().to_owned()),
             target: scene.target,
         }))
+    }
+}
+
+/// A demonstration about to begin.
+struct Stage {
+    scene: Scene,
+    expert: Disturbed,
+    rollout: Rollout,
+}
+
+impl Stage {
+    fn set(settings: &Settings, number: u64, attempt: u64) -> Result<Self> {
+        let scene = Scene::demonstration(number);
+        let appearance = if settings.randomise {
+            Appearance::randomised(number)
+        } else {
+            Appearance::benchmark()
+        };
+        let options = SimOptions {
+            appearance,
+            frame_px: (settings.frame, settings.frame),
+        };
+        let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
+        let mut expert = Disturbed {
+            expert: Expert::new(&scene),
+            noise: Gaussian::new(noise_seed, settings.noise_m / TRANSLATION_SCALE_M),
+            wanted: [0.0; 7],
+        };
+        let rollout = Rollout::begin(&scene, options, &mut expert, &scene.instruction())?;
+        Ok(Self {
+            scene,
+            expert,
+            rollout,
+        })
     }
 }
 

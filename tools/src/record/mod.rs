@@ -32,7 +32,7 @@ const MAX_NOISE_M: f64 = 0.05;
 /// write the same bytes, whatever --jobs is. A demonstration that fails is tried again with other noise, then left out
 /// and replaced by a later one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct Args {
     /// How many demonstrations
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
@@ -53,6 +53,10 @@ pub struct Args {
     /// Disturb what is executed, not what is recorded: standard deviation in metres a step on x, y and z (DART)
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
+
+    /// Steps to go on after the cube was set down, so that letting go is more than one frame of the recording
+    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = value_parser!(u32).range(..=200))]
+    tail: u32,
 
     /// Draw light, colours, table texture and camera pose anew for every demonstration
     #[arg(long)]
@@ -94,6 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
     let out = OutDir::create(&args.out, args.force, "meta/info.json")?;
     let settings = Settings {
         noise_m: args.noise,
+        tail: args.tail,
         randomise: args.randomise,
         frame: args.frame,
     };
