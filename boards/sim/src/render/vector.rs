@@ -122,7 +122,7 @@ impl Pose {
     }
 
     /// A world direction, in this frame.
-    pub fn to_local(&self, direction: V3) -> V3 {
+    pub fn to_local(self, direction: V3) -> V3 {
         V3::new(
             self.axes[0].dot(direction),
             self.axes[1].dot(direction),

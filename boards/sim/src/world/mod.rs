@@ -1,7 +1,7 @@
 //! The physics of the table: a cube that is free, an arm that is moved, everything else fixed.
 //!
 //! The arm's hand is kinematic: servos decide where it goes (see [`crate::servos`]), contact decides when it must stop
-//! ([`guard`], [`Contacts::fingers_hold`]). The cube is held by friction alone. rapier's single-precision
+//! (`guard`, [`Contacts::fingers_hold`]). The cube is held by friction alone. rapier's single-precision
 //! glam types stay inside this folder.
 
 mod build;
