@@ -18,7 +18,8 @@ pub mod manifest;
 mod onnx;
 mod package;
 pub mod preprocess;
-#[cfg(all(test, feature = "onnx"))]
+#[cfg(test)]
+#[cfg(feature = "onnx")]
 mod tests;
 #[cfg(feature = "onnx")]
 mod text;

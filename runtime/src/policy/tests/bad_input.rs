@@ -40,6 +40,7 @@ fn the_package_without_a_fault_loads() {
 }
 
 type Edit<T> = fn(&mut T);
+type FolderEdit = fn(&Path);
 
 #[test]
 fn manifests() {
@@ -225,7 +226,7 @@ fn manifests() {
 
 #[test]
 fn files_on_disk() {
-    let cases: [(&str, fn(&Path), &[&str]); 8] = [
+    let cases: [(&str, FolderEdit, &[&str]); 8] = [
         (
             "no folder",
             |dir| fs::remove_dir_all(dir).unwrap(),
