@@ -23,6 +23,8 @@ const GAP_CM: f32 = 1.2;
 /// Cut marks start this far off the corner, and end that far.
 const MARK_CM: [f32; 2] = [0.1, 0.5];
 const PRINT_PT: f32 = 7.0;
+/// A little more than Helvetica's mean glyph width: the line under a small card is made to fit it.
+const GLYPH_EM: f32 = 0.55;
 /// Side of a printed picture in pixels: the art is enlarged smoothly, so that no printer shows its pixels.
 const PICTURE_PX: u32 = 512;
 const JPEG_QUALITY: u8 = 90;
@@ -31,7 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink cards --out cards.pdf                              all 328 cards, one a page
   wink cards --out val.pdf --split val                    the 100 cards that no demonstration shows
-  wink cards --out small.pdf --split train --size-cm 6    six a page
+  wink cards --out small.pdf --split train --size-cm 6    eight a page
   wink cards --out three.pdf --label octopus --label fox --label pizza
 
 Print at 100 % (not \"fit to page\") and cut along the marks.";
@@ -104,12 +106,17 @@ pub fn run(args: &Args) -> Result<()> {
     let told = args.out.display();
     writeln!(
         io::stdout(),
-        "{told}: {} cards of {} cm on {pages} pages, {:.1} MB; print at 100 %, cut along the marks",
-        cards.len(),
+        "{told}: {} of {} cm on {}, {:.1} MB; print at 100 %, cut along the marks",
+        counted(cards.len(), "card"),
         args.size_cm,
+        counted(pages, "page"),
         pdf.len() as f64 / 1e6
     )?;
     Ok(())
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Indices of the emojis asked for.
@@ -244,14 +251,15 @@ fn draw_card(content: &mut Content, emoji: &Emoji, picture: &str, [x, y]: [f32; 
     content.stroke();
 
     let text = format!(
-        "{}   {} {}   {:.1} cm between the marks",
+        "{}   {} {}   {:.1} cm",
         emoji.label,
         emoji.code,
         emoji.split.as_str(),
         side / POINTS_PER_CM
     );
+    let font_pt = PRINT_PT.min((side - 2.0 * far) / (GLYPH_EM * text.len() as f32));
     content.begin_text();
-    content.set_font(Name(b"F"), PRINT_PT);
+    content.set_font(Name(b"F"), font_pt);
     content.next_line(x + far, y - far - 0.5 * PRINT_PT);
     content.show(Str(text.as_bytes()));
     content.end_text();
