@@ -1,1 +1,4 @@
-//! wip
+//! Suites that are written once and run on every board and engine.
+//!
+//! The suites are the integration tests in `tests/`: one folder each, with a file of cases that know only the runtime's
+//! traits, and a list of backends, each with its own exceptions. What concerns one crate alone is tested in that crate.

@@ -1,0 +1,199 @@
+//! The cases. Positions are seven joints: six angles (rad), then the travel of one finger (m).
+
+use wink_firmware::wire::State;
+use wink_runtime::arm::{ArmClient, ArmDescription, WIRE_JOINTS};
+use wink_runtime::camera::Frame;
+use wink_runtime::episode::Board;
+
+type Case = (&'static str, fn(&mut dyn Board));
+
+/// Every case by name.
+pub const CASES: &[Case] = &[
+    ("arming_moves_nothing", arming_moves_nothing),
+    ("setpoints_are_followed", setpoints_are_followed),
+    ("silence_holds", silence_holds),
+    ("garbage_is_survived", garbage_is_survived),
+    (
+        "setpoints_beyond_the_limits_are_refused",
+        setpoints_beyond_the_limits_are_refused,
+    ),
+    (
+        "a_far_setpoint_is_approached_within_the_velocity_limit",
+        a_far_setpoint_is_approached_within_the_velocity_limit,
+    ),
+    (
+        "frames_are_whole_and_repeatable",
+        frames_are_whole_and_repeatable,
+    ),
+];
+
+const TICK_US: u64 = 50_000;
+const CONNECT_TIMEOUT_US: u64 = 1_000_000;
+/// Encoder steps and what a pose may sag or settle.
+const STILL_RAD: f64 = 0.01;
+
+fn connected(board: &mut dyn Board) -> (ArmClient, [f64; WIRE_JOINTS]) {
+    let mut client = ArmClient::new(&ArmDescription::wx250s());
+    client
+        .connect(board, CONNECT_TIMEOUT_US)
+        .expect("a board that is there connects");
+    let start = client.positions().expect("a connected board was measured");
+    (client, start)
+}
+
+/// Sends the same setpoint for some ticks, then returns where the arm is.
+fn drive(
+    board: &mut dyn Board,
+    client: &mut ArmClient,
+    target: &[f64; WIRE_JOINTS],
+    ticks: u32,
+) -> [f64; WIRE_JOINTS] {
+    for _ in 0..ticks {
+        client
+            .send_setpoint(board, board.now_us(), TICK_US, target)
+            .expect("the link stands");
+        wait(board, client, TICK_US);
+    }
+    client.positions().expect("measured")
+}
+
+fn wait(board: &mut dyn Board, client: &mut ArmClient, time_us: u64) {
+    board.sleep_until(board.now_us() + time_us);
+    client.poll(board, board.now_us()).expect("the link stands");
+}
+
+fn furthest_rad(a: &[f64; WIRE_JOINTS], b: &[f64; WIRE_JOINTS]) -> f64 {
+    a.iter()
+        .zip(b)
+        .take(6)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max)
+}
+
+fn arming_moves_nothing(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    wait(board, &mut client, 500_000);
+    let after = client.positions().expect("measured");
+    assert!(
+        furthest_rad(&start, &after) < STILL_RAD,
+        "{start:?} became {after:?}"
+    );
+}
+
+fn setpoints_are_followed(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    let mut target = start;
+    target[0] += 0.2;
+    target[2] -= 0.1;
+    let after = drive(board, &mut client, &target, 40);
+    assert!(
+        furthest_rad(&target, &after) < STILL_RAD,
+        "asked for {target:?}, is at {after:?}"
+    );
+}
+
+fn silence_holds(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    let mut target = start;
+    target[0] += 0.5;
+    drive(board, &mut client, &target, 4);
+    wait(board, &mut client, 1_000_000);
+    let telemetry = client.telemetry().expect("telemetry goes on");
+    assert_eq!(telemetry.state, State::Holding, "setpoints stopped coming");
+    let held = client.positions().expect("measured");
+    wait(board, &mut client, 1_000_000);
+    let later = client.positions().expect("measured");
+    assert!(
+        furthest_rad(&held, &later) < STILL_RAD,
+        "held at {held:?}, drifted to {later:?}"
+    );
+}
+
+fn garbage_is_survived(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    let mut target = start;
+    target[0] -= 0.2;
+    for round in 0_u8..40 {
+        let garbage = [
+            round.wrapping_mul(37),
+            b'{',
+            0xff,
+            b'"',
+            0,
+            b'\n',
+            b'}',
+            round,
+        ];
+        board.write(&garbage).expect("the link stands");
+        board.write(b"\n").expect("the link stands");
+        drive(board, &mut client, &target, 1);
+    }
+    let after = client.positions().expect("measured");
+    assert!(
+        furthest_rad(&target, &after) < STILL_RAD,
+        "asked for {target:?}, is at {after:?}"
+    );
+    let counters = client.telemetry().expect("telemetry").counters;
+    assert!(counters.bad_lines >= 40, "garbage is counted: {counters:?}");
+}
+
+fn setpoints_beyond_the_limits_are_refused(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    for wild in [1e9, -1e9, 3e38] {
+        let mut target = start;
+        target[1] = wild;
+        drive(board, &mut client, &target, 2);
+    }
+    let telemetry = client.telemetry().expect("telemetry").clone();
+    assert_eq!(telemetry.counters.accepted, 0);
+    assert_eq!(
+        telemetry.counters.out_of_range, 6,
+        "{:?}",
+        telemetry.counters
+    );
+    let after = client.positions().expect("measured");
+    assert!(
+        furthest_rad(&start, &after) < STILL_RAD,
+        "{start:?} became {after:?}"
+    );
+}
+
+fn a_far_setpoint_is_approached_within_the_velocity_limit(board: &mut dyn Board) {
+    let (mut client, start) = connected(board);
+    let arm = ArmDescription::wx250s();
+    let mut target = start;
+    target[0] += 2.5;
+    let mut before = start;
+    for _ in 0..40 {
+        let after = drive(board, &mut client, &target, 1);
+        for (index, joint) in arm.joints().iter().enumerate() {
+            let moved_rad = (after[index] - before[index]).abs();
+            let most_rad = joint.velocity_rad_s * TICK_US as f64 * 1e-6 * 1.2 + STILL_RAD;
+            assert!(
+                moved_rad <= most_rad,
+                "{} moved {moved_rad} rad in a tick",
+                joint.name
+            );
+        }
+        before = after;
+    }
+    assert!(
+        furthest_rad(&target, &before) < STILL_RAD,
+        "and gets there: {before:?}"
+    );
+}
+
+fn frames_are_whole_and_repeatable(board: &mut dyn Board) {
+    let (mut first, mut second) = (Frame::default(), Frame::default());
+    board.capture(&mut first).expect("a frame");
+    board.capture(&mut second).expect("a frame");
+    assert_eq!(
+        first.rgb.len(),
+        first.width as usize * first.height as usize * 3
+    );
+    assert!(
+        first.rgb.iter().any(|&value| value != first.rgb[0]),
+        "the picture shows something"
+    );
+    assert_eq!(first.rgb, second.rgb, "nothing moved between the two");
+}

@@ -1,0 +1,123 @@
+//! The cases. Each gets a freshly loaded policy.
+
+use wink_runtime::camera::Frame;
+use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
+use wink_sim::board::{SimBoard, SimOptions};
+use wink_sim::scene::{Scene, Split};
+
+type Case = (&'static str, fn(&Package, OnnxPolicy));
+
+/// Every case by name.
+pub const CASES: &[Case] = &[
+    (
+        "agrees_with_the_reference_engine",
+        agrees_with_the_reference_engine,
+    ),
+    (
+        "the_same_observation_gives_the_same_bits",
+        the_same_observation_gives_the_same_bits,
+    ),
+    (
+        "extreme_frames_give_finite_actions",
+        extreme_frames_give_finite_actions,
+    ),
+    (
+        "the_instruction_changes_the_actions",
+        the_instruction_changes_the_actions,
+    ),
+    (
+        "an_over_long_instruction_is_refused",
+        an_over_long_instruction_is_refused,
+    ),
+];
+
+/// At home over the cube, gripper open.
+const PROPRIO: [f32; 7] = [0.05, 0.7, 0.4, 0.0, 0.0, 0.0, 0.925];
+
+fn benchmark_frame(scene: &Scene) -> Frame {
+    let mut frame = Frame::default();
+    let mut board = SimBoard::new(scene, SimOptions::default()).expect("the benchmark's own board");
+    board.render(&mut frame).expect("a frame");
+    frame
+}
+
+fn act(policy: &mut OnnxPolicy, frame: &Frame) -> ActionChunk {
+    let shape = policy.chunk_shape();
+    let mut chunk = ActionChunk::default();
+    chunk.reset(shape.steps, shape.dim);
+    policy
+        .act(
+            &Observation {
+                frame: Some(frame),
+                proprio: &PROPRIO,
+            },
+            &mut chunk,
+        )
+        .expect("actions");
+    chunk
+}
+
+fn agrees_with_the_reference_engine(package: &Package, mut policy: OnnxPolicy) {
+    let report = policy
+        .check(package)
+        .expect("a readable golden.json")
+        .expect("a golden chunk of this precision");
+    assert!(report.passed(), "{report:?}");
+}
+
+fn the_same_observation_gives_the_same_bits(_: &Package, mut policy: OnnxPolicy) {
+    let scene = Scene::new(Split::Val, 3);
+    let frame = benchmark_frame(&scene);
+    let mut other = policy.clone();
+    policy
+        .begin_episode(&scene.instruction())
+        .expect("an instruction");
+    other
+        .begin_episode(&scene.instruction())
+        .expect("an instruction");
+    let first = act(&mut policy, &frame);
+    assert_eq!(first.data, act(&mut policy, &frame).data, "asked twice");
+    assert_eq!(first.data, act(&mut other, &frame).data, "asked of a clone");
+}
+
+fn extreme_frames_give_finite_actions(_: &Package, mut policy: OnnxPolicy) {
+    policy
+        .begin_episode("pick the block and place it on goat")
+        .expect("an instruction");
+    for value in [0, 255] {
+        let frame = Frame {
+            width: 224,
+            height: 224,
+            rgb: vec![value; 224 * 224 * 3],
+            ..Frame::default()
+        };
+        let chunk = act(&mut policy, &frame);
+        assert!(
+            chunk.data.iter().all(|action| action.is_finite()),
+            "a frame of {value} only"
+        );
+    }
+}
+
+fn the_instruction_changes_the_actions(_: &Package, mut policy: OnnxPolicy) {
+    let scene = Scene::new(Split::Train, 11);
+    let frame = benchmark_frame(&scene);
+    let mut chunks = Vec::new();
+    for card in [scene.target, (scene.target + 1) % 3] {
+        policy
+            .begin_episode(&scene.instruction_for(card))
+            .expect("an instruction");
+        chunks.push(act(&mut policy, &frame).data);
+    }
+    assert_ne!(chunks[0], chunks[1], "a policy deaf to its instruction");
+}
+
+fn an_over_long_instruction_is_refused(_: &Package, mut policy: OnnxPolicy) {
+    let error = policy
+        .begin_episode(&"block ".repeat(500))
+        .expect_err("500 words fit no shipped policy");
+    assert!(
+        error.to_string().contains("token"),
+        "the error says what is too long: {error}"
+    );
+}

@@ -1,0 +1,58 @@
+//! What every shipped package must do in every precision it ships, on every engine that runs it.
+
+mod cases;
+
+use cases::CASES;
+use std::path::{Path, PathBuf};
+use wink_runtime::policy::{OnnxPolicy, Package};
+
+/// An engine in one precision, and the cases it cannot pass, each with the reason.
+struct Backend {
+    precision: &'static str,
+    exceptions: &'static [(&'static str, &'static str)],
+}
+
+const BACKENDS: &[Backend] = &[
+    Backend {
+        precision: "f32",
+        exceptions: &[],
+    },
+    Backend {
+        precision: "int8",
+        exceptions: &[],
+    },
+];
+
+fn shipped_packages() -> Vec<PathBuf> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&models)
+        .expect("the models folder")
+        .map(|entry| entry.expect("a folder entry").path())
+        .filter(|path| path.join("policy.json").is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_shipped_package_passes_every_case_in_every_precision() {
+    let packages = shipped_packages();
+    assert!(!packages.is_empty(), "no package under models/");
+    for dir in &packages {
+        let package = Package::open(dir).expect("a shipped package opens");
+        for backend in BACKENDS {
+            let what = format!("{} {}", package.manifest().name, backend.precision);
+            for (case, run) in CASES {
+                match backend.exceptions.iter().find(|(name, _)| name == case) {
+                    Some((_, why)) => eprintln!("{what}: {case}: skipped: {why}"),
+                    None => {
+                        eprintln!("{what}: {case}");
+                        let policy =
+                            OnnxPolicy::load(&package, Some(backend.precision)).expect("it loads");
+                        run(&package, policy);
+                    }
+                }
+            }
+        }
+    }
+}
