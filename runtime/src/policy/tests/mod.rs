@@ -310,3 +310,35 @@ fn the_self_check_tells_right_from_wrong() {
         "{error}"
     );
 }
+
+/// Once a chunk was inferred, the next one is written into the same memory: nothing else holds the buffers.
+#[test]
+fn input_buffers_are_written_in_place() {
+    let mut policy = load(&Tiny::new());
+    act(&mut policy, "block").unwrap();
+    let mut addresses = vec![];
+    for _ in 0..3 {
+        for feed in ["image", "state"] {
+            let index = policy.input_position(feed).unwrap();
+            policy
+                .fill_input(index, |values| {
+                    addresses.push(values.as_ptr() as usize);
+                    Ok(())
+                })
+                .unwrap();
+        }
+        let mut out = ActionChunk::default();
+        let frame = frame();
+        policy
+            .act(
+                &Observation {
+                    frame: Some(&frame),
+                    proprio: &STATE,
+                },
+                &mut out,
+            )
+            .unwrap();
+    }
+    assert_eq!(addresses[..2], addresses[2..4]);
+    assert_eq!(addresses[..2], addresses[4..]);
+}
