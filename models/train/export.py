@@ -170,7 +170,7 @@ def golden(folder, c, tokenizer):
     }
     for precision, suffix in (("f32", ""), ("int8", ".int8")):
         action = run(folder, suffix, image, state, tokens)
-        result["action"][precision] = [round(float(x), 6) for x in action.flatten()]
+        result["action"][precision] = [round(float(x), 8) for x in action.flatten()]
     return result
 
 

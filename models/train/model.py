@@ -155,7 +155,7 @@ class Matcher(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Image tokens and words -> fused tokens [B,N,D] and logits of "the named thing is here" [B,N]."""
+    """Image tokens and words -> logits of "the named thing is here" [B,N]."""
 
     def __init__(self, c):
         super().__init__()
@@ -176,7 +176,12 @@ class Fusion(nn.Module):
         for layer in self.layers:
             x = layer(x, bias)
         x = self.norm(x[:, : self.tokens])
-        return x, self.where(x)[:, :, 0] + similarity
+        return self.where(x)[:, :, 0] + similarity
+
+
+def cell_centres(rows, cols):
+    v, u = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols, indexing="ij")
+    return torch.stack([u.flatten(), v.flatten()], -1)[None]
 
 
 class Locator(nn.Module):
@@ -184,8 +189,7 @@ class Locator(nn.Module):
 
     def __init__(self, rows, cols, dim, hidden):
         super().__init__()
-        v, u = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols, indexing="ij")
-        self.register_buffer("cells", torch.stack([u.flatten(), v.flatten()], -1)[None], persistent=False)
+        self.register_buffer("cells", cell_centres(rows, cols), persistent=False)
         self.read = nn.Linear(dim, hidden)
         self.offset = nn.Linear(hidden, 2)
         nn.init.zeros_(self.offset.weight)
@@ -198,6 +202,26 @@ class Locator(nn.Module):
         return (self.cells * weights).sum(1) + 0.1 * self.offset(there), there
 
 
+class Chooser(nn.Module):
+    """Soft-argmax around the best cell: two likely cards do not average to the gap between them.
+
+    It reads nothing but the logits: features would tell which picture lies there, and be learned by heart.
+    """
+
+    SHARPEN, RADIUS_CELLS = 4.0, 1.5
+
+    def __init__(self, rows, cols):
+        super().__init__()
+        self.register_buffer("cells", cell_centres(rows, cols), persistent=False)
+        self.register_buffer("size", torch.tensor([cols, rows]).float() / self.RADIUS_CELLS, persistent=False)
+
+    def forward(self, logits):
+        best = (self.cells * torch.softmax(self.SHARPEN * logits, -1)[:, :, None]).sum(1, keepdim=True)
+        away = (self.cells - best) * self.size
+        weights = torch.softmax(logits - 0.5 * (away * away).sum(-1), -1)
+        return (self.cells * weights[:, :, None]).sum(1)
+
+
 class Head(nn.Module):
     """Positions, features and proprioception -> world positions of block and card (metres) and the action chunk."""
 
@@ -206,12 +230,12 @@ class Head(nn.Module):
     def __init__(self, c):
         super().__init__()
         rows, cols = c.grid
-        self.block_read = nn.Conv2d(c.widths[2], 64, 1)
+        self.block_read = nn.Conv2d(c.widths[2], 64, 3, padding=1)
         self.block_where = nn.Conv2d(64, 1, 1)
         self.block = Locator(rows * 2, cols * 2, 64, 64)
-        self.card = Locator(rows, cols, c.dim, 64)
+        self.card = Chooser(rows, cols)
         self.block_world = nn.Sequential(nn.Linear(2 + 64 + c.state_dim, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 3))
-        self.card_world = nn.Sequential(nn.Linear(2 + 64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2))
+        self.card_world = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
         inputs = 64 + c.state_dim + 6 * len(self.SCALES) + 5
         w = c.head_width
         self.trunk = nn.Sequential(nn.Linear(inputs, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU())
@@ -223,18 +247,19 @@ class Head(nn.Module):
         grip[-1] = 1.0
         self.register_buffer("grip", grip, persistent=False)
 
-    def locate(self, fine, fused, logits):
-        """Image positions of block and card, with the features there."""
+    def find_block(self, fine):
+        """Stride-8 features -> logits over their cells, position in the image, features there."""
         hidden = F.relu(self.block_read(fine))
-        block_logits = self.block_where(hidden).flatten(1)
-        block_uv, block_feature = self.block(block_logits, hidden.flatten(2).transpose(1, 2))
-        card_uv, card_feature = self.card(logits, fused)
-        return block_logits, block_uv, block_feature, card_uv, card_feature
+        logits = self.block_where(hidden).flatten(1)
+        return logits, *self.block(logits, hidden.flatten(2).transpose(1, 2))
 
-    def worlds(self, state, block_uv, block_feature, card_uv, card_feature):
+    def locate(self, fine, logits):
+        """Image positions of block and card, with the features at the block."""
+        return *self.find_block(fine), self.card(logits)
+
+    def worlds(self, state, block_uv, block_feature, card_uv):
         block = self.block_world(torch.cat([block_uv, block_feature, state], -1))
-        card = self.card_world(torch.cat([card_uv, card_feature], -1))
-        return block, card
+        return block, self.card_world(card_uv)
 
     def act(self, state, block, card, block_feature):
         """state is normalised; block [B,3] and card [B,2] in metres. Returns the normalised chunk [B,T,A]."""
@@ -259,7 +284,7 @@ class Policy(nn.Module):
         return coarse.flatten(2).transpose(1, 2)
 
     def ground(self, coarse, text, mask):
-        """Stride-16 features and words -> fused tokens, logits of the named card over the tokens."""
+        """Stride-16 features and words -> logits of the named card over the tokens."""
         tokens = self.tokens(coarse)
         vectors, sentence = self.matcher.image_vectors(tokens), self.matcher.sentence(text, mask)
         similarity = (vectors * sentence[:, None, :]).sum(-1) * self.matcher.scale()
@@ -268,12 +293,11 @@ class Policy(nn.Module):
     def forward(self, image, state, text, mask):
         """image [B,3,H,W], state [B,7], both normalised; text [B,L,D], mask [B,L]. Returns a dict of everything."""
         fine, coarse = self.vision(image)
-        fused, logits = self.ground(coarse, text, mask)
-        return self.decide(fine, fused, logits, state)
+        return self.decide(fine, self.ground(coarse, text, mask), state)
 
-    def decide(self, fine, fused, logits, state):
-        block_logits, block_uv, block_feature, card_uv, card_feature = self.head.locate(fine, fused, logits)
-        block, card = self.head.worlds(state, block_uv, block_feature, card_uv, card_feature)
+    def decide(self, fine, logits, state):
+        block_logits, block_uv, block_feature, card_uv = self.head.locate(fine, logits)
+        block, card = self.head.worlds(state, block_uv, block_feature, card_uv)
         action = self.head.act(state, block, card, block_feature)
         return {"action": action, "logits": logits, "block_logits": block_logits, "block_uv": block_uv, "card_uv": card_uv, "block": block, "card": card}
 

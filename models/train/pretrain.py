@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from art import ROBOT_SENTENCE, SENTENCES, STYLES, Words, table
 from model import Config, Policy, unit
 
-CANVAS = 128
+CANVAS = 144
 
 
 class Art:
@@ -121,11 +121,11 @@ class Art:
         images = self.backgrounds(n, CANVAS, CANVAS)
         emoji = np.stack([self.rng.choice(self.emojis, 16, replace=False) for _ in range(n)])
         flat = emoji.reshape(-1)
-        sizes = self.rng.uniform(17, 34, len(flat))
+        sizes = self.rng.uniform(19, 40, len(flat))
         tilt = np.where(self.rng.random() < 0.8, 0.7, 0.15)
         matrices = self.matrices(sizes, tilt)
-        patches = self.patches(flat, self.pick_styles(flat), matrices / 24, sizes, 48, self.rng.random(len(flat)) < 0.5)
-        centres = np.stack(np.meshgrid(np.arange(4), np.arange(4)), -1).reshape(1, 16, 2) * 32 + 16 + self.rng.uniform(-5, 5, (n, 16, 2))
+        patches = self.patches(flat, self.pick_styles(flat), matrices / 28, sizes, 56, self.rng.random(len(flat)) < 0.5)
+        centres = np.stack(np.meshgrid(np.arange(4), np.arange(4)), -1).reshape(1, 16, 2) * 36 + 18 + self.rng.uniform(-5, 5, (n, 16, 2))
         for i in range(n):
             for j in self.rng.permutation(16):
                 self.paste(images[i], patches[i * 16 + j], *centres[i, j])
@@ -299,7 +299,11 @@ def contrastive(args):
     art, words = Art(args.cache, args.seed), Words(args.cache / "tokenizer.json", model.c.max_tokens)
     captions = Captions(args.cache, art.rng)
     model = model.to(memory_format=torch.channels_last)
-    prototypes = torch.nn.Parameter(torch.randn(art.emojis, model.c.dim) * 0.1)
+    with torch.no_grad():  # the labels' own vectors, so that resuming loses nothing
+        model.eval()
+        text, mask = model.text(torch.from_numpy(words([ROBOT_SENTENCE.format(own[0]) for own in captions.own])))
+        prototypes = torch.nn.Parameter(model.matcher.sentence(text, mask).clone())
+        model.train()
     parts = [*model.vision.parameters(), *model.text.parameters(), *model.matcher.parameters(), prototypes]
     run_steps(args, "contrastive", model, state, parts, args.rate or 2e-3, lambda: contrastive_step(model, prototypes, art, captions, words, args.batch))
 
@@ -334,13 +338,13 @@ def grounding(args):
         _, sentences = captions.pick(emoji[i, j], robot=0.6)
         with torch.autocast("cpu", torch.bfloat16):
             text, mask = model.text(torch.from_numpy(words(sentences)))
-            fused, logits = model.ground(coarse[i].float(), text.float(), mask)
-            block_logits, block_uv, _, card_uv, _ = model.head.locate(fine[i].float(), fused.float(), logits.float())
+            logits = model.ground(coarse[i].float(), text.float(), mask)
+            block_logits, block_uv, _, card_uv = model.head.locate(fine[i].float(), logits.float())
         loss, score = where_losses(cells, centres_t[i, j], logits.float(), card_uv.float(), (cols, rows))
         loss_block, _ = where_losses(model.head.block.cells[0], blocks_t[i], block_logits.float(), block_uv.float(), (cols * 2, rows * 2))
         return loss + 0.5 * loss_block, score
 
-    head = [*model.head.block_read.parameters(), *model.head.block_where.parameters(), *model.head.block.parameters(), *model.head.card.parameters()]
+    head = [*model.head.block_read.parameters(), *model.head.block_where.parameters(), *model.head.block.parameters()]
     groups = [
         {"params": [*model.fusion.parameters(), *head]},
         {"params": [*model.text.parameters(), *model.matcher.parameters()], "factor": 0.2},
@@ -391,7 +395,7 @@ def check(args):
                     named = emoji[:, j]
                     scores = (there * sentence[named][:, None]).sum(-1)
                     right_name += int((scores.argmax(1) == j).sum())
-                    _, logits = model.ground(coarse, text[named], mask[named])
+                    logits = model.ground(coarse, text[named], mask[named])
                     peak = cells[logits.argmax(1).numpy()]
                     nearest = (((peak[:, None] - centres) * (width, height)) ** 2).sum(-1).argmin(1)
                     right_heat += int((nearest == j).sum())
