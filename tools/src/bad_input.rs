@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn the_mark_survives_context() {
         let bad: Result<(), _> = Err(bad_input("no such folder")).context("models/x");
-        let bad = bad.err().expect("an error");
+        let bad = bad.expect_err("an error");
         assert_eq!(exit_code(&bad), 2);
         assert_eq!(one_line(&bad), "models/x: no such folder");
     }

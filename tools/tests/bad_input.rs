@@ -1,5 +1,7 @@
 //! Bad input is told in one line that says what and where, exits with 2 and leaves nothing half-written.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `wink eval` end to end, with the expert and with chance.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use arrow::array::{Array, AsArray};

@@ -1,5 +1,7 @@
 //! `wink record`: what it wrote is read back and checked against the layout of LeRobotDataset v3.0.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeMap;

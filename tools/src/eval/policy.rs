@@ -104,7 +104,7 @@ fn find(dir: &str) -> PathBuf {
 /// Whoever drives, on one thread.
 pub enum AnyPilot {
     /// The expert, which is written anew for each scene.
-    Expert(Option<Expert>),
+    Expert(Option<Box<Expert>>),
     /// Chance.
     Random(RandomPolicy),
     /// A network.
@@ -115,7 +115,7 @@ impl AnyPilot {
     /// Prepares for a scene.
     pub fn face(&mut self, scene: &Scene) {
         match self {
-            Self::Expert(expert) => *expert = Some(Expert::new(scene)),
+            Self::Expert(expert) => *expert = Some(Box::new(Expert::new(scene))),
             Self::Random(random) => *random = RandomPolicy::new(scene.seed),
             Self::Network(_) => {}
         }
@@ -125,7 +125,7 @@ impl AnyPilot {
         match self {
             Self::Expert(expert) => expert
                 .as_ref()
-                .map(|expert| expert as &dyn Policy)
+                .map(|expert| &**expert as &dyn Policy)
                 .ok_or_else(faceless),
             Self::Random(random) => Ok(random),
             Self::Network(network) => Ok(&**network),
@@ -136,7 +136,7 @@ impl AnyPilot {
         match self {
             Self::Expert(expert) => expert
                 .as_mut()
-                .map(|expert| expert as &mut dyn Policy)
+                .map(|expert| &mut **expert as &mut dyn Policy)
                 .ok_or_else(faceless),
             Self::Random(random) => Ok(random),
             Self::Network(network) => Ok(&mut **network),

@@ -103,7 +103,7 @@ fn batch(episodes: &[Episode]) -> Result<RecordBatch> {
         ("executed", flag(&|episode| Some(episode.executed()))),
         (
             "recognised",
-            flag(&|episode| episode.executed().then(|| episode.success)),
+            flag(&|episode| episode.executed().then_some(episode.success)),
         ),
         ("success", flag(&|episode| Some(episode.success))),
         (
