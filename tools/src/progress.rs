@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar of `len` pieces on standard error.
 pub fn bar(len: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let style =
-        ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len}, {elapsed} gone, {eta} to go")
+        ProgressStyle::with_template("{msg} [{wide_bar}] {pos}/{len}, {elapsed} gone, {eta} to go")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
     let bar = ProgressBar::new(len).with_style(style).with_message(what);
