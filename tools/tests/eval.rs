@@ -10,7 +10,14 @@ use serde_json::Value;
 
 use common::{names, read, text, wink, wink_ok};
 
-const GROUPS: [&str; 5] = ["id", "train", "val", "other_label", "nonsense"];
+const GROUPS: [&str; 6] = [
+    "id",
+    "train",
+    "val",
+    "other_label",
+    "nonsense",
+    "paraphrase",
+];
 
 /// The scores of a split or a control.
 fn group<'a>(report: &'a Value, key: &str) -> &'a Value {
@@ -133,8 +140,13 @@ fn the_expert_executes_and_follows_the_label() {
         let label = column("judged_label").as_string::<i32>().value(row);
         let instruction = column("instruction").as_string::<i32>().value(row);
         assert_eq!(
-            instruction.ends_with(label),
+            instruction.contains(label),
             control != "nonsense",
+            "{instruction}"
+        );
+        assert_eq!(
+            instruction.starts_with("pick the block and place it on "),
+            control != "paraphrase",
             "{instruction}"
         );
     }
@@ -160,6 +172,8 @@ fn chance_executes_nothing_and_says_so() {
             "random",
             "--split",
             "train",
+            "--controls",
+            "nonsense",
             "--episodes",
             "2",
             "--json",
@@ -179,6 +193,7 @@ fn chance_executes_nothing_and_says_so() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(failures, 2);
+    assert_eq!(report["controls"].as_object().unwrap().len(), 1);
     assert_eq!(report["controls"]["nonsense"]["split"], "train");
     assert!(names(dir.path()).is_empty());
 }

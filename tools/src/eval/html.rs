@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use wink_sim::outcome::Failure;
 
 use super::episode::Episode;
-use super::plan::Control;
+use super::instruction::Control;
 use super::report::Report;
 use super::stats::Proportion;
 use super::table;

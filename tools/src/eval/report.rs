@@ -6,7 +6,8 @@ use serde::Serialize;
 use wink_sim::outcome::Failure;
 
 use super::episode::{Episode, Timing};
-use super::plan::{Control, Group};
+use super::instruction::Control;
+use super::plan::Group;
 use super::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.

@@ -9,8 +9,9 @@ use wink_runtime::episode::TickReport;
 use wink_sim::{Scene, SimOptions, emoji};
 
 use super::episode::{CardName, Episode, Timing};
+use super::instruction::instruct;
 use super::picture::{EVERY_STEPS, small_jpeg};
-use super::plan::{Group, instruct};
+use super::plan::Group;
 use super::policy::{AnyPilot, Choice};
 use crate::ordered::for_each_ordered;
 use crate::progress;
