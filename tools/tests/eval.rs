@@ -159,6 +159,56 @@ fn the_expert_executes_and_follows_the_label() {
         assert!(!html.contains(reference), "{reference}");
     }
     assert!(!html.contains("{{"));
+    // Nine right ones, none wrong, each with its pictures once: above or in the list.
+    assert_eq!(html.matches("class=\"pick\"").count(), 9);
+    assert_eq!(html.matches(">pictures above<").count(), 9);
+    assert!(html.contains("<h3>Wrong: 0</h3>"));
+
+    for split in ["id", "train", "val"] {
+        let confusion = &group(&report, split)["confusion"];
+        assert_eq!(confusion["pairs"], Value::Array(Vec::new()));
+        let sum = |tallies: Vec<&Value>, of: &str| -> u64 {
+            tallies
+                .iter()
+                .map(|tally| tally[of].as_u64().unwrap())
+                .sum()
+        };
+        let places: Vec<&Value> = confusion["places"].as_array().unwrap().iter().collect();
+        let emojis: Vec<&Value> = confusion["emojis"].as_object().unwrap().values().collect();
+        for tallies in [places, emojis] {
+            for of in ["named", "executed", "right"] {
+                assert_eq!(sum(tallies.clone(), of), 3, "{split} {of}");
+            }
+        }
+    }
+    assert!(group(&report, "nonsense").get("confusion").is_none());
+}
+
+#[test]
+fn a_small_report_has_no_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "eval",
+        "--policy",
+        "random",
+        "--split",
+        "val",
+        "--controls",
+        "none",
+    ];
+    let some = ["--episodes", "14", "--pictures", "1", "--out", "some"];
+    wink_ok(dir.path(), &[&args[..], &some].concat());
+    let none = ["--episodes", "14", "--no-html", "--out", "none"];
+    wink_ok(dir.path(), &[&args[..], &none].concat());
+    assert_eq!(
+        names(&dir.path().join("none")),
+        ["episodes.parquet", "report.json"]
+    );
+    // The first episode, and ten beyond it that ended alike.
+    let html = std::fs::read_to_string(dir.path().join("some/report.html")).unwrap();
+    assert_eq!(html.matches("<article").count(), 14);
+    assert_eq!(html.matches("data:image/jpeg;base64,").count(), 11 * 9);
+    assert!(html.contains("<h3>Wrong: 10</h3>") && html.contains("execution failed: "));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `wink eval`: what a policy executes, and what it recognises.
 
+mod confusion;
 mod episode;
 mod html;
 mod instruction;
@@ -69,6 +70,21 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Episodes of each split and control to picture in report.html: the first N, and beyond them up to ten that ended
+    /// right, ten on a wrong card and ten on none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        requires = "out",
+        conflicts_with = "no_html"
+    )]
+    pictures: u32,
+
+    /// Write report.json and episodes.parquet only: small enough to keep
+    #[arg(long, requires = "out")]
+    no_html: bool,
+
     /// Replace an earlier report
     #[arg(long, requires = "out")]
     force: bool,
@@ -82,6 +98,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink eval                                             the shipped policy, all splits, all controls
   wink eval --split val --episodes 100 --out out/val    one split; open out/val/report.html
+  wink eval --out out/small --no-html                   report.json and episodes.parquet, some 60 kB together
   wink eval --policy expert --split all --episodes 100  the ceiling: what the table and the arm allow
   wink eval --policy random --split val                 the floor
   wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
@@ -110,7 +127,7 @@ pub fn run(args: &Args) -> Result<()> {
         episodes,
         seed: args.seed,
         jobs,
-        pictures: out.is_some(),
+        pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
     let done = run::run(&order, &choice)?;
 
@@ -139,14 +156,17 @@ pub fn run(args: &Args) -> Result<()> {
 
     if let Some(out) = out {
         write(&out, "report.json", &json)?;
-        write(&out, "report.html", &html::render(&report, &done))?;
+        if !args.no_html {
+            write(&out, "report.html", &html::render(&report, &done))?;
+        }
         rows::write(&out.path().join("episodes.parquet"), &done)?;
         let path = out.publish()?;
         if !args.json {
             writeln!(
                 stdout,
-                "\n{}: report.html, report.json, episodes.parquet",
-                path.display()
+                "\n{}: {}report.json, episodes.parquet",
+                path.display(),
+                if args.no_html { "" } else { "report.html, " }
             )?;
         }
     }
