@@ -25,7 +25,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  wink eval                                           the shipped policy on all three splits, with both controls
+  wink eval                                           the shipped policy on all three splits, with its controls
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes

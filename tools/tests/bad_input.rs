@@ -30,6 +30,18 @@ fn one_line_exit_code_2_nothing_written() {
             &["--split", "test", "val"],
         ),
         (
+            &[
+                "eval",
+                "--policy",
+                "expert",
+                "--controls",
+                "nonsense,rhyme",
+                "--out",
+                "x",
+            ],
+            &["--controls", "rhyme", "paraphrase"],
+        ),
+        (
             &["eval", "--policy", "expert", "--jobs", "0", "--out", "x"],
             &["--jobs"],
         ),

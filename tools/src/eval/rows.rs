@@ -76,7 +76,7 @@ fn batch(episodes: &[Episode]) -> Result<RecordBatch> {
         ),
         (
             "control",
-            text(&|episode| episode.group.control.to_string()),
+            text(&|episode| episode.group.control.name().to_owned()),
         ),
         ("episode", int(&|episode| Some(episode.index))),
         (
