@@ -3,9 +3,11 @@
 mod bad_input;
 mod cards;
 mod eval;
+mod frames;
 mod inspect;
 mod ordered;
 mod out_dir;
+mod out_file;
 mod progress;
 mod record;
 mod rollout;
@@ -28,6 +30,7 @@ Examples:
   wink eval                                           the shipped policy on all three splits, with its controls
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
+  wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
 
@@ -37,6 +40,7 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 enum Command {
     Eval(eval::Args),
     Record(record::Args),
+    Frames(frames::Args),
     Inspect(inspect::Args),
     Cards(cards::Args),
 }
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Frames(args) => frames::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Cards(args) => cards::run(&args),
     };

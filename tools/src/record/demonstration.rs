@@ -1,8 +1,12 @@
 //! One demonstration: the expert's episode with a picture of every step.
 
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+
 use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
 use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
@@ -10,7 +14,8 @@ use wink_sim::expert::Expert;
 use wink_sim::render::Appearance;
 use wink_sim::{Scene, SimOptions, Truth};
 
-use super::lerobot::{Episode, Step};
+use super::columns::Step;
+use super::lerobot::Episode;
 use super::noise::Gaussian;
 use super::stats::ImageStats;
 use crate::rollout::{Pilot, Rollout};
@@ -18,8 +23,16 @@ use crate::rollout::{Pilot, Rollout};
 /// Times that a demonstration is tried with ever other noise before it is left out.
 const ATTEMPTS: u64 = 5;
 
+/// Standard deviations of the disturbance that are accepted, metres a step: above, noise drowns the expert.
+pub const NOISE_M: RangeInclusive<f64> = 0.0..=0.05;
+/// Steps that may follow the last one needed.
+pub const TAIL_STEPS: RangeInclusive<i64> = 0..=200;
+/// Widths and heights of the frames that are accepted, pixels.
+pub const FRAME_PX: RangeInclusive<i64> = 16..=1024;
+
 /// How to demonstrate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Standard deviation of the disturbance in metres a step; 0 for none.
     pub noise_m: f64,
@@ -27,8 +40,29 @@ pub struct Settings {
     pub tail: u32,
     /// Whether each demonstration has a look of its own.
     pub randomise: bool,
+    /// Whether the recording shows frames.
+    pub images: bool,
     /// Width and height of the frames, pixels.
     pub frame: u32,
+}
+
+impl Settings {
+    /// What is wrong with settings that come from a file, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        let told = |name: &str, least: &dyn Display, most: &dyn Display| {
+            Err(format!("{name} must be {least} to {most}"))
+        };
+        if !NOISE_M.contains(&self.noise_m) {
+            return told("noise_m", NOISE_M.start(), NOISE_M.end());
+        }
+        if !TAIL_STEPS.contains(&i64::from(self.tail)) {
+            return told("tail", TAIL_STEPS.start(), TAIL_STEPS.end());
+        }
+        if !FRAME_PX.contains(&i64::from(self.frame)) {
+            return told("frame", FRAME_PX.start(), FRAME_PX.end());
+        }
+        Ok(())
+    }
 }
 
 /// What came of a demonstration.
@@ -63,7 +97,7 @@ impl Demonstrator {
         };
         for attempt in 0..attempts {
             // Pictures cost thirty times what the world does: rehearse without them.
-            if attempts > 1 && !self.rehearse(number, attempt)? {
+            if attempts > 1 && self.settings.images && !self.rehearse(number, attempt)? {
                 continue;
             }
             if let Some(episode) = self.film(number, attempt)? {
@@ -81,58 +115,62 @@ impl Demonstrator {
 
     /// Whether this attempt succeeds.
     fn rehearse(&self, number: u64, attempt: u64) -> Result<bool> {
-        let mut stage = Stage::set(&self.settings, number, attempt)?;
-        while !stage.rollout.is_over() {
-            stage.rollout.tick(&mut stage.expert)?;
+        let mut attempt = Attempt::begin(&self.settings, number, attempt)?;
+        while !attempt.rollout.is_over() {
+            attempt.step()?;
         }
-        Ok(stage.rollout.outcome().success(stage.scene.target))
+        Ok(attempt.succeeded())
     }
 
     fn film(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
-        let Stage {
-            scene,
-            mut expert,
-            mut rollout,
-        } = Stage::set(&self.settings, number, attempt)?;
+        let mut filmed = Attempt::begin(&self.settings, number, attempt)?;
         let mut steps = Vec::new();
         let mut image_stats = ImageStats::new();
-        let mut tail = 0..self.settings.tail;
-        while !rollout.is_over() || tail.next().is_some() {
-            rollout.look(&mut self.frame)?;
-            image_stats.add(&self.frame.rgb);
-            let truth = rollout.truth();
-            let report = rollout.tick(&mut expert)?;
+        while filmed.goes_on() {
+            let png = if self.settings.images {
+                filmed.look(&mut self.frame)?;
+                image_stats.add(&self.frame.rgb);
+                Some(png(&self.frame)?)
+            } else {
+                None
+            };
+            let truth = filmed.rollout.truth();
+            let (state, action) = filmed.step()?;
             steps.push(Step {
-                png: png(&self.frame)?,
-                state: report.proprio,
-                action: expert.wanted,
+                png,
+                state,
+                action,
                 cube: truth.cube_position().cast::<f32>().into(),
                 card: truth.target_card_position().cast::<f32>().into(),
             });
         }
-        if !rollout.outcome().success(scene.target) {
+        if !filmed.succeeded() {
             return Ok(None);
         }
+        let scene = &filmed.scene;
         Ok(Some(Episode {
             instruction: scene.instruction(),
             steps,
             image_stats,
             seed: scene.seed,
+            attempt,
             cards: scene.cards.map(|card| card.label().to_owned()),
             target: scene.target,
         }))
     }
 }
 
-/// A demonstration about to begin.
-struct Stage {
+/// An attempt at a demonstration, step by step; the same steps for the same settings, number and attempt.
+pub struct Attempt {
     scene: Scene,
     expert: Disturbed,
     rollout: Rollout,
+    tail: Range<u32>,
 }
 
-impl Stage {
-    fn set(settings: &Settings, number: u64, attempt: u64) -> Result<Self> {
+impl Attempt {
+    /// Before the first step.
+    pub fn begin(settings: &Settings, number: u64, attempt: u64) -> Result<Self> {
         let scene = Scene::demonstration(number);
         let appearance = if settings.randomise {
             Appearance::randomised(number)
@@ -154,7 +192,29 @@ impl Stage {
             scene,
             expert,
             rollout,
+            tail: 0..settings.tail,
         })
+    }
+
+    /// Whether one more step belongs to the demonstration. To be asked once before each.
+    pub fn goes_on(&mut self) -> bool {
+        !self.rollout.is_over() || self.tail.next().is_some()
+    }
+
+    /// What the camera sees before the next step.
+    pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
+        self.rollout.look(frame)
+    }
+
+    /// One control step: the proprioception before it, and what the expert wanted to do.
+    pub fn step(&mut self) -> Result<([f32; 7], [f32; 7])> {
+        let report = self.rollout.tick(&mut self.expert)?;
+        Ok((report.proprio, self.expert.wanted))
+    }
+
+    /// Whether the demonstration shows what its instruction says.
+    pub fn succeeded(&self) -> bool {
+        self.rollout.outcome().success(self.scene.target)
     }
 }
 

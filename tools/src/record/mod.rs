@@ -1,7 +1,8 @@
 //! `wink record`: the scripted expert's demonstrations as a LeRobotDataset v3.0.
 
-mod demonstration;
-mod lerobot;
+pub mod columns;
+pub mod demonstration;
+pub mod lerobot;
 mod noise;
 mod stats;
 
@@ -18,13 +19,11 @@ use crate::ordered::{default_jobs, for_each_ordered};
 use crate::out_dir::OutDir;
 use crate::progress;
 
-use demonstration::{Demonstrator, Settings};
+use demonstration::{Demonstrator, FRAME_PX, NOISE_M, Settings, TAIL_STEPS};
 use lerobot::{DatasetInfo, DatasetWriter};
 
 /// Control steps, and frames, a second.
 const FPS: u32 = 20;
-/// Where the noise drowns the expert: the largest standard deviation accepted, in metres a step.
-const MAX_NOISE_M: f64 = 0.05;
 
 /// Record the scripted expert's demonstrations as a LeRobotDataset v3.0
 ///
@@ -55,15 +54,19 @@ pub struct Args {
     noise: f64,
 
     /// Steps to go on after the cube was set down, so that letting go is more than one frame of the recording
-    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = value_parser!(u32).range(..=200))]
+    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = value_parser!(u32).range(TAIL_STEPS))]
     tail: u32,
 
     /// Draw light, colours, table texture and camera pose anew for every demonstration
     #[arg(long)]
     randomise: bool,
 
+    /// Leave the frames out: a hundredth of the size; `wink frames` renders them when they are wanted
+    #[arg(long)]
+    no_images: bool,
+
     /// Width and height of the frames, in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(16..=1024))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(FRAME_PX))]
     frame: u32,
 
     /// Threads; one per core unless given
@@ -75,6 +78,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink record --episodes 500 --out data/demos
   wink record --episodes 2000 --out data/wide --noise 0.005 --randomise --seed 500
+  wink record --episodes 10000 --out data/many --no-images
   wink record --episodes 2 --out data/tiny --frame 96
 
 Load it with lerobot, offline:
@@ -82,10 +86,11 @@ Load it with lerobot, offline:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if !(0.0..=MAX_NOISE_M).contains(&args.noise) {
+    if !NOISE_M.contains(&args.noise) {
         return Err(bad_input(format!(
-            "--noise {}: must be 0 to {MAX_NOISE_M} m",
-            args.noise
+            "--noise {}: must be 0 to {} m",
+            args.noise,
+            NOISE_M.end()
         )));
     }
     let last = args.seed.checked_add(2 * args.episodes);
@@ -100,12 +105,13 @@ pub fn run(args: &Args) -> Result<()> {
         noise_m: args.noise,
         tail: args.tail,
         randomise: args.randomise,
+        images: !args.no_images,
         frame: args.frame,
     };
     let info = DatasetInfo {
         robot_type: "wx250s".to_owned(),
         fps: FPS,
-        frame: (args.frame, args.frame),
+        settings,
     };
     let mut writer = DatasetWriter::create(out.path(), info)?;
 
