@@ -3,8 +3,7 @@
     python campaign.py --ways full frozen lora --seeds 1 2 3 --work DIR --wink BIN --prior CKPT --data DIR --art DIR [--episodes 100]
 
 Reports go to models/reports/WAY/seed-K, checkpoints and packages to DIR. Several campaigns may run side by side: each run
-is claimed by one of them. What was interrupted goes on when the campaign is started again. The first seed gets the
-controls too (another label, nonsense, paraphrases), on the split that matters.
+is claimed by one of them. What was interrupted goes on when the campaign is started again.
 """
 
 import argparse
@@ -57,8 +56,7 @@ def work(args, way, seed):
         more = ["--robot-data", args.robot_data] if way == "diverse" else []
         call(log, sys.executable, HERE / "train.py", way, "--prior", args.prior, "--data", args.data, "--art", args.art, "--out", run, "--seed", seed, *more, *args.train)
     call(log, sys.executable, HERE / "export.py", "--checkpoint", run / "policy.ckpt", "--art", args.art, "--out", run / "package", "--name", f"{way}-{seed}")
-    controls = "all" if seed == min(args.seeds) else "none"
-    call(log, args.wink, "eval", "--policy", run / "package", "--split", "all", "--episodes", args.episodes, "--controls", controls, "--jobs", args.jobs, "--no-html", "--out", run / "report", "--force")
+    call(log, args.wink, "eval", "--policy", run / "package", "--split", "all", "--episodes", args.episodes, "--controls", args.controls, "--jobs", args.jobs, "--no-html", "--out", run / "report", "--force")
     report.mkdir(parents=True, exist_ok=True)
     for file in ("episodes.parquet", "report.json"):
         shutil.copy(run / "report" / file, report / file)
@@ -81,6 +79,7 @@ def main():
     parser.add_argument("--art", type=Path, required=True)
     parser.add_argument("--reports", type=Path, default=REPORTS)
     parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--controls", default="all", help="as for wink eval: all, none, or some")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("train", nargs="*", help="after --: further options of train.py")
     args = parser.parse_args()

@@ -216,9 +216,9 @@ def clone(args, way, policy, demos, out, name, latent=None, fixed_camera=True):
         module.tokens.state_std.copy_(demos.state_std)
         module.tokens.outputs.fit(demos.chunks)
     module.train()
-    features = Features(policy.vlm, demos, args.cache / f"features-{args.prior.stem}") if way.vlm == "none" else None
+    features = Features(policy.vlm, demos, args.cache / f"features-{args.prior.stem}") if way.vision_frozen else None
     train, held = demos.split()
-    scenes = Scenes(args.art, c, crowds=args.cotrain_crowds, tables=args.cotrain_tables) if way.cotrain else None
+    scenes = Scenes(args.art, c, crowds=0 if way.vision_frozen else args.cotrain_crowds, tables=args.cotrain_tables) if way.cotrain else None
     codes = latent.codes if latent is not None else None
     batches = Batches(demos, words, train, args.batch, features, scenes, codes, fixed_camera)
     fresh = [*policy.expert.parameters(), *(module.tokens.parameters() if module.tokens is not None else [])]

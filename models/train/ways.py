@@ -16,7 +16,7 @@ LORA_TARGETS = r".*\.layers\.\d+\.(attention\.(q|k|v|out)|up|down)"
 
 @dataclass
 class Way:
-    """`vlm`: "all" is trained with the expert, "lora" is adapted, "none" stays as it is."""
+    """`vlm`: "all" is trained with the expert, "lora" is adapted, "fusion" leaves vision and words as they are, "none" everything."""
 
     name: str = ""
     title: str = ""
@@ -28,6 +28,11 @@ class Way:
     insulate: bool = False  # the expert's gradient stops before the VLM, which learns from discrete tokens beside it
     robot_first: bool = False  # starts from a policy pre-trained on other robot data
     expert: ExpertConfig = field(default_factory=ExpertConfig)
+
+    @property
+    def vision_frozen(self):
+        """Whether what the VLM sees in a frame never changes, so that it is computed once."""
+        return self.vlm in ("fusion", "none")
 
 
 def load_way(name):
@@ -42,8 +47,8 @@ def load_way(name):
         if unknown := set(given) - known:
             raise Refused(f"{path}: {', '.join(sorted(unknown))} {where}: known are {', '.join(sorted(known))}")
     way = Way(**(values | {"name": name}), expert=ExpertConfig(**expert))
-    if way.vlm not in ("all", "lora", "none"):
-        raise Refused(f"{path}: vlm = {way.vlm!r}: take all, lora or none")
+    if way.vlm not in ("all", "lora", "fusion", "none"):
+        raise Refused(f"{path}: vlm = {way.vlm!r}: take all, lora, fusion or none")
     return way
 
 
@@ -51,6 +56,8 @@ def prepare_vlm(way, vlm):
     """Marks what of the VLM is trained; returns those parameters. Batch statistics stay the prior's."""
     for p in vlm.parameters():
         p.requires_grad_(way.vlm == "all")
+    for p in vlm.fusion.parameters():
+        p.requires_grad_(way.vlm in ("all", "fusion"))
     if way.vlm == "lora":
         from peft import LoraConfig, inject_adapter_in_model
 
