@@ -5,6 +5,7 @@ import time
 import numpy as np
 import torch
 
+import loop
 from scenes import normalised
 
 
@@ -12,6 +13,10 @@ class Features:
     """Stride-8 features and stride-16 tokens as f16 memory maps; resumes where an earlier run stopped."""
 
     def __init__(self, vlm, demos, folder):
+        with loop.only_one(folder):
+            self.maps = self.compute(vlm, demos, folder)
+
+    def compute(self, vlm, demos, folder):
         folder.mkdir(parents=True, exist_ok=True)
         c, count = vlm.c, len(demos.images)
         rows, cols = c.fine_grid
@@ -32,7 +37,7 @@ class Features:
                 progress.write_text(str(min(start + 64, count)))
                 print(f"features: {min(start + 64, count)} of {count}, {time.monotonic() - begin:.0f} s", flush=True)
         vlm.train(was_training)
-        self.maps = {k: np.load(folder / f"{k}.npy", mmap_mode="r") for k in shapes}
+        return {k: np.load(folder / f"{k}.npy", mmap_mode="r") for k in shapes}
 
     def at(self, index):
         """The features of these frames, sorted, as a batch holds them."""

@@ -70,31 +70,35 @@ class LatentActions:
     def of(args, vlm, demos, e):
         """Loads or learns them: the same for every seed, as they are data."""
         path = args.cache / f"latent-{args.prior.stem}-{e.codes}x{e.codebook}.ckpt"
-        if not path.exists():
-            args.cache.mkdir(parents=True, exist_ok=True)
-            features = Features(vlm, demos, args.cache / f"features-{args.prior.stem}")
-            episode = demos.episode[demos.kept]
-            last = np.searchsorted(episode, episode, side="right") - 1
-            later = np.minimum(np.arange(len(episode)) + AHEAD, last)
-            tokens = features.maps["tokens"]
-            torch.manual_seed(0)
-            model = LatentModel(tokens.shape[1], tokens.shape[2], e)
-
-            def make(rng, step):
-                index = np.sort(rng.choice(len(episode), min(64, len(episode)), replace=False))
-                return {"now": torch.from_numpy(tokens[index]), "later": torch.from_numpy(tokens[later[index]])}
-
-            options = argparse.Namespace(**(vars(args) | {"steps": args.latent_steps, "rate": 1e-3, "workers": 0, "seed": 0, "log_every": max(1, args.latent_steps // 5)}))
-            loop.run(options, path.with_suffix(".part.ckpt"), "latent", model, [{"params": list(model.parameters())}], make, lambda: {"kind": "latent-model"})
-            model.eval()
-            codes = []
-            with torch.no_grad():
-                for start in range(0, len(episode), 256):
-                    index = np.arange(start, min(start + 256, len(episode)))
-                    x = model.codes(torch.from_numpy(tokens[index]).float(), torch.from_numpy(tokens[later[index]]).float())
-                    codes.append(model.quantise(x)[1])
-            loop.save(path, {"kind": "latent", "codes": torch.cat(codes), "embedding": model.quantise.entries.detach()})
-            path.with_suffix(".part.ckpt").unlink()
+        with loop.only_one(path):
+            if not path.exists():
+                LatentActions.learn(args, vlm, demos, e, path)
         content = loop.load(path, "latent")
         nearest = np.clip(np.searchsorted(demos.kept, np.arange(len(demos.states)), side="right") - 1, 0, len(demos.kept) - 1)
         return LatentActions(content["codes"][nearest], content["embedding"])
+
+    @staticmethod
+    def learn(args, vlm, demos, e, path):
+        features = Features(vlm, demos, args.cache / f"features-{args.prior.stem}")
+        episode = demos.episode[demos.kept]
+        last = np.searchsorted(episode, episode, side="right") - 1
+        later = np.minimum(np.arange(len(episode)) + AHEAD, last)
+        tokens = features.maps["tokens"]
+        torch.manual_seed(0)
+        model = LatentModel(tokens.shape[1], tokens.shape[2], e)
+
+        def make(rng, step):
+            index = np.sort(rng.choice(len(episode), min(64, len(episode)), replace=False))
+            return {"now": torch.from_numpy(tokens[index]), "later": torch.from_numpy(tokens[later[index]])}
+
+        options = argparse.Namespace(**(vars(args) | {"steps": args.latent_steps, "rate": 1e-3, "workers": 0, "seed": 0, "log_every": max(1, args.latent_steps // 5)}))
+        loop.run(options, path.with_suffix(".part.ckpt"), "latent", model, [{"params": list(model.parameters())}], make, lambda: {"kind": "latent-model"})
+        model.eval()
+        codes = []
+        with torch.no_grad():
+            for start in range(0, len(episode), 256):
+                index = np.arange(start, min(start + 256, len(episode)))
+                x = model.codes(torch.from_numpy(tokens[index]).float(), torch.from_numpy(tokens[later[index]]).float())
+                codes.append(model.quantise(x)[1])
+        loop.save(path, {"kind": "latent", "codes": torch.cat(codes), "embedding": model.quantise.entries.detach()})
+        path.with_suffix(".part.ckpt").unlink()

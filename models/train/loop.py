@@ -5,8 +5,10 @@ step's batch and its random numbers follow from (seed, step), so a resumed run g
 """
 
 import csv
+import fcntl
 import math
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,15 @@ def restore(module, weights, path):
     if wrong:
         raise Refused(f"{path}: made by another architecture: {', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}")
     module.load_state_dict(weights)
+
+
+@contextmanager
+def only_one(path):
+    """Holds what several runs share: one makes it, the others wait and find it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(path.name + ".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def curve(path, row):

@@ -160,14 +160,14 @@ def warm_trunk(args, expert, demos, cache, codes):
     """Loads or trains the trunk for this kind of expert: one for all seeds."""
     e = expert.e
     path = cache / f"motion-{e.kind}-{e.read}-{args.motion_steps}.ckpt"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        options = argparse.Namespace(**(vars(args) | {"steps": args.motion_steps, "rate": 1.5e-3, "seed": 0, "log_every": max(1, args.motion_steps // 4), "workers": 0}))
-        module = Motion(expert)
-        parts = [p for part in (expert.trunk, expert.outputs, expert.block_world, expert.card_world) for p in part.parameters()]
-        content = lambda: {"kind": "motion", "expert": expert.state_dict()}
-        loop.run(options, path.with_suffix(".part.ckpt"), "motion", module, [{"params": parts}], lambda rng, step: demos.motion(rng, 512, codes), content)
-        path.with_suffix(".part.ckpt").rename(path)
+    with loop.only_one(path):
+        if not path.exists():
+            options = argparse.Namespace(**(vars(args) | {"steps": args.motion_steps, "rate": 1.5e-3, "seed": 0, "log_every": max(1, args.motion_steps // 4), "workers": 0}))
+            trainee = copy.deepcopy(expert)
+            parts = [p for part in (trainee.trunk, trainee.outputs, trainee.block_world, trainee.card_world) for p in part.parameters()]
+            content = lambda: {"kind": "motion", "expert": trainee.state_dict()}
+            loop.run(options, path.with_suffix(".part.ckpt"), "motion", Motion(trainee), [{"params": parts}], lambda rng, step: demos.motion(rng, 512, codes), content)
+            path.with_suffix(".part.ckpt").rename(path)
     warmed = loop.load(path, "motion")["expert"]
     fresh = {k: v for k, v in expert.state_dict().items() if k.startswith(READERS)}
     loop.restore(expert, warmed | fresh, path)
@@ -209,6 +209,7 @@ def clone(args, way, policy, demos, out, name, latent=None, fixed_camera=True):
     """One training run; returns minutes and the number of trained parameters."""
     c = policy.vlm.c
     words = Words(args.art / "tokenizer.json", c.max_tokens)
+    torch.manual_seed(args.seed)
     vlm_parameters = prepare_vlm(way, policy.vlm)
     module = Cloning(way, policy, fixed_camera)
     if module.tokens is not None:
@@ -251,9 +252,9 @@ def main():
     parser.add_argument("--motion-steps", type=int, default=2500)
     parser.add_argument("--latent-steps", type=int, default=1500)
     parser.add_argument("--robot-steps", type=int, default=300, help="steps on --robot-data")
-    parser.add_argument("--cotrain-crowds", type=int, default=4)
-    parser.add_argument("--cotrain-tables", type=int, default=4)
-    loop.add_arguments(parser, steps=400, rate=1e-3)
+    parser.add_argument("--cotrain-crowds", type=int, default=3)
+    parser.add_argument("--cotrain-tables", type=int, default=3)
+    loop.add_arguments(parser, steps=400, rate=2.5e-3)
     args = parser.parse_args()
     way = load_way(args.way)
     if way.robot_first != (args.robot_data is not None):

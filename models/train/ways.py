@@ -22,7 +22,7 @@ class Way:
     title: str = ""
     prior: bool = True
     vlm: str = "all"
-    vlm_rate: float = 1.0  # of the expert's learning rate
+    vlm_rate: float = 0.4  # of the expert's learning rate
     lora_rank: int = 16
     cotrain: float = 0.0  # weight of the VLM's own objectives
     insulate: bool = False  # the expert's gradient stops before the VLM, which learns from discrete tokens beside it
