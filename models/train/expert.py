@@ -20,14 +20,15 @@ from torch import nn
 from vlm import cell_centres
 
 KINDS = ("regress", "bins", "fast", "latent", "flow")
-READS = ("features", "pointer")
+READS = ("features", "pointer", "guided")
 MOVES = 6
 
 
 @dataclass
 class ExpertConfig:
     """Sizes. `read` says how the card is found: a reader of its own over the fused tokens, which passes their features on
-    ("features"), or the VLM's grounding heat map, of which only the place passes on ("pointer")."""
+    ("features"); the VLM's grounding heat map, of which only the place passes on ("pointer"); or that, with the features
+    there passed to the trunk, which moves, but not to what says where the card is ("guided")."""
 
     kind: str = "regress"
     read: str = "features"
@@ -234,7 +235,9 @@ class Expert(nn.Module):
         else:
             self.card = Chooser(*c.grid)
             self.card_world = mlp(2, 64, 64, 2)
-        card_features = f if e.read == "features" else 0
+            if e.read == "guided":
+                self.card_read = nn.Linear(c.dim, f)
+        card_features = 0 if e.read == "pointer" else f
         self.trunk = nn.Sequential(*mlp(f + card_features + e.state_dim + 6 * len(self.SCALES) + 5, e.width, e.width, e.width), nn.ReLU())
         self.outputs = Outputs(e)
         self.register_buffer("state_mean", torch.zeros(e.state_dim))
@@ -250,6 +253,8 @@ class Expert(nn.Module):
         else:
             card_uv, card_feature = self.card(logits), None
             card = self.card_world(card_uv)
+            if self.e.read == "guided":
+                card_feature = (F.relu(self.card_read(fused)) * torch.softmax(logits, -1)[:, :, None]).sum(1)
         block = self.block_world(torch.cat([block_uv, block_feature, state], -1))
         return {
             "block_logits": block_logits, "block_uv": block_uv, "block": block, "block_feature": block_feature,
@@ -263,7 +268,7 @@ class Expert(nn.Module):
         near = torch.cat([torch.tanh(near * (1 / s)) for s in self.SCALES], -1)
         nothing = torch.zeros_like(state[:, :1]).expand(-1, self.FEATURES)
         parts = [nothing if block_feature is None else block_feature]
-        if self.e.read == "features":
+        if self.e.read != "pointer":
             parts.append(nothing if card_feature is None else card_feature)
         return self.trunk(torch.cat([*parts, state, near, block, card], -1))
 
