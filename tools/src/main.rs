@@ -1,4 +1,4 @@
-//! `wink`: evaluate, record and inspect robot-arm policies.
+//! `wink`: evaluate, compare, record and inspect robot-arm policies.
 
 mod bad_input;
 mod cards;
@@ -8,7 +8,9 @@ mod ordered;
 mod out_dir;
 mod progress;
 mod record;
+mod results;
 mod rollout;
+mod stats;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ Examples:
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
 
 Exit codes: 0 done, 1 failed on the way, 2 bad input.";
@@ -38,6 +41,7 @@ enum Command {
     Eval(eval::Args),
     Record(record::Args),
     Inspect(inspect::Args),
+    Results(results::Args),
     Cards(cards::Args),
 }
 
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
     };
     match done {

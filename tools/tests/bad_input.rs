@@ -191,6 +191,7 @@ fn help_has_examples() {
         &["eval", "--help"],
         &["record", "--help"],
         &["inspect", "--help"],
+        &["results", "--help"],
         &["cards", "--help"],
     ] {
         let output = wink(dir.path(), args);
