@@ -1,4 +1,4 @@
-//! `wink`: evaluate, record and inspect robot-arm policies.
+//! `wink`: evaluate, compare, record and inspect robot-arm policies.
 
 mod bad_input;
 mod cards;
@@ -10,7 +10,9 @@ mod out_dir;
 mod out_file;
 mod progress;
 mod record;
+mod results;
 mod rollout;
+mod stats;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ Examples:
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
 
 Exit codes: 0 done, 1 failed on the way, 2 bad input.";
@@ -42,6 +45,7 @@ enum Command {
     Record(record::Args),
     Frames(frames::Args),
     Inspect(inspect::Args),
+    Results(results::Args),
     Cards(cards::Args),
 }
 
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
     };
     match done {

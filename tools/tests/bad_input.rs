@@ -210,6 +210,7 @@ fn help_has_examples() {
         &["record", "--help"],
         &["frames", "--help"],
         &["inspect", "--help"],
+        &["results", "--help"],
         &["cards", "--help"],
     ] {
         let output = wink(dir.path(), args);

@@ -10,7 +10,6 @@ mod policy;
 mod report;
 mod rows;
 mod run;
-mod stats;
 mod table;
 
 use std::fs;

@@ -9,7 +9,7 @@ use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
 use super::instruction::Control;
 use super::plan::Group;
-use super::stats::{Percentiles, Proportion};
+use crate::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.
 #[derive(Debug, Clone, Serialize)]

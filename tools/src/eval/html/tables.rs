@@ -8,9 +8,9 @@ use super::super::confusion::{Confusion, PLACES};
 use super::super::episode::Episode;
 use super::super::instruction::Control;
 use super::super::report::Report;
-use super::super::stats::Proportion;
 use super::super::table;
 use super::markup::{head, row};
+use crate::stats::Proportion;
 
 /// Rates by split and control.
 pub fn scores(report: &Report) -> String {
