@@ -4,6 +4,7 @@ mod confusion;
 mod episode;
 mod html;
 mod instruction;
+mod json;
 mod picture;
 mod plan;
 mod policy;
@@ -142,7 +143,7 @@ pub fn run(args: &Args) -> Result<()> {
         controls,
         latency_us: Latency::of(&done),
     };
-    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let json = json::text(&report)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(
         if args.json {
