@@ -61,9 +61,9 @@ class Batches:
 class Cloning(FrozenNorms):
     """A policy with its losses. Figures: the card within 7 cm of the truth, errors in mm."""
 
-    def __init__(self, way, policy, fixed_camera=True):
+    def __init__(self, way, policy, fixed_camera=True, heat=0.15):
         super().__init__()
-        self.way, self.policy, self.fixed_camera = way, policy, fixed_camera
+        self.way, self.policy, self.fixed_camera, self.heat = way, policy, fixed_camera, heat
         # What teaches an insulated VLM: the chunk's DCT tokens, read from features that do pass a gradient on.
         self.tokens = Expert(policy.vlm.c, ExpertConfig(kind="fast")) if way.insulate else None
 
@@ -104,7 +104,7 @@ class Cloning(FrozenNorms):
             (rows, cols), (fine_rows, fine_cols) = c.grid, c.fine_grid
             heat, _ = heat_loss(expert.block.cells, (fine_cols, fine_rows), batch["block_uv"], r["block_logits"])
             card_heat, figures["cell"] = heat_loss(expert.card.cells, (cols, rows), batch["card_uv"], r["card_logits"])
-            loss = loss + 0.15 * heat + 0.15 * card_heat
+            loss = loss + self.heat * (heat + card_heat)
         return loss, figures
 
     def forward(self, batch):
@@ -211,7 +211,7 @@ def clone(args, way, policy, demos, out, name, latent=None, fixed_camera=True):
     words = Words(args.art / "tokenizer.json", c.max_tokens)
     torch.manual_seed(args.seed)
     vlm_parameters = prepare_vlm(way, policy.vlm)
-    module = Cloning(way, policy, fixed_camera)
+    module = Cloning(way, policy, fixed_camera, args.heat)
     if module.tokens is not None:
         module.tokens.state_mean.copy_(demos.state_mean)
         module.tokens.state_std.copy_(demos.state_std)
@@ -248,6 +248,8 @@ def main():
     parser.add_argument("--art", type=Path, required=True, help="what art.py wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--cache", type=Path, help="folder for what runs share: warmed trunks, features (default: beside --data)")
+    parser.add_argument("--start", type=Path, help="a policy checkpoint of the same architecture to go on from")
+    parser.add_argument("--heat", type=float, default=0.15, help="weight of the losses on where block and card are in the picture")
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--motion-steps", type=int, default=2500)
     parser.add_argument("--latent-steps", type=int, default=1500)
@@ -263,7 +265,9 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     loop.accelerator(args)
     vlm = load_vlm(args.prior)
-    demos = Demos(args.data, vlm.c)
+    # A policy that goes on keeps the scales that it was made with.
+    start = loop.load(args.start, "policy") if args.start else None
+    demos = Demos(args.data, vlm.c, like=argparse.Namespace(**start) if start else None)
     latent = LatentActions.of(args, vlm, demos, way.expert) if way.expert.kind == "latent" else None
     policy = build(args, way, demos, latent)
     if way.robot_first:
@@ -271,11 +275,13 @@ def main():
         options = argparse.Namespace(**(vars(args) | {"steps": args.robot_steps}))
         clone(options, way, policy, other, args.out / "robot.ckpt", "robot", fixed_camera=False)
         loop.restore(policy, loop.load(args.out / "robot.ckpt", "policy")["policy"], args.out / "robot.ckpt")
+    if start:
+        loop.restore(policy, start["policy"], args.start)
     minutes, trained = clone(args, way, policy, demos, args.out / "policy.ckpt", f"{args.way}-{args.seed}", latent)
     figures = {
         "way": way.name, "title": way.title, "seed": args.seed, "parameters_total": sum(p.numel() for p in policy.parameters()), "parameters_trained": trained,
         "steps": args.steps, "samples": args.steps * args.batch, "minutes": round(minutes, 2), "device": "cuda" if torch.cuda.is_available() and not args.cpu else f"cpu, {platform.machine()}, {args.threads} thread(s)",
-        "config": {k: (str(v) if isinstance(v, Path) else v) for k, v in {"vlm": way.vlm, "vlm_rate": way.vlm_rate, "cotrain": way.cotrain, "insulate": way.insulate, "expert": way.expert.to_dict(), "rate": args.rate, "batch": args.batch, "motion_steps": args.motion_steps}.items()},
+        "config": {k: (str(v) if isinstance(v, Path) else v) for k, v in {"vlm": way.vlm, "vlm_rate": way.vlm_rate, "cotrain": way.cotrain, "insulate": way.insulate, "expert": way.expert.to_dict(), "rate": args.rate, "batch": args.batch, "heat": args.heat, "start": args.start and args.start.name, "motion_steps": args.motion_steps}.items()},
     }
     (args.out / "train.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(f"{args.out}: {args.steps} steps, {minutes:.1f} min, {trained / 1e6:.2f} M parameters trained")
