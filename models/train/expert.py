@@ -20,15 +20,14 @@ from torch import nn
 from vlm import cell_centres
 
 KINDS = ("regress", "bins", "fast", "latent", "flow")
-READS = ("features", "pointer", "guided")
+READS = ("features", "pointer")
 MOVES = 6
 
 
 @dataclass
 class ExpertConfig:
     """Sizes. `read` says how the card is found: a reader of its own over the fused tokens, which passes their features on
-    ("features"); the VLM's grounding heat map, of which only the place passes on ("pointer"); or that, with the features
-    there passed to the trunk, which moves, but not to what says where the card is ("guided")."""
+    ("features"), or the VLM's grounding heat map, of which only the place passes on ("pointer")."""
 
     kind: str = "regress"
     read: str = "features"
@@ -235,8 +234,6 @@ class Expert(nn.Module):
         else:
             self.card = Chooser(*c.grid)
             self.card_world = mlp(2, 64, 64, 2)
-            if e.read == "guided":
-                self.card_read = nn.Linear(c.dim, f)
         card_features = 0 if e.read == "pointer" else f
         self.trunk = nn.Sequential(*mlp(f + card_features + e.state_dim + 6 * len(self.SCALES) + 5, e.width, e.width, e.width), nn.ReLU())
         self.outputs = Outputs(e)
@@ -253,8 +250,6 @@ class Expert(nn.Module):
         else:
             card_uv, card_feature = self.card(logits), None
             card = self.card_world(card_uv)
-            if self.e.read == "guided":
-                card_feature = (F.relu(self.card_read(fused)) * torch.softmax(logits, -1)[:, :, None]).sum(1)
         block = self.block_world(torch.cat([block_uv, block_feature, state], -1))
         return {
             "block_logits": block_logits, "block_uv": block_uv, "block": block, "block_feature": block_feature,
