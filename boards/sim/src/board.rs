@@ -2,8 +2,9 @@
 
 use crate::outcome::{Outcome, Truth};
 use crate::plant::Plant;
-use crate::render::{Appearance, RenderError, Renderer};
+use crate::render::{Appearance, RenderError, Renderer, Window};
 use crate::scene::Scene;
+use crate::table::Table;
 use crate::world::SUBSTEP_US;
 use std::collections::VecDeque;
 use std::io::Read;
@@ -21,6 +22,8 @@ pub struct SimOptions {
     pub appearance: Appearance,
     /// Width and height of the frames.
     pub frame_px: (u32, u32),
+    /// The part of the frames that is drawn, where not all of it is wanted.
+    pub window: Option<Window>,
 }
 
 impl Default for SimOptions {
@@ -29,6 +32,7 @@ impl Default for SimOptions {
         Self {
             appearance: Appearance::benchmark(),
             frame_px: (224, 224),
+            window: None,
         }
     }
 }
@@ -50,7 +54,7 @@ const OUTBOX_BYTES: usize = 64 * 1024;
 
 /// The table, its arm and its camera as one board. Time passes only in [`Clock::sleep_until`].
 pub struct SimBoard {
-    scene: Scene,
+    table: Table,
     options: SimOptions,
     plant: Plant,
     core: Core,
@@ -62,17 +66,25 @@ pub struct SimBoard {
 }
 
 impl SimBoard {
-    /// A board with the arm at home, disarmed, at time 0.
+    /// A board for an episode of the benchmark, with the arm at home, disarmed, at time 0.
     ///
     /// # Errors
-    /// When the frame size cannot be drawn.
+    /// When the firmware refuses the arm.
     pub fn new(scene: &Scene, options: SimOptions) -> Result<Self, SimError> {
+        Self::with_table(Table::from(scene), options)
+    }
+
+    /// A board with any table.
+    ///
+    /// # Errors
+    /// When the firmware refuses the arm.
+    pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
         let arm = ArmDescription::wx250s();
         let core = Core::new(arm.firmware_config()).map_err(SimError::Firmware)?;
         Ok(Self {
-            scene: *scene,
+            plant: Plant::new(table.clone(), arm),
+            table,
             options,
-            plant: Plant::new(scene, arm),
             core,
             now_us: 0,
             outbox: VecDeque::with_capacity(4 * MAX_LINE),
@@ -84,8 +96,8 @@ impl SimBoard {
 
     /// The table as it was laid.
     #[must_use]
-    pub const fn scene(&self) -> &Scene {
-        &self.scene
+    pub const fn table(&self) -> &Table {
+        &self.table
     }
 
     /// The true state of the table.
@@ -126,11 +138,12 @@ impl SimBoard {
         let (width, height) = self.options.frame_px;
         let renderer = match &mut self.renderer {
             Some(renderer) => renderer,
-            none => none.insert(Renderer::new(
-                &self.scene.cards,
+            none => none.insert(Renderer::windowed(
+                &self.table,
                 &self.options.appearance,
                 width,
                 height,
+                self.options.window.unwrap_or(Window::whole(width, height)),
             )?),
         };
         frame.resize(width, height);
@@ -139,7 +152,7 @@ impl SimBoard {
         renderer.render(
             &self.plant.pose().links,
             [finger_m; 2],
-            &self.plant.world().cube(),
+            &self.plant.world().objects().collect::<Vec<_>>(),
             &mut frame.rgb,
         )
     }
