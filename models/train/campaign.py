@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ways import load_way
+
 HERE = Path(__file__).resolve().parent
 REPORTS = HERE.parent / "reports"
 
@@ -53,7 +55,7 @@ def work(args, way, seed):
     print(f"{way}, seed {seed}", flush=True)
     log = run / "log.txt"
     if not (run / "train.json").exists():
-        more = ["--robot-data", args.robot_data] if way == "diverse" else []
+        more = ["--robot-data", args.robot_data] if load_way(way).robot_first else []
         call(log, sys.executable, HERE / "train.py", way, "--prior", args.prior, "--data", args.data, "--art", args.art, "--out", run, "--seed", seed, *more, *args.train)
     call(log, sys.executable, HERE / "export.py", "--checkpoint", run / "policy.ckpt", "--art", args.art, "--out", run / "package", "--name", f"{way}-{seed}")
     call(log, args.wink, "eval", "--policy", run / "package", "--split", "all", "--episodes", args.episodes, "--controls", args.controls, "--jobs", args.jobs, "--no-html", "--out", run / "report", "--force")
@@ -75,7 +77,7 @@ def main():
     parser.add_argument("--wink", default="wink", help="the tool")
     parser.add_argument("--prior", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--robot-data", type=Path)
+    parser.add_argument("--robot-data", type=Path, help="for the ways with robot_first")
     parser.add_argument("--art", type=Path, required=True)
     parser.add_argument("--reports", type=Path, default=REPORTS)
     parser.add_argument("--episodes", type=int, default=100)

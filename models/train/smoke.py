@@ -20,7 +20,7 @@ import data
 import export
 import pretrain
 import train
-from ways import CONFIGS
+from ways import CONFIGS, load_way
 
 EPISODES, CROP, EVERY = 4, "32,48,160,112", 5
 
@@ -66,7 +66,7 @@ def main():
     demos, diverse = record(args.wink, work, "emoji"), record(args.wink, work, "diverse", "--tasks", "diverse")
     for way in args.ways:
         run, start = work / way, time.monotonic()
-        more = ("--robot-data", diverse, "--robot-steps", 2) if way == "diverse" else ()
+        more = ("--robot-data", diverse, "--robot-steps", 2) if load_way(way).robot_first else ()
         common = ("--prior", prior, "--data", demos, "--art", args.art, "--cache", work / "cache", "--workers", 0, "--motion-steps", 4, "--latent-steps", 4)
         call(train.main, way, *common, "--out", run, "--steps", 2, "--batch", 4, "--log-every", 2, *more)
         call(export.main, "--checkpoint", run / "policy.ckpt", "--art", args.art, "--out", run / "package")

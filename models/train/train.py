@@ -260,7 +260,7 @@ def main():
     args = parser.parse_args()
     way = load_way(args.way)
     if way.robot_first != (args.robot_data is not None):
-        raise loop.Refused(f"{args.way}: --robot-data {'is needed' if way.robot_first else 'is for diverse.toml only'}")
+        raise loop.Refused(f"{args.way}: --robot-data {'is needed' if way.robot_first else 'is for ways with robot_first alone'}")
     args.cache = args.cache or args.data.parent / "cache"
     args.out.mkdir(parents=True, exist_ok=True)
     loop.accelerator(args)
