@@ -358,17 +358,21 @@ impl Writer<'_> {
         names
     }
 
-    /// The activation rounded in the range of the moment.
+    /// The activation rounded in the range of the moment. Spelt out, since engines take no `DequantizeLinear` whose scale
+    /// is computed.
     fn dynamic(&mut self, tensor: &str) -> String {
         let [quantized, scale, zero] = self.measured(tensor);
         let out = format!("{tensor}_moment_dequantized");
         if self.made.insert(out.clone()) {
-            self.nodes.push(node(
-                "DequantizeLinear",
-                &format!("{tensor}_moment_DequantizeLinear"),
-                &[&quantized, &scale, &zero],
-                &[&out],
-            ));
+            let [steps, real_zero, centred] =
+                ["moment_steps", "moment_real_zero", "moment_centred"]
+                    .map(|end| format!("{tensor}_{end}"));
+            self.nodes.push(cast(&quantized, &steps, DataType::Float));
+            self.nodes.push(cast(&zero, &real_zero, DataType::Float));
+            self.nodes
+                .push(node("Sub", &centred, &[&steps, &real_zero], &[&centred]));
+            self.nodes
+                .push(node("Mul", &out, &[&centred, &scale], &[&out]));
         }
         out
     }

@@ -36,14 +36,6 @@ pub struct Moment {
 }
 
 impl Source {
-    /// How many demonstrations there are, where that is limited.
-    pub fn len(&self) -> Option<usize> {
-        match self {
-            Self::Simulator => None,
-            Self::Recorded(dataset) => Some(dataset.episodes.len()),
-        }
-    }
-
     /// Every `every`th moment of the demonstrations in `range`.
     pub fn moments(
         &self,
