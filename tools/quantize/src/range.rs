@@ -124,6 +124,7 @@ impl Histogram {
         .sum()
     }
 
+    /// Without the bin of zero: after a `Relu` half of all values lie there, and none of them is lost by clipping.
     fn divergence(&self, low: f64, high: f64) -> f64 {
         let bin_of = |x: f64| {
             (((x - f64::from(self.min)) / self.width()) as usize).min(self.counts.len() - 1)
@@ -137,6 +138,7 @@ impl Histogram {
             .iter()
             .map(|&c| c as f64)
             .collect();
+        before[bin_of(0.0).clamp(first, last) - first] = 0.0;
         let inside = before.clone();
         let ends = before.len() - 1;
         before[0] += self.counts[..first].iter().sum::<u64>() as f64;
