@@ -26,7 +26,7 @@ fn a_package_of_two_schemes_runs_and_says_how_far_off_it_is() {
         "--held-out",
         "1",
         "--every",
-        "24",
+        "48",
         "--out",
         "q",
         "--json",
@@ -64,7 +64,6 @@ fn a_package_of_two_schemes_runs_and_says_how_far_off_it_is() {
             "--controls",
             "none",
             "--json",
-            "--no-html",
         ],
     );
     assert!(ran.contains("\"precision\": \"w4\""), "{ran}");

@@ -86,7 +86,8 @@ impl Layer {
         let known = bias
             .as_ref()
             .is_none_or(|bias| graph.constant(bias).is_some_and(|c| c.values.len() == n));
-        if n == 0 && kind != Kind::Product || k == 0 && kind != Kind::Product || !known {
+        let empty = n == 0 || k == 0;
+        if (empty && kind != Kind::Product) || !known {
             return None;
         }
         Some(Self {

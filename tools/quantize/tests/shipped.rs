@@ -86,7 +86,7 @@ fn policy(samples: &[Sample]) -> Policy {
 
 #[test]
 fn every_scheme_stays_near_float_and_float_stays_float() {
-    let samples = samples(6);
+    let samples = samples(3);
     let policy = policy(&samples);
     let held_out = HeldOut::new(&policy, samples).unwrap();
     let untouched = vec![Precision::F32; policy.plan(Scheme::Int8).len()];
@@ -121,7 +121,7 @@ fn every_scheme_stays_near_float_and_float_stays_float() {
 
 #[test]
 fn reshaping_leaves_the_function_as_it_is() {
-    let samples = samples(3);
+    let samples = samples(2);
     let plain = policy(&samples);
     let held_out = HeldOut::new(&plain, samples.clone()).unwrap();
     let told = with_text(text().model(), &text(), &samples).unwrap();
