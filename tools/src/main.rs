@@ -9,6 +9,7 @@ mod ordered;
 mod out_dir;
 mod out_file;
 mod progress;
+mod quantize;
 mod record;
 mod results;
 mod rollout;
@@ -34,6 +35,7 @@ Examples:
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
 
@@ -45,6 +47,7 @@ enum Command {
     Record(record::Args),
     Frames(frames::Args),
     Inspect(inspect::Args),
+    Quantize(quantize::Args),
     Results(results::Args),
     Cards(cards::Args),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
     };

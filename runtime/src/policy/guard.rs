@@ -27,6 +27,9 @@ const RANDOM_OPS: [&str; 6] = [
     "RandomUniformLike",
 ];
 
+/// Ops outside the standard that the engine means the same by.
+const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
+
 /// No tensor of a policy comes near this: 1 GiB of f32.
 pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 28;
 
@@ -208,7 +211,8 @@ impl Walk {
         for node in &graph.node {
             let name = node_name(node);
             check_growth(&name, node, &constants)?;
-            if !is_standard(&node.domain) {
+            let contributed = (node.domain.as_str(), node.op_type.as_str());
+            if !is_standard(&node.domain) && !CONTRIBUTED_OPS.contains(&contributed) {
                 let (op, domain) = (node.op_type.escape_debug(), node.domain.escape_debug());
                 return Err(format!(
                     "node \"{name}\": op {op} is of the domain \"{domain}\"; only standard ONNX ops run"

@@ -17,6 +17,8 @@ pub mod manifest;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod package;
+#[cfg(feature = "onnx")]
+mod plain;
 pub mod preprocess;
 #[cfg(test)]
 #[cfg(feature = "onnx")]
@@ -32,6 +34,8 @@ pub use guard::{GraphInfo, TensorInfo};
 #[cfg(feature = "onnx")]
 pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
+#[cfg(feature = "onnx")]
+pub use plain::plain_engine;
 
 use crate::camera::Frame;
 

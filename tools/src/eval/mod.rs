@@ -7,7 +7,7 @@ mod instruction;
 mod json;
 mod picture;
 mod plan;
-mod policy;
+pub mod policy;
 mod report;
 mod rows;
 mod run;

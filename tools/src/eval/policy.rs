@@ -89,7 +89,7 @@ impl Choice {
 }
 
 /// The shipped package is also found from elsewhere, where the sources that this was built from still lie.
-fn find(dir: &str) -> PathBuf {
+pub fn find(dir: &str) -> PathBuf {
     let near = PathBuf::from(dir);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")

@@ -1,7 +1,7 @@
 //! `wink frames`: a recorded dataset's camera frames, rendered again into one file that can be mapped into memory.
 
 mod crop;
-mod dataset;
+pub mod dataset;
 mod npy;
 mod replay;
 

@@ -1,0 +1,51 @@
+//! Why a graph is not quantised.
+
+/// What is wrong, with the name of the node or tensor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    /// The bytes are no ONNX graph.
+    #[error("is not an ONNX graph: {0}")]
+    Parse(String),
+
+    /// A weight has no values that can be read.
+    #[error("weight \"{tensor}\": {message}")]
+    Weight {
+        /// Its name.
+        tensor: String,
+        /// What is wrong.
+        message: String,
+    },
+
+    /// The engine does not run the graph.
+    #[error("the float graph does not run: {0}")]
+    Engine(String),
+
+    /// A sample does not fit the graph.
+    #[error("the calibration samples do not fit this policy: {0}")]
+    Sample(String),
+
+    /// An activation is not finite during calibration, so no range fits it.
+    #[error(
+        "tensor \"{tensor}\" holds a value that is not finite while calibrating (sample {sample})"
+    )]
+    NotFinite {
+        /// Its name.
+        tensor: String,
+        /// Which sample.
+        sample: usize,
+    },
+
+    /// The graph holds quantised ops already.
+    #[error("node \"{node}\": {op}: is quantised already; give the float precision of the package")]
+    Quantised {
+        /// Its name.
+        node: String,
+        /// Its op.
+        op: String,
+    },
+
+    /// There is nothing to quantise.
+    #[error("holds no product with constant weights (MatMul, Gemm, Conv)")]
+    NoLayers,
+}

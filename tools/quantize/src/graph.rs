@@ -1,0 +1,391 @@
+//! An ONNX graph under the knife: constants by name, who makes what, nodes put in and taken out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use half::f16;
+use prost::Message;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+
+use crate::QuantizeError;
+
+/// Float weights of fewer elements than this stay f32 in the file.
+const HALVED_FROM: usize = 1024;
+/// Above this an f16 would be infinite.
+const F16_MAX: f32 = 6.0e4;
+const QUANTISED_OPS: [&str; 8] = [
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "ConvInteger",
+    "QLinearMatMul",
+    "QLinearConv",
+    "MatMulNBits",
+];
+
+/// A float graph and how the runtime wires it.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    model: ModelProto,
+    /// Tensor name of each feed.
+    pub inputs: BTreeMap<String, String>,
+    /// Tensor name of each output, by the name that other graphs know it by.
+    pub outputs: BTreeMap<String, String>,
+    constants: HashMap<String, Constant>,
+}
+
+/// A float constant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constant {
+    /// Size of each axis.
+    pub dims: Vec<usize>,
+    /// Values, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Graph {
+    /// Reads a graph; weights that are stored as f16 and cast to f32 become f32.
+    ///
+    /// # Errors
+    /// When the bytes are no ONNX graph, or hold quantised ops already.
+    pub fn parse(
+        bytes: &[u8],
+        inputs: BTreeMap<String, String>,
+        outputs: BTreeMap<String, String>,
+    ) -> Result<Self, QuantizeError> {
+        let model = ModelProto::decode(bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?;
+        if model.graph.is_none() {
+            return Err(QuantizeError::Parse("it holds no graph".to_owned()));
+        }
+        let mut graph = Self {
+            model,
+            inputs,
+            outputs,
+            constants: HashMap::new(),
+        };
+        if let Some(node) = graph
+            .nodes()
+            .iter()
+            .find(|node| QUANTISED_OPS.contains(&node.op_type.as_str()))
+        {
+            return Err(QuantizeError::Quantised {
+                node: node.name.clone(),
+                op: node.op_type.clone(),
+            });
+        }
+        graph.read_constants()?;
+        Ok(graph)
+    }
+
+    fn proto(&self) -> &GraphProto {
+        static EMPTY: GraphProto = empty_graph();
+        self.model.graph.as_ref().unwrap_or(&EMPTY)
+    }
+
+    fn proto_mut(&mut self) -> &mut GraphProto {
+        self.model.graph.get_or_insert_default()
+    }
+
+    /// The model as it stands.
+    #[must_use]
+    pub fn model(&self) -> &ModelProto {
+        &self.model
+    }
+
+    /// The nodes, in an order in which they can be computed.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeProto] {
+        &self.proto().node
+    }
+
+    /// A float constant by the name of its tensor.
+    #[must_use]
+    pub fn constant(&self, tensor: &str) -> Option<&Constant> {
+        self.constants.get(tensor)
+    }
+
+    /// Gives a float constant that stands in the graph other values of the same shape.
+    pub fn set_constant(&mut self, tensor: &str, values: Vec<f32>) {
+        let Some(constant) = self.constants.get_mut(tensor) else {
+            return;
+        };
+        debug_assert_eq!(constant.values.len(), values.len());
+        constant.values = values;
+        let proto = float_tensor(tensor, &constant.dims, &constant.values);
+        let graph = self.proto_mut();
+        if let Some(old) = graph.initializer.iter_mut().find(|t| t.name == tensor) {
+            *old = proto;
+            return;
+        }
+        // A constant that a node holds becomes an initializer.
+        graph.node.retain(|node| {
+            !(node.op_type == "Constant" && node.output.iter().any(|o| o == tensor))
+        });
+        graph.initializer.push(proto);
+    }
+
+    /// Indices of the nodes that read a tensor.
+    #[must_use]
+    pub fn readers(&self, tensor: &str) -> Vec<usize> {
+        let nodes = self.nodes().iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.input.iter().any(|input| input == tensor))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Index of the node that makes a tensor.
+    #[must_use]
+    pub fn maker(&self, tensor: &str) -> Option<usize> {
+        self.nodes()
+            .iter()
+            .position(|node| node.output.iter().any(|output| output == tensor))
+    }
+
+    /// Whether the tensor leaves the graph.
+    #[must_use]
+    pub fn is_output(&self, tensor: &str) -> bool {
+        self.proto().output.iter().any(|o| o.name == tensor)
+    }
+
+    fn read_constants(&mut self) -> Result<(), QuantizeError> {
+        let mut read = HashMap::new();
+        let mut halves = HashSet::new();
+        for tensor in &self.proto().initializer {
+            if let Some(constant) = floats(tensor)? {
+                if tensor.data_type == DataType::Float16 as i32 {
+                    halves.insert(tensor.name.clone());
+                }
+                read.insert(tensor.name.clone(), constant);
+            }
+        }
+        let mut cast = Vec::new();
+        for node in self.nodes() {
+            let (Some(input), Some(output)) = (node.input.first(), node.output.first()) else {
+                if let (Some(output), Some(tensor)) = (
+                    node.output.first(),
+                    node.attribute.iter().find_map(|a| a.t.as_ref()),
+                ) && node.op_type == "Constant"
+                    && let Some(constant) = floats(tensor)?
+                {
+                    read.insert(output.clone(), constant);
+                }
+                continue;
+            };
+            let to = attribute(node, "to").map(|a| a.i);
+            if node.op_type == "Cast"
+                && halves.contains(input)
+                && to == Some(DataType::Float as i64)
+            {
+                cast.push((input.clone(), output.clone()));
+            }
+        }
+        for (half, full) in &cast {
+            let Some(constant) = read.get(half).cloned() else {
+                continue;
+            };
+            let proto = float_tensor(full, &constant.dims, &constant.values);
+            self.proto_mut().initializer.push(proto);
+            read.insert(full.clone(), constant);
+        }
+        let casts: HashSet<&String> = cast.iter().map(|(_, full)| full).collect();
+        let graph = self.proto_mut();
+        graph
+            .node
+            .retain(|node| !node.output.iter().any(|output| casts.contains(output)));
+        self.constants = read;
+        self.drop_unread();
+        Ok(())
+    }
+
+    /// Removes initializers that no node reads.
+    fn drop_unread(&mut self) {
+        let graph = self.proto_mut();
+        let read: HashSet<String> = graph
+            .node
+            .iter()
+            .flat_map(|n| n.input.clone())
+            .chain(graph.output.iter().map(|o| o.name.clone()))
+            .collect();
+        graph
+            .initializer
+            .retain(|tensor| read.contains(&tensor.name));
+        self.constants.retain(|name, _| read.contains(name));
+    }
+
+    /// Puts another list of nodes and further constants in; what is no longer read goes.
+    #[must_use]
+    pub(crate) fn rebuilt(&self, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
+        let mut graph = self.clone();
+        let proto = graph.proto_mut();
+        proto.node = nodes;
+        proto.value_info.clear();
+        proto.initializer.extend(constants);
+        graph.drop_unread();
+        graph.model
+    }
+}
+
+const fn empty_graph() -> GraphProto {
+    GraphProto {
+        node: Vec::new(),
+        name: String::new(),
+        initializer: Vec::new(),
+        sparse_initializer: Vec::new(),
+        doc_string: String::new(),
+        input: Vec::new(),
+        output: Vec::new(),
+        value_info: Vec::new(),
+        quantization_annotation: Vec::new(),
+    }
+}
+
+/// The file of a model, its large float weights stored as f16 with a cast behind: half the bytes, the same arithmetic.
+#[must_use]
+pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
+    if let Some(graph) = &mut model.graph {
+        let mut casts = Vec::new();
+        for tensor in &mut graph.initializer {
+            let Ok(Some(constant)) = floats(tensor) else {
+                continue;
+            };
+            let large = constant.values.len() >= HALVED_FROM;
+            let fits = constant.values.iter().all(|v| v.abs() <= F16_MAX);
+            if tensor.data_type != DataType::Float as i32 || !large || !fits {
+                continue;
+            }
+            let name = std::mem::take(&mut tensor.name);
+            let half = format!("{name}_f16");
+            *tensor = half_tensor(&half, &constant.dims, &constant.values);
+            casts.push(cast(&half, &name, DataType::Float));
+        }
+        graph.node.splice(0..0, casts);
+    }
+    "wink quantize".clone_into(&mut model.producer_name);
+    model.producer_version.clear();
+    model.encode_to_vec()
+}
+
+/// A node of the standard domain.
+#[must_use]
+pub(crate) fn node(op: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    NodeProto {
+        op_type: op.to_owned(),
+        name: name.to_owned(),
+        input: inputs.iter().map(ToString::to_string).collect(),
+        output: outputs.iter().map(ToString::to_string).collect(),
+        ..NodeProto::default()
+    }
+}
+
+pub(crate) fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
+    let mut cast = node("Cast", &format!("{output}_cast"), &[input], &[output]);
+    cast.attribute.push(integer("to", to as i64));
+    cast
+}
+
+pub(crate) fn integer(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..AttributeProto::default()
+    }
+}
+
+pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|a| a.name == name)
+}
+
+pub(crate) fn float_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
+    raw(
+        name,
+        dims,
+        DataType::Float,
+        values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    )
+}
+
+pub(crate) fn half_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
+    let bytes = values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes());
+    raw(name, dims, DataType::Float16, bytes.collect())
+}
+
+pub(crate) fn i8_tensor(name: &str, dims: &[usize], values: &[i8]) -> TensorProto {
+    raw(
+        name,
+        dims,
+        DataType::Int8,
+        values.iter().map(|&v| v as u8).collect(),
+    )
+}
+
+pub(crate) fn u8_tensor(name: &str, dims: &[usize], values: &[u8]) -> TensorProto {
+    raw(name, dims, DataType::Uint8, values.to_vec())
+}
+
+pub(crate) fn i32_tensor(name: &str, dims: &[usize], values: &[i32]) -> TensorProto {
+    raw(
+        name,
+        dims,
+        DataType::Int32,
+        values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    )
+}
+
+fn raw(name: &str, dims: &[usize], element: DataType, bytes: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: dims.iter().map(|&d| d as i64).collect(),
+        data_type: element as i32,
+        raw_data: bytes,
+        ..TensorProto::default()
+    }
+}
+
+/// The values of an f32 or f16 tensor; `None` for other types.
+fn floats(tensor: &TensorProto) -> Result<Option<Constant>, QuantizeError> {
+    let wrong = |message: &str| QuantizeError::Weight {
+        tensor: tensor.name.clone(),
+        message: message.to_owned(),
+    };
+    let dims = tensor
+        .dims
+        .iter()
+        .map(|&d| usize::try_from(d).map_err(|_| wrong("has a negative axis")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let values: Vec<f32> = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Float) if tensor.raw_data.is_empty() => tensor.float_data.clone(),
+        Ok(DataType::Float) => {
+            let (words, rest) = tensor.raw_data.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(wrong("its bytes are no whole f32"));
+            }
+            words.iter().map(|&b| f32::from_le_bytes(b)).collect()
+        }
+        Ok(DataType::Float16) if tensor.raw_data.is_empty() => {
+            let bits = tensor.int32_data.iter();
+            bits.map(|&b| f16::from_bits(b as u16).to_f32()).collect()
+        }
+        Ok(DataType::Float16) => {
+            let (words, rest) = tensor.raw_data.as_chunks::<2>();
+            if !rest.is_empty() {
+                return Err(wrong("its bytes are no whole f16"));
+            }
+            words
+                .iter()
+                .map(|&b| f16::from_le_bytes(b).to_f32())
+                .collect()
+        }
+        _ => return Ok(None),
+    };
+    if values.len() != dims.iter().product::<usize>() {
+        return Err(wrong("its shape does not fit its data"));
+    }
+    if let Some(index) = values.iter().position(|v| v.is_nan()) {
+        return Err(wrong(&format!("is not a number at index {index}")));
+    }
+    Ok(Some(Constant { dims, values }))
+}

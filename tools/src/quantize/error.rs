@@ -1,0 +1,105 @@
+//! What a written package does differently from the float policy, in the runtime that will run it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use wink_quantize::Scheme;
+use wink_quantize::sensitivity::Emitted;
+use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
+
+use super::package::Writer;
+use super::report::SchemeReport;
+use super::samples::Moment;
+use super::timed;
+use crate::out_dir::OutDir;
+
+/// A unit of an `ee_delta` translation, millimetres.
+const UNIT_MM: f64 = wink_runtime::control::TRANSLATION_SCALE_M * 1e3;
+const GRIPPER: usize = 6;
+/// Timed runs, after one that is not.
+const RUNS: usize = 21;
+
+/// Runs the package in `dir` and the float policy on the same moments and fills in the errors of a scheme.
+pub fn measure(
+    dir: &Path,
+    float: &OnnxPolicy,
+    moments: &[Moment],
+    report: &mut SchemeReport,
+) -> Result<()> {
+    let package = Package::open(dir)?;
+    let mut float = float.clone();
+    let mut policy = OnnxPolicy::load(&package, Some(report.scheme))?;
+    let spec = &package.manifest().action;
+    let (mut wanted, mut got) = (ActionChunk::default(), ActionChunk::default());
+    let (mut squares, mut count, mut largest) = (0.0, 0_usize, 0.0_f32);
+    let (mut translation, mut translations) = (0.0, 0_usize);
+    let (mut flips, mut grips) = (0, 0);
+    for moment in moments {
+        let observation = Observation {
+            frame: Some(&moment.frame),
+            proprio: &moment.state,
+        };
+        float.begin_episode(&moment.instruction)?;
+        float.act(&observation, &mut wanted)?;
+        policy.begin_episode(&moment.instruction)?;
+        policy.act(&observation, &mut got)?;
+        for (index, (a, b)) in got.data.iter().zip(&wanted.data).enumerate() {
+            let (step, value) = (index / spec.names.len(), index % spec.names.len());
+            let executed = step < spec.execute;
+            if spec.threshold.contains_key(&spec.names[value]) {
+                if executed && value == GRIPPER {
+                    grips += 1;
+                    flips += usize::from(a != b);
+                }
+                continue;
+            }
+            let error = (a - b) / spec.std[value];
+            squares += f64::from(error * error);
+            largest = largest.max(error.abs());
+            count += 1;
+            if executed && value < 3 {
+                translation += (f64::from(a - b) * UNIT_MM).powi(2);
+                translations += usize::from(value == 0);
+            }
+        }
+    }
+    report.action_rms = (squares / count.max(1) as f64).sqrt() as f32;
+    report.action_max = largest;
+    report.translation_rms_mm = (translation / translations.max(1) as f64).sqrt() as f32;
+    report.gripper_flips = (flips, grips);
+    Ok(())
+}
+
+/// Median time of one action of emitted graphs in the runtime, milliseconds.
+pub fn latency_ms(package: &Package, from: &str, emitted: Emitted) -> Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let out = OutDir::create(&folder.path().join("timed"), true, "policy.json")?;
+    let mut writer = Writer::new(package, out, from)?;
+    writer.add(Scheme::Int8, emitted)?;
+    let staged = writer.finish(Scheme::Int8)?;
+    let package = Package::open(staged.path())?;
+    let mut policy = OnnxPolicy::load(&package, None)?;
+    let side = 224;
+    let frame = wink_runtime::camera::Frame {
+        width: side,
+        height: side,
+        rgb: vec![128; (side * side * 3) as usize],
+        ..Default::default()
+    };
+    let state = [0.0; 7];
+    let observation = Observation {
+        frame: Some(&frame),
+        proprio: &state,
+    };
+    let mut chunk = ActionChunk::default();
+    policy.begin_episode("pick the block and place it on star")?;
+    policy.act(&observation, &mut chunk)?;
+    let mut times = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let (done, ms) = timed(|| policy.act(&observation, &mut chunk));
+        done?;
+        times.push(ms);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[RUNS / 2])
+}

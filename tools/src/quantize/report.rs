@@ -1,0 +1,137 @@
+//! What quantisation did, for people and for programs.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+use wink_quantize::emit::LayerReport;
+
+/// All that is told.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Name and version of the policy.
+    pub policy: String,
+    /// Moments that ranges were found on.
+    pub calibration_samples: usize,
+    /// Moments that errors were measured on.
+    pub held_out_samples: usize,
+    /// How ranges were found.
+    pub calibration: String,
+    /// What was done to the float graphs before.
+    pub reshaped: Vec<String>,
+    /// Bytes of the float graphs.
+    pub float_bytes: u64,
+    /// Each scheme.
+    pub schemes: Vec<SchemeReport>,
+}
+
+/// One scheme.
+#[derive(Debug, Serialize)]
+pub struct SchemeReport {
+    /// Its name in `policy.json`.
+    pub scheme: &'static str,
+    /// Bytes of its graphs.
+    pub bytes: u64,
+    /// Layers that stayed float.
+    pub float_layers: usize,
+    /// The same in the runtime, on the file as written: root mean square of the normalised actions' error.
+    pub action_rms: f32,
+    /// The largest error of a normalised action.
+    pub action_max: f32,
+    /// Root mean square error of the translations that would be executed, millimetres a step.
+    pub translation_rms_mm: f32,
+    /// Actions whose gripper opens where it should close, or the other way round; of all that would be executed.
+    pub gripper_flips: (usize, usize),
+    /// Median time of the act graph in this runtime, milliseconds; where a latency was asked for.
+    pub latency_ms: Option<f64>,
+    /// Each layer, text graph first.
+    pub layers: Vec<Row>,
+}
+
+/// One layer.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What became of it.
+    #[serde(flatten)]
+    pub layer: LayerReport,
+    /// Root mean square error of the actions when it alone is quantised.
+    pub sensitivity: Option<f32>,
+}
+
+/// The table of schemes.
+pub fn schemes(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "scheme",
+        "MB",
+        "of float",
+        "float layers",
+        "action rms",
+        "max",
+        "mm a step",
+        "gripper flips",
+    ]);
+    for scheme in &report.schemes {
+        let (flips, of) = scheme.gripper_flips;
+        table.add_row([
+            scheme.scheme.to_owned(),
+            format!("{:.2}", scheme.bytes as f64 / 1e6),
+            format!(
+                "{:.0}%",
+                100.0 * scheme.bytes as f64 / report.float_bytes as f64
+            ),
+            format!("{} of {}", scheme.float_layers, scheme.layers.len()),
+            format!("{:.4}", scheme.action_rms),
+            format!("{:.3}", scheme.action_max),
+            format!("{:.2}", scheme.translation_rms_mm),
+            format!("{flips} of {of}"),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "{}: ranges ({}) from {} moments, errors against float on {} others, in normalised actions\n{table}\n",
+        report.policy, report.calibration, report.calibration_samples, report.held_out_samples
+    )
+}
+
+/// The layers of a scheme.
+pub fn layers(scheme: &SchemeReport) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "layer",
+        "precision",
+        "N x K",
+        "seen",
+        "range",
+        "weights dB",
+        "alone: action rms",
+    ]);
+    for row in &scheme.layers {
+        let layer = &row.layer;
+        let span = |(low, high): (f32, f32)| format!("{low:.3} .. {high:.3}");
+        let name = serde_json::to_value(layer.precision).unwrap_or_default();
+        table.add_row([
+            layer.layer.clone(),
+            name.as_str().unwrap_or_default().to_owned(),
+            if layer.n == 0 {
+                "activations".to_owned()
+            } else {
+                format!("{} x {}", layer.n, layer.k)
+            },
+            span(layer.seen),
+            layer.range.map_or_else(String::new, span),
+            layer
+                .weight_sqnr_db
+                .map_or_else(String::new, |db| format!("{db:.1}")),
+            row.sensitivity
+                .map_or_else(String::new, |error| format!("{error:.5}")),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{}\n{table}\n", scheme.scheme)
+}
