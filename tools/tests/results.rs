@@ -172,6 +172,12 @@ fn figures_are_those_counted_by_hand() {
 }
 
 #[test]
+fn the_published_page_is_what_the_stored_reports_give() {
+    let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    wink_ok(repository.as_ref(), &["results", "--check"]);
+}
+
+#[test]
 fn the_page_is_the_same_bytes_twice_and_check_knows_it() {
     let dir = tempfile::tempdir().unwrap();
     tree(dir.path());
