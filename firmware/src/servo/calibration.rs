@@ -168,7 +168,7 @@ mod tests {
             (reversed, FRAC_PI_2, 977),
             (CRANK, 0.038, 3072),
             (CRANK, 0.010, 1024),
-            (CRANK, 0.019_493_589, 2048),
+            (CRANK, 0.019_493_59, 2048),
         ];
         for (calibration, position, tick) in cases {
             assert_eq!(calibration.tick(position), tick, "{calibration:?}");
