@@ -13,12 +13,6 @@ use super::status::Outbox;
 /// Longest time that a tick may make up for, so that goals do not leap after the loop was blocked.
 const MAX_TICK_US: u64 = 50_000;
 
-const NOT_MEASURED: ServoState = ServoState {
-    position: f32::NAN,
-    velocity: f32::NAN,
-    load: f32::NAN,
-};
-
 #[derive(Debug, Clone)]
 pub(super) struct Board {
     pub config: Config,
@@ -56,7 +50,7 @@ impl Board {
             fault: Fault::None,
             counters: Counters::default(),
             last_setpoint_seq: 0,
-            measured: [NOT_MEASURED; MAX_JOINTS],
+            measured: [ServoState::NOT_MEASURED; MAX_JOINTS],
             outbox: Outbox::default(),
             sequence: Sequence::default(),
             last_setpoint_us: 0,

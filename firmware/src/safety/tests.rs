@@ -45,8 +45,7 @@ impl ServoBus for Servos {
         for (state, position) in states.iter_mut().zip(self.positions) {
             *state = ServoState {
                 position,
-                velocity: 0.0,
-                load: 0.0,
+                ..ServoState::default()
             };
         }
         Ok(())
