@@ -168,6 +168,7 @@ impl ServoBus for Servos {
                 position: self.measured(joint),
                 velocity: self.velocities[joint] as f32,
                 load: self.loads[joint] as f32,
+                ..ServoState::default()
             };
         }
         Ok(())

@@ -18,11 +18,14 @@ pub struct JointLimits {
     pub jerk: f32,
 }
 
-/// What counts as a stalled joint: all three at once.
+/// What counts as a stalled joint: a high load (or current), far from the goal, for long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StallLimit {
-    /// At least this load in either direction, 1 at the servo's rated load.
+    /// At least this load in either direction, 1 at the servo's rated load. Where a servo measures
+    /// its current, [`current_a`](Self::current_a) counts instead.
     pub load: f32,
+    /// At least this current in either direction; infinite to go by the load alone.
+    pub current_a: f32,
     /// At least so far from the goal, rad or m.
     pub error: f32,
     /// For at least this long without a break.
@@ -53,7 +56,12 @@ impl JointGuard {
     pub(super) const fn makes_sense(&self) -> bool {
         let stall = match self.stall {
             None => true,
-            Some(stall) => positive(stall.load) && positive(stall.error) && stall.time_us > 0,
+            Some(stall) => {
+                positive(stall.load)
+                    && stall.current_a > 0.0
+                    && positive(stall.error)
+                    && stall.time_us > 0
+            }
         };
         stall && self.torque > 0.0 && self.max_temperature_c > 0.0
     }

@@ -52,8 +52,7 @@ impl Config {
     /// # Errors
     /// As [`Config::check`].
     pub fn new(joints: &[JointLimits]) -> Result<Self, ConfigError> {
-        let joints =
-            heapless::Vec::from_slice(joints).map_err(|_| ConfigError::TooManyJoints)?;
+        let joints = heapless::Vec::from_slice(joints).map_err(|_| ConfigError::TooManyJoints)?;
         let mut guards = heapless::Vec::from([JointGuard::OFF; MAX_JOINTS]);
         guards.truncate(joints.len());
         let config = Self {
@@ -201,6 +200,7 @@ mod tests {
     fn refuses_guards_and_times_that_make_no_sense() {
         const STALL: StallLimit = StallLimit {
             load: 0.8,
+            current_a: f32::INFINITY,
             error: 0.1,
             time_us: 500_000,
         };
@@ -222,6 +222,13 @@ mod tests {
             (guard(JointGuard::OFF), Ok(())),
             (stall(STALL), Ok(())),
             (stall(StallLimit { load: 0.0, ..STALL }), bad),
+            (
+                stall(StallLimit {
+                    current_a: f32::NAN,
+                    ..STALL
+                }),
+                bad,
+            ),
             (
                 stall(StallLimit {
                     error: f32::NAN,

@@ -164,7 +164,10 @@ mod tests {
             let expected = 0.5 + 0.2 * f32::from(tick) / 20.0;
             assert!((goal - expected).abs() < 1e-6, "tick {tick}: {goal}");
         }
-        assert_eq!(smoother.push(all(0.7), 1_000), smoother.push(all(0.7), 1_000));
+        assert_eq!(
+            smoother.push(all(0.7), 1_000),
+            smoother.push(all(0.7), 1_000)
+        );
     }
 
     #[test]

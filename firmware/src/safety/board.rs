@@ -12,14 +12,6 @@ use super::gate::Sequence;
 use super::guard::Guards;
 use super::status::Outbox;
 
-const NOT_MEASURED: ServoState = ServoState {
-    position: f32::NAN,
-    velocity: f32::NAN,
-    load: f32::NAN,
-    temperature_c: 0.0,
-    voltage_v: 0.0,
-};
-
 #[derive(Debug, Clone)]
 pub(super) struct Board {
     pub config: Config,
@@ -64,7 +56,7 @@ impl Board {
             fault: Fault::None,
             counters: Counters::default(),
             last_setpoint_seq: 0,
-            measured: [NOT_MEASURED; MAX_JOINTS],
+            measured: [ServoState::NOT_MEASURED; MAX_JOINTS],
             outbox: Outbox::default(),
             sequence: Sequence::default(),
             last_setpoint_us: 0,

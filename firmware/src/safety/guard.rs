@@ -3,7 +3,7 @@
 use crate::MAX_JOINTS;
 use crate::config::{Config, JointGuard, StallLimit};
 use crate::motion::Positions;
-use crate::servo::ServoState;
+use crate::servo::{Alerts, ServoState};
 use crate::wire::HoldReason;
 
 /// Heat and low voltage must last this long, so that one bad reply or the dip of a starting motor
@@ -80,20 +80,22 @@ impl Guards {
         now_us: u64,
     ) -> Option<HoldReason> {
         let states = || measured.iter().take(config.joints.len());
-        // A servo that does not measure its voltage says 0.
         let low = states().any(|servo| {
-            servo.voltage_v > 0.0 && servo.voltage_v < config.min_voltage_v
+            servo
+                .voltage_v
+                .is_some_and(|voltage_v| voltage_v < config.min_voltage_v)
+                || servo.alerts.contains(Alerts::VOLTAGE)
         });
         let low = self.low_voltage.lasts(low, now_us, SETTLE_US);
         let mut hot = false;
         let mut stalled = false;
         let joints = self.watches.iter_mut().zip(&config.guards).zip(measured);
         for (index, ((watch, guard), servo)) in joints.enumerate() {
-            hot |= watch.hot.lasts(
-                servo.temperature_c >= guard.max_temperature_c,
-                now_us,
-                SETTLE_US,
-            );
+            let heat = servo
+                .temperature_c
+                .is_some_and(|temperature_c| temperature_c >= guard.max_temperature_c)
+                || servo.alerts.contains(Alerts::OVERHEATING);
+            hot |= watch.hot.lasts(heat, now_us, SETTLE_US);
             let goal = goals.and_then(|goals| goals.get(index).copied());
             stalled |= watch.look_for_stall(guard, servo, goal, now_us);
         }
@@ -170,11 +172,18 @@ impl Watch {
         };
         let StallLimit {
             load,
+            current_a,
             error,
             time_us,
         } = stall;
         let gap = goal - servo.position;
-        let stalls = servo.load.abs() >= load && gap.abs() >= error;
+        let strains = match servo.current_a {
+            Some(measured_a) if current_a.is_finite() => measured_a.abs() >= current_a,
+            _ => servo.load.abs() >= load,
+        } || servo
+            .alerts
+            .intersects(Alerts::OVERLOAD.union(Alerts::OVERCURRENT));
+        let stalls = strains && gap.abs() >= error;
         let lasts = self.stalled.lasts(stalls, now_us, time_us.into());
         if lasts && self.retreat.is_none() {
             // Half the error still bears a load; none at all would let go of it.
@@ -199,6 +208,7 @@ mod tests {
     };
     const STALL: StallLimit = StallLimit {
         load: 0.8,
+        current_a: f32::INFINITY,
         error: 0.1,
         time_us: 300_000,
     };
@@ -215,8 +225,15 @@ mod tests {
         ServoState {
             position,
             load,
-            temperature_c,
-            voltage_v,
+            temperature_c: Some(temperature_c),
+            voltage_v: Some(voltage_v),
+            ..ServoState::default()
+        }
+    }
+
+    fn alert(alerts: Alerts) -> ServoState {
+        ServoState {
+            alerts,
             ..ServoState::default()
         }
     }
@@ -243,23 +260,138 @@ mod tests {
         };
         let config = config(guard, 10.5);
         let cases = [
-            ("all is well", servo(0.0, 0.1, 40.0, 12.0), 0.0, 1_000_000, None),
-            ("stall", servo(0.0, -0.9, 40.0, 12.0), -0.2, 300_000, Some(HoldReason::Stall)),
-            ("not long enough", servo(0.0, 0.9, 40.0, 12.0), 0.2, 290_000, None),
-            ("load alone", servo(0.0, 1.0, 40.0, 12.0), 0.09, 1_000_000, None),
-            ("error alone", servo(0.0, 0.79, 40.0, 12.0), 0.9, 1_000_000, None),
-            ("hot", servo(0.0, 0.0, 70.0, 12.0), 0.0, 50_000, Some(HoldReason::Temperature)),
-            ("hot for a moment", servo(0.0, 0.0, 99.0, 12.0), 0.0, 40_000, None),
-            ("weak supply", servo(0.0, 0.0, 40.0, 10.4), 0.0, 50_000, Some(HoldReason::Voltage)),
+            (
+                "all is well",
+                servo(0.0, 0.1, 40.0, 12.0),
+                0.0,
+                1_000_000,
+                None,
+            ),
+            (
+                "stall",
+                servo(0.0, -0.9, 40.0, 12.0),
+                -0.2,
+                300_000,
+                Some(HoldReason::Stall),
+            ),
+            (
+                "not long enough",
+                servo(0.0, 0.9, 40.0, 12.0),
+                0.2,
+                290_000,
+                None,
+            ),
+            (
+                "load alone",
+                servo(0.0, 1.0, 40.0, 12.0),
+                0.09,
+                1_000_000,
+                None,
+            ),
+            (
+                "error alone",
+                servo(0.0, 0.79, 40.0, 12.0),
+                0.9,
+                1_000_000,
+                None,
+            ),
+            (
+                "hot",
+                servo(0.0, 0.0, 70.0, 12.0),
+                0.0,
+                50_000,
+                Some(HoldReason::Temperature),
+            ),
+            (
+                "hot for a moment",
+                servo(0.0, 0.0, 99.0, 12.0),
+                0.0,
+                40_000,
+                None,
+            ),
+            (
+                "weak supply",
+                servo(0.0, 0.0, 40.0, 10.4),
+                0.0,
+                50_000,
+                Some(HoldReason::Voltage),
+            ),
             ("a dip", servo(0.0, 0.0, 40.0, 6.0), 0.0, 40_000, None),
-            ("voltage not measured", servo(0.0, 0.0, 40.0, 0.0), 0.0, 1_000_000, None),
+            (
+                "nothing measured",
+                ServoState::default(),
+                0.0,
+                1_000_000,
+                None,
+            ),
+            (
+                "says it is hot",
+                alert(Alerts::OVERHEATING),
+                0.0,
+                50_000,
+                Some(HoldReason::Temperature),
+            ),
+            (
+                "says it is weak",
+                alert(Alerts::VOLTAGE),
+                0.0,
+                50_000,
+                Some(HoldReason::Voltage),
+            ),
+            (
+                "says it strains",
+                alert(Alerts::OVERLOAD),
+                0.3,
+                300_000,
+                Some(HoldReason::Stall),
+            ),
+            (
+                "strains where it should be",
+                alert(Alerts::OVERCURRENT),
+                0.0,
+                1_000_000,
+                None,
+            ),
         ];
         for (name, state, goal, time_us, expected) in cases {
             assert_eq!(outcome(&config, state, goal, time_us), expected, "{name}");
         }
         let off = Config::new(&[LIMITS; 2]).unwrap();
         let worst = servo(0.0, 9.0, 200.0, 1.0);
-        assert_eq!(outcome(&off, worst, 0.9, 5_000_000), None, "nothing watched");
+        assert_eq!(
+            outcome(&off, worst, 0.9, 5_000_000),
+            None,
+            "nothing watched"
+        );
+    }
+
+    #[test]
+    fn current_counts_instead_of_load_where_it_is_measured() {
+        let guard = JointGuard {
+            stall: Some(StallLimit {
+                current_a: 1.5,
+                ..STALL
+            }),
+            ..JointGuard::OFF
+        };
+        let config = config(guard, 0.0);
+        // Load, current, whether that is a stall.
+        let cases = [
+            (0.1, Some(-1.6), true),
+            (1.0, Some(1.4), false),
+            (1.0, None, true),
+            (0.7, None, false),
+        ];
+        for (load, current_a, stalls) in cases {
+            let state = ServoState {
+                load,
+                current_a,
+                ..ServoState::default()
+            };
+            let found = outcome(&config, state, 0.5, 400_000);
+            let expected = stalls.then_some(HoldReason::Stall);
+            assert_eq!(found, expected, "load {load}, {current_a:?}");
+        }
     }
 
     #[test]
@@ -304,7 +436,11 @@ mod tests {
                     least = least.min(state.load.abs());
                 }
             }
-            assert!((state.load.abs() - 0.4).abs() < 0.02, "{stiffness}: {}", state.load);
+            assert!(
+                (state.load.abs() - 0.4).abs() < 0.02,
+                "{stiffness}: {}",
+                state.load
+            );
             assert!(least > 0.3, "{stiffness}: let go to {least}");
             state.load = 0.0;
             let free = guards.cap_torque(0, &guard, &state, goal, 0.02, 0.001);

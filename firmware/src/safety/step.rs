@@ -2,7 +2,7 @@
 
 use crate::MAX_JOINTS;
 use crate::motion::Reference;
-use crate::servo::{ServoBus, ServoState};
+use crate::servo::{Alerts, ServoBus, ServoState};
 use crate::wire::{Fault, HoldReason, State};
 
 use super::board::Board;
@@ -16,7 +16,8 @@ impl Board {
         let elapsed_us = self.pass_time(now_us);
         let trouble = if self.read(servos) {
             let goals = self.torque.then_some(self.goals);
-            self.guards.look(&self.config, &self.measured, goals, now_us)
+            self.guards
+                .look(&self.config, &self.measured, goals, now_us)
         } else {
             None
         };
@@ -52,7 +53,7 @@ impl Board {
             return false;
         };
         let answered = servos.read(states).is_ok();
-        let answered = answered && states.iter().all(|state| state.position.is_finite());
+        let answered = answered && states.iter().all(is_believed);
         if answered {
             self.read_failures = 0;
             for (slot, state) in self.measured.iter_mut().zip(states) {
@@ -221,14 +222,21 @@ impl Board {
         /// Rad or m.
         const CLOSE: f32 = 1e-3;
         let joints = self.joints.iter().zip(&self.goals);
-        joints.zip(&self.config.joints).all(|((joint, goal), limits)| {
-            joint.velocity.abs() <= limits.acceleration * dt
-                && (joint.position - goal).abs() <= CLOSE
-        })
+        joints
+            .zip(&self.config.joints)
+            .all(|((joint, goal), limits)| {
+                joint.velocity.abs() <= limits.acceleration * dt
+                    && (joint.position - goal).abs() <= CLOSE
+            })
     }
 
     fn write_goals<S: ServoBus>(&self, servos: &mut S) -> bool {
         let goals = self.goals.get(..self.config.joints.len());
         servos.write(goals.unwrap_or_default()).is_ok()
     }
+}
+
+/// Whether what a servo says of its position can be used.
+fn is_believed(state: &ServoState) -> bool {
+    state.position.is_finite() && !state.alerts.contains(Alerts::ENCODER)
 }
