@@ -14,6 +14,7 @@ const LIMITS: JointLimits = JointLimits {
     max: 2.0,
     velocity: 3.0,
     acceleration: 100.0,
+    jerk: f32::INFINITY,
 };
 const JOINTS: usize = 3;
 const TICK_US: u64 = 10_000;
