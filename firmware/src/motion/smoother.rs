@@ -44,7 +44,7 @@ impl Smoother {
         let taps = taps.unwrap_or(1).clamp(1, MAX_TAPS) as usize;
         Self {
             taps,
-            period_us: period_us.max(1),
+            period_us,
             window: [[0; crate::MAX_JOINTS]; MAX_TAPS as usize],
             oldest: 0,
             sums: [0; crate::MAX_JOINTS],
@@ -72,9 +72,10 @@ impl Smoother {
             self.last = command;
             return command;
         }
-        let half = u64::from(self.period_us / 2);
-        let periods = elapsed_us.saturating_add(half) / u64::from(self.period_us.max(1));
-        let periods = periods.clamp(1, u64::from(MAX_TAPS)) as u32;
+        let elapsed_us = u32::try_from(elapsed_us).unwrap_or(u32::MAX);
+        let rounded_us = elapsed_us.saturating_add(self.period_us / 2);
+        let periods = rounded_us.checked_div(self.period_us).unwrap_or(1);
+        let periods = periods.clamp(1, MAX_TAPS);
         let from = core::mem::replace(&mut self.last, command);
         for period in 1..=periods {
             let share = period as f32 / periods as f32;

@@ -146,7 +146,7 @@ impl Guards {
         if watch.reach.is_infinite() {
             return wanted;
         }
-        let change = (dt / EASE_S * -excess).max(-0.5).min(0.5);
+        let change = (dt / EASE_S * -excess).clamp(-0.5, 0.5);
         watch.reach *= 1.0 + change;
         let gap = wanted - servo.position;
         if excess < 0.0 && gap.abs() <= watch.reach {

@@ -32,6 +32,24 @@ pub enum ArmError {
         /// Those that are there.
         names: Vec<String>,
     },
+    /// More joints than a board drives, or none.
+    #[error("the arm has {found} joints [{}], this version drives arms of 1 to {most} (the gripper apart)", names.join(", "))]
+    TooManyJoints {
+        /// How many the file has.
+        found: usize,
+        /// How many it may have.
+        most: usize,
+        /// Those that are there.
+        names: Vec<String>,
+    },
+    /// A stall is described in part.
+    #[error(
+        "line {line}: [protection] needs all of stall_load, stall_error_rad and stall_time_ms, or none"
+    )]
+    StallInPart {
+        /// Where the table is.
+        line: usize,
+    },
     /// A name is empty.
     #[error("line {line}: {part} has an empty name")]
     EmptyName {

@@ -14,11 +14,12 @@ mod firmware;
 mod kinematics;
 mod link;
 mod parse;
+mod protection;
 mod session;
 
 pub use client::ArmClient;
 pub use client_error::ArmClientError;
-pub use description::{ArmDescription, Gripper, Joint};
+pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
 pub use session::ClientCounters;
