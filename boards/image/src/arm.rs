@@ -1,19 +1,33 @@
-//! The arm that this image was built for. `build.rs` reads its TOML; a message can change nothing of it.
+//! The arm that this image was built for. `build.rs` reads its file; no message can change anything of it.
 
 use wink_firmware::Config;
-use wink_firmware::config::{ConfigError, JointLimits};
+use wink_firmware::config::ConfigError;
+use wink_firmware::servo::serial::Setting;
 
-include!(concat!(env!("OUT_DIR"), "/arm.rs"));
+mod built {
+    include!(concat!(env!("OUT_DIR"), "/arm.rs"));
+}
 
-/// The firmware's configuration for this arm.
+pub use built::{NAME, PERIOD_US, SERVOS};
+
+/// The protocol of the servos on the bus.
+#[cfg(feature = "dynamixel")]
+pub type Protocol = wink_firmware::servo::dynamixel::Dynamixel;
+/// The protocol of the servos on the bus.
+#[cfg(not(feature = "dynamixel"))]
+pub type Protocol = wink_firmware::servo::feetech::Feetech;
+
+/// Registers that this arm's servos need beyond what the protocol's driver sets by itself.
+pub const SETTINGS: &[(u8, Setting)] = &[];
+
+/// The firmware's configuration for this arm on a bus of [`PERIOD_US`] a step.
 ///
 /// # Errors
-/// When the core refuses the arm's limits; the build has checked them before.
+/// When the core refuses the arm's limits, which the build has checked.
 pub fn config() -> Result<Config, ConfigError> {
     Ok(Config {
-        description_hash: DESCRIPTION_HASH,
-        telemetry_period_us: TELEMETRY_PERIOD_US,
-        ..Config::new(&JOINTS)?
+        period_us: PERIOD_US,
+        ..built::config()?
     })
 }
 
@@ -26,6 +40,14 @@ mod tests {
         let config = config().unwrap();
         assert_eq!(config.check(), Ok(()));
         assert_ne!(config.description_hash, 0);
-        assert_eq!(NAME, "wx250s");
+        assert_eq!((NAME, config.joints.len(), SERVOS.len()), ("wx250s", 7, 9));
+        assert!(
+            (1_000..=10_000).contains(&config.period_us),
+            "{}",
+            config.period_us
+        );
+        for servo in SERVOS {
+            assert!(usize::from(servo.joint) < config.joints.len());
+        }
     }
 }

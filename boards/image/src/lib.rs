@@ -20,12 +20,17 @@
 extern crate std;
 
 pub mod arm;
+pub mod bus;
 pub mod clock;
 pub mod control;
+mod log;
 pub mod port;
+mod prepared;
 pub mod ring;
 
+pub use bus::BusLine;
 pub use clock::TickClock;
-pub use control::ControlLoop;
+pub use control::{ControlLoop, Meter};
 pub use port::{Port, Uart, serve};
+pub use prepared::PreparedServos;
 pub use ring::ByteRing;

@@ -1,9 +1,5 @@
 //! A serial port in two halves: the interrupt that serves the wire, and the loop that reads and writes.
 
-use core::convert::Infallible;
-
-use embedded_io::{ErrorType, Read, ReadReady, Write};
-
 use crate::ring::ByteRing;
 
 /// What the interrupt needs of a UART.
@@ -69,53 +65,19 @@ impl<const RX: usize, const TX: usize> Port<RX, TX> {
         fits
     }
 
-    /// Bytes that [`send`](Self::send) would take now.
-    pub fn room(&self) -> usize {
-        self.tx.room()
+    /// Whether bytes wait for the transmitter.
+    pub fn is_sending(&self) -> bool {
+        !self.tx.is_empty()
+    }
+
+    /// Bytes that arrived and found no room since the start.
+    pub fn lost(&self) -> usize {
+        self.rx.lost()
     }
 
     /// Whether bytes have arrived.
     pub fn has_input(&self) -> bool {
         !self.rx.is_empty()
-    }
-}
-
-impl<const RX: usize, const TX: usize> ErrorType for Port<RX, TX> {
-    type Error = Infallible;
-}
-
-impl<const RX: usize, const TX: usize> ReadReady for Port<RX, TX> {
-    fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(self.has_input())
-    }
-}
-
-impl<const RX: usize, const TX: usize> Read for Port<RX, TX> {
-    /// Waits for the first byte; ask [`ReadReady`] first.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        while !buffer.is_empty() && !self.has_input() {
-            core::hint::spin_loop();
-        }
-        Ok(self.take(buffer))
-    }
-}
-
-impl<const RX: usize, const TX: usize> Write for Port<RX, TX> {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        while !bytes.is_empty() && self.tx.room() == 0 {
-            core::hint::spin_loop();
-        }
-        let count = bytes.len().min(self.tx.room());
-        self.send(bytes.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    /// Waits until the last byte is with the transmitter, which may still be shifting it out.
-    fn flush(&mut self) -> Result<(), Infallible> {
-        while !self.tx.is_empty() {
-            core::hint::spin_loop();
-        }
-        Ok(())
     }
 }
 
@@ -188,12 +150,12 @@ mod tests {
         let mut port = Port::new(&RX, &TX, || ());
         assert!(port.send(b"12345"));
         assert!(!port.send(b"6789"), "there is room for three");
-        assert_eq!((TX.len(), port.room()), (5, 3));
+        assert_eq!(TX.room(), 3);
         for byte in *b"abc" {
             RX.push(byte);
         }
         let mut buffer = [0; 2];
-        assert!(port.read_ready().unwrap());
+        assert!(port.has_input());
         assert_eq!((port.take(&mut buffer), buffer), (2, *b"ab"));
         assert_eq!((port.take(&mut buffer), buffer[0]), (1, b'c'));
         assert_eq!(port.take(&mut buffer), 0);

@@ -137,15 +137,15 @@ mod tests {
 
     #[test]
     fn one_thread_may_push_while_another_pops() {
-        static RING: ByteRing<16> = ByteRing::new();
+        static RING: ByteRing<64> = ByteRing::new();
         let writer = std::thread::spawn(|| {
-            for byte in 0..100_000_u32 {
+            for byte in 0..5_000_u32 {
                 while !RING.push(byte as u8) {
                     std::thread::yield_now();
                 }
             }
         });
-        for byte in 0..100_000_u32 {
+        for byte in 0..5_000_u32 {
             let popped = loop {
                 match RING.pop() {
                     Some(byte) => break byte,

@@ -1,0 +1,341 @@
+//! The emulated board: camera, link and clock in front of the image, the simulated table behind it.
+
+use std::collections::VecDeque;
+use std::io::Read;
+
+use wink_firmware::wire::{BoardMessage, BoardReader, State, Telemetry};
+use wink_runtime::arm::{ArmDescription, Link, LinkError};
+use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::clock::Clock;
+use wink_sim::bus::{LineNoise, ServoBus, ServoFaults};
+use wink_sim::render::RenderError;
+use wink_sim::world::SUBSTEP_US;
+use wink_sim::{Outcome, Scene, SimOptions, Table, Truth};
+
+use crate::machine::{Feed, Machine};
+use crate::servos::{BusKind, bus};
+use crate::witness::Witness;
+use crate::{Emulator, EmulatorError, Image, Images, LinkNoise};
+
+/// One byte at 1 Mbaud.
+const BYTE_US: u64 = 10;
+/// Bytes for the host that are kept; the oldest are dropped, as in a serial port's buffer.
+const OUTBOX_BYTES: usize = 64 * 1024;
+/// Exchanges without any time passing after which the board is taken to be stuck.
+const MOST_STANDSTILL: u32 = 2_000;
+
+/// What can be made to go wrong. The board is left to itself with all of it.
+pub trait Faults {
+    /// What is wrong with the servo of this id, to be changed.
+    fn servo(&mut self, id: u8) -> Option<&mut ServoFaults>;
+    /// Damages bytes on the servo bus from now on.
+    fn set_bus_noise(&mut self, noise: LineNoise);
+    /// Damages bytes between host and board from now on.
+    fn set_link_noise(&mut self, noise: LinkNoise);
+    /// Takes the supply away for a moment: from the board, and from its servos as well where `servos` says so.
+    ///
+    /// # Errors
+    /// When the emulator has ended.
+    fn brown_out(&mut self, servos: bool) -> Result<(), EmulatorError>;
+}
+
+/// The table behind an image in its emulator. Time passes only in [`Clock::sleep_until`].
+pub struct EmulatedBoard {
+    machine: Box<dyn Machine>,
+    image: Image,
+    arm: ArmDescription,
+    table: Table,
+    bus: ServoBus,
+    /// World time as far as the board's clock tells.
+    now_us: u64,
+    /// World time at which the board's clock was zero.
+    origin_us: u64,
+    /// Time on the bus, which its traffic takes forward where the board's clock is known only now and then.
+    bus_us: u64,
+    to_board: Vec<u8>,
+    to_servos_later: Vec<(u64, u8)>,
+    outbox: VecDeque<u8>,
+    listener: BoardReader,
+    telemetry: Option<Telemetry>,
+    noise: LinkNoise,
+    witness: Witness,
+    failure: Option<EmulatorError>,
+}
+
+impl EmulatedBoard {
+    /// The table with its arm at home, and the board just powered.
+    ///
+    /// # Errors
+    /// When the image was not built, or its emulator is not installed or does not start.
+    pub fn new(
+        emulator: Emulator,
+        images: &Images,
+        kind: BusKind,
+        scene: &Scene,
+        options: SimOptions,
+    ) -> Result<Self, EmulatorError> {
+        let (machine, image) = emulator.start(images)?;
+        let arm = ArmDescription::wx250s();
+        let mut board = Self {
+            machine,
+            image,
+            table: Table::new(scene, options),
+            bus: bus(&arm, kind),
+            now_us: 0,
+            origin_us: 0,
+            bus_us: 0,
+            to_board: vec![],
+            to_servos_later: vec![],
+            outbox: VecDeque::new(),
+            listener: BoardReader::new(),
+            telemetry: None,
+            noise: LinkNoise::none(),
+            witness: Witness::new(&arm),
+            failure: None,
+            arm,
+        };
+        // The servos feel their joints before anybody asks.
+        board.bus.exchange(board.table.servos_mut());
+        Ok(board)
+    }
+
+    /// The table as it was laid.
+    #[must_use]
+    pub const fn scene(&self) -> &Scene {
+        self.table.scene()
+    }
+
+    /// The true state of the table.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        self.table.truth()
+    }
+
+    /// How things stand, and what has happened so far.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.table.outcome()
+    }
+
+    /// A digest over every state that the table has gone through, bit for bit.
+    #[must_use]
+    pub const fn state_hash(&self) -> u64 {
+        self.table.state_hash()
+    }
+
+    /// Draws the table as it is now.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn.
+    pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
+        self.table.render(frame)
+    }
+
+    /// What the board said last, undamaged.
+    #[must_use]
+    pub fn telemetry(&self) -> Option<&Telemetry> {
+        self.telemetry.as_ref()
+    }
+
+    /// What the board is doing, by what it said last.
+    #[must_use]
+    pub fn state(&self) -> Option<State> {
+        self.telemetry.as_ref().map(|telemetry| telemetry.state)
+    }
+
+    /// What the arm did.
+    pub const fn witness(&mut self) -> &mut Witness {
+        &mut self.witness
+    }
+
+    /// What went over the servo bus.
+    #[must_use]
+    pub const fn bus(&self) -> &ServoBus {
+        &self.bus
+    }
+
+    /// The emulator's failure, where it failed. The world then goes on without a board.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&EmulatorError> {
+        self.failure.as_ref()
+    }
+
+    /// The words of a variable in the board's memory, by its symbol.
+    ///
+    /// # Errors
+    /// When the emulator has ended, or the image has no such symbol.
+    pub fn variable(&mut self, name: &str) -> Result<Vec<u32>, EmulatorError> {
+        let Some((address, size)) = self.image.symbol(name) else {
+            return Err(EmulatorError::BadImage {
+                path: self.image.path().to_owned(),
+                why: format!("it has no symbol {name}"),
+            });
+        };
+        let bytes = self.machine.peek(address, size)?;
+        let words = bytes.chunks_exact(4);
+        Ok(words
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect())
+    }
+
+    /// Lets the board run until it has told its servos something, or the next step of the physics is due.
+    fn pass(&mut self) -> Result<(), EmulatorError> {
+        let due_us = (self.table.now_us() + SUBSTEP_US).saturating_sub(self.now_us);
+        let to_board = std::mem::take(&mut self.to_board);
+        let to_servos = std::mem::take(&mut self.to_servos_later);
+        let feed = Feed {
+            host: &to_board,
+            servo: &to_servos,
+        };
+        let heard = self.machine.exchange(feed, due_us.max(1))?;
+        if let Some(passed_us) = heard.passed_us {
+            self.now_us += passed_us;
+        }
+        self.hear_board(heard.host, heard.passed_us.is_some());
+        self.hear_bus(&heard.servo, heard.passed_us.is_some());
+        while self.table.now_us() + SUBSTEP_US <= self.now_us {
+            self.step();
+        }
+        Ok(())
+    }
+
+    /// One step of the physics.
+    fn step(&mut self) {
+        self.bus.exchange(self.table.servos_mut());
+        self.table.substep();
+        self.witness.look(&self.arm, self.table.servos(), &self.bus);
+    }
+
+    /// Reads the lines for the host before anything happens to them.
+    fn hear_board(&mut self, mut bytes: Vec<u8>, has_clock: bool) {
+        let Self {
+            listener,
+            telemetry,
+            now_us,
+            origin_us,
+            ..
+        } = self;
+        listener.push(&bytes, |message| {
+            if let Ok(BoardMessage::Telemetry(heard)) = message {
+                if !has_clock {
+                    *now_us = (*now_us).max(*origin_us + heard.time_us);
+                }
+                *telemetry = Some(heard);
+            }
+        });
+        self.noise.towards_host(&mut bytes);
+        self.outbox.extend(bytes);
+        let excess = self.outbox.len().saturating_sub(OUTBOX_BYTES);
+        self.outbox.drain(..excess);
+    }
+
+    fn hear_bus(&mut self, bytes: &[u8], has_clock: bool) {
+        let asked_us = if has_clock {
+            self.now_us
+        } else {
+            self.now_us.max(self.bus_us)
+        };
+        if !bytes.is_empty() {
+            let sent_us = asked_us + bytes.len() as u64 * BYTE_US;
+            self.bus.receive(sent_us, bytes);
+            self.bus_us = sent_us;
+        }
+        let mut byte = vec![];
+        while let Some(due_us) = self.bus.next_due_us() {
+            self.bus.send(due_us, &mut byte);
+            let after_us = due_us.saturating_sub(asked_us);
+            self.to_servos_later
+                .extend(byte.drain(..).map(|byte| (after_us, byte)));
+        }
+    }
+
+    /// The board is gone; the world goes on.
+    fn fail(&mut self, error: EmulatorError) {
+        self.failure.get_or_insert(error);
+    }
+}
+
+impl Faults for EmulatedBoard {
+    fn servo(&mut self, id: u8) -> Option<&mut ServoFaults> {
+        self.bus.faults_mut(id)
+    }
+
+    fn set_bus_noise(&mut self, noise: LineNoise) {
+        self.bus.set_noise(noise);
+    }
+
+    fn set_link_noise(&mut self, noise: LinkNoise) {
+        self.noise = noise;
+    }
+
+    fn brown_out(&mut self, servos: bool) -> Result<(), EmulatorError> {
+        self.machine.power_cycle()?;
+        if servos {
+            self.bus.power_cycle();
+        }
+        self.to_board.clear();
+        self.to_servos_later.clear();
+        self.listener = BoardReader::new();
+        self.telemetry = None;
+        self.origin_us = self.now_us;
+        Ok(())
+    }
+}
+
+impl Camera for EmulatedBoard {
+    fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
+        self.render(frame).map_err(|error| CameraError::Device {
+            message: error.to_string(),
+        })
+    }
+}
+
+impl Link for EmulatedBoard {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if self.failure.is_some() {
+            return Err(LinkError::Closed);
+        }
+        let mut bytes = bytes.to_vec();
+        self.noise.towards_board(&mut bytes);
+        self.to_board.extend(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LinkError> {
+        if self.failure.is_some() && self.outbox.is_empty() {
+            return Err(LinkError::Closed);
+        }
+        Ok(self.outbox.read(buffer)?)
+    }
+}
+
+impl Clock for EmulatedBoard {
+    fn now_us(&self) -> u64 {
+        self.table.now_us()
+    }
+
+    fn sleep_until(&mut self, time_us: u64) {
+        let (mut seen_us, mut standstill) = (self.now_us, 0);
+        while self.table.now_us() < time_us {
+            if self.failure.is_some() {
+                self.step();
+                continue;
+            }
+            if let Err(error) = self.pass() {
+                self.fail(error);
+            }
+            standstill = if self.now_us > seen_us {
+                0
+            } else {
+                standstill + 1
+            };
+            seen_us = self.now_us;
+            if standstill > MOST_STANDSTILL {
+                self.fail(EmulatorError::Protocol {
+                    program: "the board",
+                    what: "its clock stands still".to_owned(),
+                });
+            }
+        }
+    }
+}
