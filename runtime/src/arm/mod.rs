@@ -15,6 +15,7 @@ mod kinematics;
 mod link;
 mod parse;
 mod protection;
+mod round_trip;
 mod session;
 
 pub use client::ArmClient;
@@ -22,6 +23,7 @@ pub use client_error::ArmClientError;
 pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use round_trip::RoundTrip;
 pub use session::ClientCounters;
 
 /// Joints of the arm itself, without the gripper.
