@@ -19,6 +19,7 @@
 
 mod coupling;
 mod dynamixel;
+mod end;
 mod faults;
 mod feetech;
 mod instruction;
@@ -29,6 +30,7 @@ mod servo;
 mod tests;
 
 pub use coupling::{Coupling, Crank};
+pub use end::BusEnd;
 pub use faults::{LineNoise, ServoFaults};
 pub use line::{BusCounters, ServoBus};
 pub use registers::ServoModel;

@@ -152,6 +152,11 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
         &mut self.port
     }
 
+    /// Changes how the bus behaves.
+    pub const fn set_options(&mut self, options: BusOptions) {
+        self.options = options;
+    }
+
     // Reading.
 
     fn read_motion(&mut self) -> Result<(), BusError<P::Error>> {
