@@ -182,7 +182,10 @@ mod tests {
         ] {
             let text = good.replacen(from, to, 1);
             let message = BoardFile::from_toml(&text).expect_err(expected).to_string();
-            assert!(message.contains(expected), "\"{message}\" does not say \"{expected}\"");
+            assert!(
+                message.contains(expected),
+                "\"{message}\" does not say \"{expected}\""
+            );
         }
     }
 }

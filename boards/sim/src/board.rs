@@ -6,9 +6,9 @@ use crate::scene::Scene;
 use crate::table::Table;
 use std::collections::VecDeque;
 use std::io::Read;
-use wink_firmware::Core;
-use wink_firmware::config::ConfigError;
+use wink_firmware::config::{ConfigError, JointGuard};
 use wink_firmware::wire::MAX_LINE;
+use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ArmDescription, Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
@@ -44,6 +44,18 @@ pub enum SimError {
     Render(#[from] RenderError),
 }
 
+/// The limits of the arm's servos, without those that spare a real one's gears and windings: the benchmark's servos have
+/// neither, and its gripper squeezes as hard as it can.
+fn ideal(mut config: Config) -> Config {
+    for joint in &mut config.joints {
+        joint.jerk = f32::INFINITY;
+    }
+    for guard in &mut config.guards {
+        *guard = JointGuard::OFF;
+    }
+    config
+}
+
 /// Bytes of telemetry kept when the host does not read; the oldest are dropped, as in a serial port's buffer.
 const OUTBOX_BYTES: usize = 64 * 1024;
 
@@ -61,7 +73,7 @@ impl SimBoard {
     /// # Errors
     /// When the frame size cannot be drawn.
     pub fn new(scene: &Scene, options: SimOptions) -> Result<Self, SimError> {
-        let config = ArmDescription::wx250s().firmware_config();
+        let config = ideal(ArmDescription::wx250s().firmware_config());
         Ok(Self {
             table: Table::new(scene, options),
             core: Core::new(config).map_err(SimError::Firmware)?,

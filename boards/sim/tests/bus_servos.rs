@@ -4,100 +4,43 @@
 use wink_firmware::servo::dynamixel::DynamixelServos;
 use wink_firmware::servo::feetech::FeetechServos;
 use wink_firmware::servo::serial::{
-    BusError, BusOptions, BusServo as Servo, Protocol, SerialServos, ServoModel as Model,
+    BusError, BusOptions, BusServo as Servo, Protocol, SerialServos,
 };
-use wink_firmware::servo::{
-    Alerts, ServoBus as _, ServoState, TickCalibration, Transmission,
-};
+use wink_firmware::servo::{Alerts, ServoBus as _, ServoState};
 use wink_firmware::{Config, Core, State};
-use wink_runtime::arm::{ArmDescription, GRIPPER, WIRE_JOINTS};
-use wink_sim::bus::{BusEnd, BusServo, Coupling, LineNoise, ServoBus, ServoFaults, ServoModel};
+use wink_runtime::arm::{ArmDescription, ArmFile, ArmServos, WIRE_JOINTS};
+use wink_sim::bus::{BusEnd, LineNoise, ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
 use wink_sim::{Scene, SimOptions, Split, Table};
 
+const WX250S: &str = include_str!("../../arms/wx250s.toml");
 const SUBSTEP_US: u64 = 10_000;
 
-const CRANK: Transmission = Transmission::Crank {
-    horn_m: 0.014,
-    rod_m: 0.024,
-};
-
-fn driven(id: u8, joint: usize, model: Model) -> Servo {
-    Servo {
-        id,
-        model,
-        joint: joint as u8,
-        calibration: TickCalibration {
-            transmission: if joint == GRIPPER {
-                CRANK
-            } else {
-                Transmission::Direct
-            },
-            ..TickCalibration::CENTRED
-        },
-        max_ticks_per_s: 0,
-        max_torque_permille: 1000,
-    }
-}
-
-fn coupling(joint: usize) -> Coupling {
-    if joint == GRIPPER {
-        Coupling::wx250s_gripper()
-    } else {
-        Coupling::direct(joint)
-    }
+/// An arm's servos and what its file tells their driver.
+fn bus(text: &str) -> (BusEnd, Vec<Servo>) {
+    let arm = ArmFile::from_toml(text).unwrap();
+    let bus = ServoBus::for_arm(&arm).unwrap();
+    let Some(ArmServos::Bus { servos, .. }) = arm.servos else {
+        panic!("no bus");
+    };
+    (BusEnd::new(bus), servos)
 }
 
 /// The WidowX 250S on seven STS3215.
 fn feetech() -> FeetechServos<BusEnd> {
-    let bus = ServoBus::new(
-        (0..WIRE_JOINTS)
-            .map(|joint| BusServo::new(joint as u8 + 1, ServoModel::Sts3215).on(coupling(joint))),
-    );
-    let servos: Vec<Servo> = (0..WIRE_JOINTS)
-        .map(|joint| driven(joint as u8 + 1, joint, Model::Sts3215))
-        .collect();
-    FeetechServos::new(BusEnd::new(bus), &servos, BusOptions::default()).unwrap()
+    let text = WX250S
+        .replace("\"dynamixel_xm430_w350\"", "\"feetech_sts3215\"")
+        .replace("\"dynamixel_xl430_w250\"", "\"feetech_sts3215\"")
+        .replace("[2, 3]", "[2]")
+        .replace("[4, 5]", "[4]");
+    let (end, servos) = bus(&text);
+    FeetechServos::new(end, &servos, BusOptions::default()).unwrap()
 }
 
-/// The WidowX 250S as it is sold: nine Dynamixel, two of which mirror others and listen to their ids.
+/// The WidowX 250S as it is sold: nine Dynamixels, two of which mirror others and listen to their ids.
 fn dynamixel() -> DynamixelServos<BusEnd> {
-    // Id, joint, whether it is mounted the other way round, secondary id.
-    let list: [(u8, usize, bool, u8); 9] = [
-        (1, 0, false, 255),
-        (2, 1, false, 255),
-        (3, 1, true, 2),
-        (4, 2, false, 255),
-        (5, 2, true, 4),
-        (6, 3, false, 255),
-        (7, 4, true, 255),
-        (8, 5, false, 255),
-        (9, 6, false, 255),
-    ];
-    let bus = ServoBus::new(list.map(|(id, joint, reversed, secondary)| {
-        let model = if id < 8 {
-            ServoModel::Xm430W350
-        } else {
-            ServoModel::Xl430W250
-        };
-        BusServo::new(id, model)
-            .with(12, &[secondary])
-            .on(Coupling {
-                reversed,
-                ..coupling(joint)
-            })
-    }));
-    let servos = list.map(|(id, joint, reversed, _)| {
-        let model = if id < 8 {
-            Model::Xm430W350
-        } else {
-            Model::Xl430W250
-        };
-        let mut servo = driven(id, joint, model);
-        servo.calibration.reversed = reversed;
-        servo
-    });
-    DynamixelServos::new(BusEnd::new(bus), &servos, BusOptions::default()).unwrap()
+    let (end, servos) = bus(WX250S);
+    DynamixelServos::new(end, &servos, BusOptions::default()).unwrap()
 }
 
 fn joints() -> Servos {
@@ -105,11 +48,7 @@ fn joints() -> Servos {
 }
 
 /// Lets the joints move for so many substeps.
-fn pass<L: Protocol>(
-    arm: &mut SerialServos<BusEnd, L>,
-    joints: &mut Servos,
-    substeps: usize,
-) {
+fn pass<L: Protocol>(arm: &mut SerialServos<BusEnd, L>, joints: &mut Servos, substeps: usize) {
     for _ in 0..substeps {
         let end = arm.port_mut();
         end.sleep_until(end.now_us() + SUBSTEP_US);
@@ -149,12 +88,15 @@ on_both!(a_servo_that_fails_is_named_and_the_bus_recovers);
 on_both!(complaints_reach_the_board);
 on_both!(an_arm_without_power_is_found_without_torque);
 on_both!(one_byte_in_a_hundred_is_survived);
-on_both!(one_byte_in_ten_is_no_wrong_position);
+on_both!(three_bytes_in_a_hundred_are_survived);
+on_both!(one_byte_in_ten_is_too_much_and_harmless);
 on_both!(an_echo_changes_nothing);
 on_both!(the_firmware_holds_its_pose_through_faults);
 
 /// Ids at which faults are tried: neither the first nor the last, and on a joint of its own.
 const FAULTY: u8 = 6;
+/// Forearm roll.
+const FAULTY_JOINT: usize = 3;
 
 mod on {
     use super::*;
@@ -167,14 +109,20 @@ mod on {
         let home: Vec<f32> = at_home.iter().map(|state| state.position).collect();
         for (joint, position) in home.iter().enumerate() {
             let truth = joints.position(joint);
-            assert!((f64::from(*position) - truth).abs() < 1e-3, "joint {joint}: {position}");
+            assert!(
+                (f64::from(*position) - truth).abs() < 1e-3,
+                "joint {joint}: {position}"
+            );
         }
         arm.write(&home).unwrap();
         arm.set_torque(true).unwrap();
         pass(&mut arm, &mut joints, 20);
         for (joint, position) in home.iter().enumerate() {
             let moved = joints.position(joint) - f64::from(*position);
-            assert!(moved.abs() < 2e-3, "joint {joint} jumped by {moved} on arming");
+            assert!(
+                moved.abs() < 2e-3,
+                "joint {joint} jumped by {moved} on arming"
+            );
         }
         let goals = [0.5, -0.4, 0.3, 1.0, 0.2, -1.0, 0.02];
         arm.write(&goals).unwrap();
@@ -187,15 +135,25 @@ mod on {
         let states = read(&mut arm).unwrap();
         for (joint, goal) in goals.iter().enumerate() {
             let truth = joints.position(joint);
-            assert!((truth - f64::from(*goal)).abs() < 2e-3, "joint {joint} at {truth}");
+            assert!(
+                (truth - f64::from(*goal)).abs() < 2e-3,
+                "joint {joint} at {truth}"
+            );
             let measured = f64::from(states[joint].position);
-            assert!((measured - truth).abs() < 1e-3, "joint {joint}: {measured} for {truth}");
+            assert!(
+                (measured - truth).abs() < 1e-3,
+                "joint {joint}: {measured} for {truth}"
+            );
         }
         for _ in 0..9 {
             read(&mut arm).unwrap();
         }
         let healthy = read(&mut arm).unwrap();
-        assert!(healthy.iter().all(|state| state.temperature_c == Some(35.0)));
+        assert!(
+            healthy
+                .iter()
+                .all(|state| state.temperature_c == Some(35.0))
+        );
         assert!(healthy.iter().all(|state| state.voltage_v == Some(12.0)));
         assert!(healthy.iter().all(|state| state.alerts.is_empty()));
     }
@@ -223,11 +181,26 @@ mod on {
         pass(&mut arm, &mut joints, 1);
         let whole = ServoFaults::default();
         let failures = [
-            ServoFaults { mute: true, ..whole },
-            ServoFaults { unplugged: true, ..whole },
-            ServoFaults { answers_as: Some(99), ..whole },
-            ServoFaults { answers_as: Some(1), ..whole },
-            ServoFaults { late_us: 30_000, ..whole },
+            ServoFaults {
+                mute: true,
+                ..whole
+            },
+            ServoFaults {
+                unplugged: true,
+                ..whole
+            },
+            ServoFaults {
+                answers_as: Some(99),
+                ..whole
+            },
+            ServoFaults {
+                answers_as: Some(1),
+                ..whole
+            },
+            ServoFaults {
+                late_us: 30_000,
+                ..whole
+            },
         ];
         for faults in failures {
             read(&mut arm).unwrap();
@@ -236,7 +209,7 @@ mod on {
             let failed = read(&mut arm);
             assert_eq!(failed, Err(BusError::NoAnswer { id: FAULTY }), "{faults:?}");
             let took_us = arm.port_mut().now_us() - start_us;
-            assert!(took_us < 10_000, "{faults:?}: {took_us} us");
+            assert!(took_us < 20_000, "{faults:?}: {took_us} us");
             // Torque is switched wherever it can be.
             assert!(arm.set_torque(true).is_err());
             let servos = arm.port_mut().bus_mut().servos().to_vec();
@@ -258,19 +231,37 @@ mod on {
         pass(&mut arm, &mut joints, 1);
         let whole = ServoFaults::default();
         for (faults, alert) in [
-            (ServoFaults { undervoltage: true, ..whole }, Alerts::VOLTAGE),
-            (ServoFaults { overheating: true, ..whole }, Alerts::OVERHEATING),
-            (ServoFaults { overload: true, ..whole }, Alerts::OVERLOAD),
+            (
+                ServoFaults {
+                    undervoltage: true,
+                    ..whole
+                },
+                Alerts::VOLTAGE,
+            ),
+            (
+                ServoFaults {
+                    overheating: true,
+                    ..whole
+                },
+                Alerts::OVERHEATING,
+            ),
+            (
+                ServoFaults {
+                    overload: true,
+                    ..whole
+                },
+                Alerts::OVERLOAD,
+            ),
         ] {
             *arm.port_mut().bus_mut().faults_mut(FAULTY).unwrap() = faults;
             pass(&mut arm, &mut joints, 1);
             // At once the complaint, in its turn the value.
             let alerts = read(&mut arm).unwrap().map(|state| state.alerts);
-            assert!(alerts[if FAULTY == 6 { joint_of::<L>() } else { 0 }].contains(alert));
+            assert!(alerts[FAULTY_JOINT].contains(alert));
             for _ in 0..10 {
                 read(&mut arm).unwrap();
             }
-            let state = read(&mut arm).unwrap()[joint_of::<L>()];
+            let state = read(&mut arm).unwrap()[FAULTY_JOINT];
             match alert {
                 Alerts::VOLTAGE => assert_eq!(state.voltage_v, Some(3.9)),
                 Alerts::OVERHEATING => assert_eq!(state.temperature_c, Some(85.0)),
@@ -287,11 +278,6 @@ mod on {
         }
     }
 
-    /// The joint that the servo with the id [`FAULTY`] is on.
-    fn joint_of<L: Protocol>() -> usize {
-        if L::DRIVE_MODE.is_some() { 3 } else { 5 }
-    }
-
     pub fn an_arm_without_power_is_found_without_torque<L: Protocol>(
         mut arm: SerialServos<BusEnd, L>,
     ) {
@@ -300,7 +286,13 @@ mod on {
         arm.prepare(&[]).unwrap();
         arm.set_torque(true).unwrap();
         arm.port_mut().bus_mut().power_cycle();
-        assert!(arm.port_mut().bus_mut().servos().iter().all(|servo| !servo.has_torque()));
+        assert!(
+            arm.port_mut()
+                .bus_mut()
+                .servos()
+                .iter()
+                .all(|servo| !servo.has_torque())
+        );
         // What prepare has set stays, and is not set again.
         pass(&mut arm, &mut joints, 1);
         arm.prepare(&[]).unwrap();
@@ -308,49 +300,86 @@ mod on {
         assert!((f64::from(states[4].position) - joints.position(4)).abs() < 1e-3);
     }
 
-    /// Reads `count` times at a joint position that changes; returns how often that worked and how often a position was
-    /// wrong.
+    /// What came of reading through noise.
+    struct Outcome {
+        good: usize,
+        /// Of the good ones, those with a position that was not true.
+        wrong: usize,
+        /// How far the worst of those was off, rad.
+        worst: f64,
+    }
+
+    /// Reads 1000 times on an arm that moves to and fro.
     fn read_through_noise<L: Protocol>(
         arm: &mut SerialServos<BusEnd, L>,
         noise: LineNoise,
-        count: usize,
-    ) -> (usize, usize) {
+        retries: u8,
+    ) -> Outcome {
         let mut joints = joints();
         pass(arm, &mut joints, 1);
         arm.prepare(&[]).unwrap();
-        arm.write(&[1.0; WIRE_JOINTS]).unwrap();
         arm.set_torque(true).unwrap();
+        arm.set_options(BusOptions {
+            retries,
+            ..BusOptions::default()
+        });
         arm.port_mut().bus_mut().set_noise(noise);
-        let (mut good, mut wrong) = (0, 0);
-        for _ in 0..count {
+        let mut outcome = Outcome {
+            good: 0,
+            wrong: 0,
+            worst: 0.0,
+        };
+        for step in 0..1000 {
+            let goal = if step / 50 % 2 == 0 { 0.5 } else { -0.5 };
+            arm.write(&[goal, goal, goal, goal, goal, goal, 0.02])
+                .unwrap();
             pass(arm, &mut joints, 1);
             let Ok(states) = read(arm) else {
                 continue;
             };
-            good += 1;
-            let off = states.iter().enumerate().any(|(joint, state)| {
-                (f64::from(state.position) - joints.position(joint)).abs() > 1e-3
-            });
-            wrong += usize::from(off);
+            outcome.good += 1;
+            let off = states
+                .iter()
+                .enumerate()
+                .map(|(joint, state)| (f64::from(state.position) - joints.position(joint)).abs());
+            let worst = off.fold(0.0, f64::max);
+            outcome.wrong += usize::from(worst > 1e-3);
+            outcome.worst = outcome.worst.max(worst);
         }
-        (good, wrong)
+        arm.port_mut().bus_mut().set_noise(LineNoise::none());
+        arm.set_options(BusOptions::default());
+        read(arm).unwrap();
+        outcome
+    }
+
+    /// A wrong position is one that a damaged packet brought whose check sum fits all the same. A CRC of 16 bits lets none
+    /// through here, a sum of 8 bits some; never one that is far off.
+    fn check<L: Protocol>(outcome: &Outcome, least_good: usize) {
+        let Outcome { good, wrong, worst } = *outcome;
+        let most_wrong = if L::DRIVE_MODE.is_some() {
+            0
+        } else {
+            good / 100
+        };
+        assert!(good >= least_good, "{good} of 1000 reads");
+        assert!(wrong <= most_wrong, "{wrong} of {good} are wrong");
+        assert!(worst < 0.1, "{worst} rad off");
     }
 
     pub fn one_byte_in_a_hundred_is_survived<L: Protocol>(mut arm: SerialServos<BusEnd, L>) {
-        let noise = LineNoise::new(0.01, 0.01, 5);
-        let (good, wrong) = read_through_noise(&mut arm, noise, 1000);
-        assert_eq!(wrong, 0);
-        // Never three failures in a row, after which the firmware would hold, would take 99% or so.
-        assert!(good > 600, "{good} of 1000");
+        let outcome = read_through_noise(&mut arm, LineNoise::new(0.01, 0.01, 5), 2);
+        check::<L>(&outcome, 800);
     }
 
-    pub fn one_byte_in_ten_is_no_wrong_position<L: Protocol>(mut arm: SerialServos<BusEnd, L>) {
-        let noise = LineNoise::new(0.1, 0.1, 6);
-        let (good, wrong) = read_through_noise(&mut arm, noise, 1000);
-        assert_eq!(wrong, 0, "of {good}");
-        // The noise over, everything is as before.
-        arm.port_mut().bus_mut().set_noise(LineNoise::none());
-        read(&mut arm).unwrap();
+    pub fn three_bytes_in_a_hundred_are_survived<L: Protocol>(mut arm: SerialServos<BusEnd, L>) {
+        let outcome = read_through_noise(&mut arm, LineNoise::new(0.03, 0.03, 6), 5);
+        check::<L>(&outcome, 300);
+    }
+
+    pub fn one_byte_in_ten_is_too_much_and_harmless<L: Protocol>(mut arm: SerialServos<BusEnd, L>) {
+        let outcome = read_through_noise(&mut arm, LineNoise::new(0.1, 0.1, 7), 2);
+        check::<L>(&outcome, 0);
+        assert!(outcome.good < 500, "{} of 1000 reads", outcome.good);
     }
 
     pub fn an_echo_changes_nothing<L: Protocol>(mut arm: SerialServos<BusEnd, L>) {
@@ -403,7 +432,10 @@ mod on {
         run(&mut core, &mut arm, 10);
         assert_eq!(core.state(), State::Armed);
         for faults in [
-            ServoFaults { mute: true, ..ServoFaults::default() },
+            ServoFaults {
+                mute: true,
+                ..ServoFaults::default()
+            },
             ServoFaults::default(),
         ] {
             *arm.port_mut().bus_mut().faults_mut(FAULTY).unwrap() = faults;

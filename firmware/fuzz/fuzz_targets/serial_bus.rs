@@ -71,7 +71,7 @@ fn run<L: Protocol>(mut arm: SerialServos<Line<'_>, L>) {
         let _ = arm.set_torque(true);
         let sent = arm.port_mut().sent - before.1;
         let waited_us = arm.port_mut().waited_us - before.0;
-        assert!(sent <= 20, "{sent} packets");
+        assert!(sent <= 24, "{sent} packets");
         // A sync read waits anew after each of its answers.
         assert!(waited_us <= (sent + 3) * BusOptions::default().answer_timeout_us);
         let _ = arm.write(&[0.5, -0.5]);
