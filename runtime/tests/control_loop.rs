@@ -6,7 +6,8 @@ mod mock;
 
 use mock::{Constant, MockBoard, Noise};
 use wink_firmware::wire::{
-    Capabilities, Command, Fault, HoldReason, HostHello, HostMessage, PROTOCOL_VERSION, State, encode_host,
+    Capabilities, Command, Fault, HoldReason, HostHello, HostMessage, PROTOCOL_VERSION, State,
+    encode_host,
 };
 use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription, GRIPPER, Link, WIRE_JOINTS};
 use wink_runtime::clock::Clock;
@@ -447,7 +448,11 @@ fn what_does_not_fit_is_refused_by_name() {
     let mut client = ArmClient::new(&ArmDescription::wx250s());
     let mut board = MockBoard::with_config(good.named("wx250s", "pico"));
     client.greet(&mut board, 1_000_000).unwrap();
-    assert_eq!(board.core.state(), State::Disarmed, "a greeting does not arm");
+    assert_eq!(
+        board.core.state(),
+        State::Disarmed,
+        "a greeting does not arm"
+    );
     assert!(client.check_capabilities(Capabilities::STALL_GUARD).is_ok());
     let mut blind = ArmDescription::wx250s().firmware_config();
     blind.feedback = false;

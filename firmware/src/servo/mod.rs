@@ -1,6 +1,13 @@
 //! The one trait that servo drivers implement.
 
+mod calibration;
+pub mod dynamixel;
+pub mod feetech;
+pub mod pca9685;
 pub mod pwm;
+pub mod serial;
+
+pub use calibration::{TICKS_PER_TURN, TickCalibration, Transmission};
 
 /// What one servo says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

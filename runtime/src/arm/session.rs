@@ -194,8 +194,20 @@ mod tests {
         let cases: [Case; 8] = [
             ("in order", 99, &[(100, 10), (101, 20)], [2, 0, 0], false),
             ("two lost", 99, &[(100, 10), (103, 40)], [2, 2, 0], false),
-            ("one twice", 99, &[(100, 10), (100, 10), (101, 20)], [2, 0, 1], false),
-            ("one late", 99, &[(101, 20), (100, 10), (102, 30)], [2, 1, 1], false),
+            (
+                "one twice",
+                99,
+                &[(100, 10), (100, 10), (101, 20)],
+                [2, 0, 1],
+                false,
+            ),
+            (
+                "one late",
+                99,
+                &[(101, 20), (100, 10), (102, 30)],
+                [2, 1, 1],
+                false,
+            ),
             ("restart", 99, &[(100, 1_000), (0, 5)], [1, 0, 0], true),
             (
                 "restart soon after a start, seen once its numbers are ahead",
@@ -204,7 +216,13 @@ mod tests {
                 [1, 0, 2],
                 true,
             ),
-            ("wrap", u32::MAX - 1, &[(u32::MAX, 10), (0, 20)], [2, 0, 0], false),
+            (
+                "wrap",
+                u32::MAX - 1,
+                &[(u32::MAX, 10), (0, 20)],
+                [2, 0, 0],
+                false,
+            ),
             ("from the time before", 99, &[(98, 10)], [0, 0, 1], false),
         ];
         for (name, first, lines, [taken, lost, repeated], restarted) in cases {
