@@ -10,6 +10,11 @@ const TICKS_PER_RAD: f32 = TICKS_PER_TURN as f32 / core::f32::consts::TAU;
 pub enum Transmission {
     /// The joint itself: positions are radians.
     Direct,
+    /// A jaw that turns with the servo: positions are metres along the way of its tip.
+    Lever {
+        /// From the servo's axis to the jaw's tip, m.
+        length_m: f32,
+    },
     /// A finger on rails, through a horn and a rod: positions are metres of travel from the servo's
     /// axis. At angle zero the horn stands across the rails; at 90 degrees the finger is furthest
     /// out, at `horn_m + rod_m`.
@@ -26,6 +31,7 @@ impl Transmission {
     fn position(self, angle: f32) -> f32 {
         match self {
             Self::Direct => angle,
+            Self::Lever { length_m } => angle * length_m,
             Self::Crank { horn_m, rod_m } => {
                 let across = horn_m * libm::cosf(angle);
                 let along = libm::sqrtf((rod_m * rod_m - across * across).max(0.0));
@@ -38,6 +44,7 @@ impl Transmission {
     fn angle(self, position: f32) -> f32 {
         match self {
             Self::Direct => position,
+            Self::Lever { length_m } => position / length_m,
             Self::Crank { horn_m, rod_m } => {
                 let travel = position.max(rod_m - horn_m).min(rod_m + horn_m);
                 let cos =
@@ -51,6 +58,7 @@ impl Transmission {
     fn slope(self, angle: f32) -> f32 {
         match self {
             Self::Direct => 1.0,
+            Self::Lever { length_m } => length_m,
             Self::Crank { horn_m, rod_m } => {
                 let (sin, cos) = (libm::sinf(angle), libm::cosf(angle));
                 let across = horn_m * cos;
@@ -63,6 +71,7 @@ impl Transmission {
     fn makes_sense(self) -> bool {
         match self {
             Self::Direct => true,
+            Self::Lever { length_m } => length_m > 0.0 && length_m.is_finite(),
             Self::Crank { horn_m, rod_m } => 0.0 < horn_m && horn_m < rod_m && rod_m.is_finite(),
         }
     }
@@ -154,6 +163,11 @@ mod tests {
         ..TickCalibration::CENTRED
     };
 
+    const JAW: TickCalibration = TickCalibration {
+        transmission: Transmission::Lever { length_m: 0.075 },
+        ..TickCalibration::CENTRED
+    };
+
     #[test]
     fn ticks_and_positions_go_both_ways() {
         let reversed = TickCalibration {
@@ -166,6 +180,8 @@ mod tests {
             (TickCalibration::CENTRED, FRAC_PI_2, 3072),
             (TickCalibration::CENTRED, -FRAC_PI_2, 1024),
             (reversed, FRAC_PI_2, 977),
+            (JAW, 0.075 * FRAC_PI_2, 3072),
+            (JAW, -0.0375, 1722),
             (CRANK, 0.038, 3072),
             (CRANK, 0.010, 1024),
             (CRANK, 0.019_493_59, 2048),
@@ -208,6 +224,7 @@ mod tests {
         for calibration in [
             TickCalibration::CENTRED,
             CRANK,
+            JAW,
             TickCalibration {
                 reversed: true,
                 ..CRANK

@@ -30,6 +30,9 @@ pub enum Dynamixel {}
 pub const SECONDARY_ID: u16 = 12;
 /// Address of the homing offset: the servo adds it to what its encoder says. Four bytes.
 pub const HOMING_OFFSET: u16 = 20;
+/// Address of the proportional gain of the position controller. Two bytes; I and D stand two and four
+/// below it.
+pub const P_GAIN: u16 = 84;
 /// Address of the highest position that the servo itself goes to. Four bytes; the lowest follows.
 pub const MAX_POSITION: u16 = 48;
 /// Address of the greatest speed on the way to a goal, 0.229 rev/min a unit. Four bytes, 0 for none.

@@ -44,6 +44,8 @@ const SERVO_STATUS: u16 = 65;
 /// Ramp of the servo's own motion profile, 100 ticks/s^2 a unit: the steepest, since the board has
 /// already limited the acceleration.
 const STEEPEST_RAMP: u8 = 254;
+/// Where a servo can be in position mode: its turn, moved by the homing offset.
+const TICKS: core::ops::Range<i32> = -2048..6144;
 /// A unit of current, A.
 const CURRENT_UNIT_A: f32 = 0.0065;
 
@@ -145,10 +147,13 @@ impl Protocol for Feetech {
         let &[p0, p1, v0, v1, l0, l1] = data else {
             return None;
         };
-        Some(Motion {
-            tick: signed([p0, p1], 15),
+        let (tick, load) = (signed([p0, p1], 15), signed([l0, l1], 10));
+        // A sum of eight bits passes one damaged packet in 256: most of those are not possible.
+        let possible = TICKS.contains(&tick) && (-1000..=1000).contains(&load);
+        possible.then_some(Motion {
+            tick,
             ticks_per_s: signed([v0, v1], 15) as f32,
-            load: signed([l0, l1], 10) as f32 / 1000.0,
+            load: load as f32 / 1000.0,
             current_a: None,
         })
     }

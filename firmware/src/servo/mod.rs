@@ -3,6 +3,7 @@
 mod calibration;
 pub mod dynamixel;
 pub mod feetech;
+pub mod pca9685;
 pub mod pwm;
 pub mod serial;
 

@@ -3,7 +3,7 @@
 use nalgebra::{Isometry3, Unit, Vector3};
 
 use super::parse::parse;
-use super::{ARM_JOINTS, ArmError};
+use super::{ARM_JOINTS, ArmError, ArmServos};
 
 /// A revolute joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,8 @@ pub struct ArmFile {
     pub gripper: Gripper,
     /// What the firmware watches.
     pub protection: Protection,
+    /// What drives the joints; `None` where the file does not say.
+    pub servos: Option<ArmServos>,
 }
 
 impl ArmFile {
@@ -126,6 +128,7 @@ pub struct ArmDescription {
     tool: Isometry3<f64>,
     gripper: Gripper,
     protection: Protection,
+    servos: Option<ArmServos>,
 }
 
 impl TryFrom<ArmFile> for ArmDescription {
@@ -147,6 +150,7 @@ impl TryFrom<ArmFile> for ArmDescription {
             tool: file.tool,
             gripper: file.gripper,
             protection: file.protection,
+            servos: file.servos,
         })
     }
 }
@@ -159,6 +163,7 @@ impl From<&ArmDescription> for ArmFile {
             tool: arm.tool,
             gripper: arm.gripper.clone(),
             protection: arm.protection,
+            servos: arm.servos.clone(),
         }
     }
 }
@@ -202,6 +207,12 @@ impl ArmDescription {
     #[must_use]
     pub fn gripper(&self) -> &Gripper {
         &self.gripper
+    }
+
+    /// What drives the joints; `None` where the arm's file does not say.
+    #[must_use]
+    pub const fn servos(&self) -> Option<&ArmServos> {
+        self.servos.as_ref()
     }
 
     /// The joint angles that an episode starts from.
@@ -356,7 +367,7 @@ mod tests {
             ),
             (
                 edited(0, "stall_error_rad = 0.2\n", ""),
-                "line 79: [protection] needs all of stall_load, stall_error_rad and stall_time_ms",
+                "line 81: [protection] needs all of stall_load, stall_error_rad and stall_time_ms",
             ),
             (
                 edited(0, "max_temperature_c = 70.0", "max_temperature_c = 343.0"),

@@ -144,4 +144,24 @@ pub enum ArmError {
         /// What may have gone wrong, with a leading separator, or nothing.
         hint: &'static str,
     },
+    /// A servo model that no driver here knows.
+    #[error("line {line}: servo model \"{found}\" is not known; these are: {}", known.join(", "))]
+    UnknownServo {
+        /// Where.
+        line: usize,
+        /// What the file says.
+        found: String,
+        /// What it could say.
+        known: &'static [&'static str],
+    },
+    /// Something about a servo does not fit.
+    #[error("line {line}: \"{part}\": {message}")]
+    Servo {
+        /// Where.
+        line: usize,
+        /// The joint, or `gripper`.
+        part: String,
+        /// What is wrong.
+        message: String,
+    },
 }

@@ -33,7 +33,8 @@ impl ArmFile {
         let limits: Vec<JointLimits> = self.joints.iter().map(limits_of_joint).collect();
         let limits = [limits, vec![limits_of_gripper(&self.gripper)]].concat();
         let config = Config::new(&limits)
-            .expect("a checked description holds finite limits the right way round");
+            .expect("a checked description holds finite limits the right way round")
+            .named(&self.name, "");
         let mut guards = config.guards.clone();
         guards.fill(guard_of_joint(&self.protection));
         if let Some(last) = guards.last_mut() {
@@ -50,7 +51,9 @@ impl ArmFile {
 
     /// Rust source with what [`firmware_config`](Self::firmware_config) says as constants, for a
     /// build script to write and an image to `include!`: no message can change them. It holds
-    /// `NAME`, `JOINTS`, `GUARDS` and a function `config`, and needs the crate `wink_firmware`.
+    /// `NAME`, `JOINTS`, `GUARDS` and a function `config`, and needs the crate `wink_firmware`. Of an
+    /// arm that says what its servos are, it also holds, for bus servos, `SERVOS`, `SETTINGS` and
+    /// the driver as `Servos<P>`; for PWM servos, `CHANNELS`.
     #[must_use]
     pub fn firmware_source(&self) -> String {
         let config = self.firmware_config();
@@ -109,6 +112,9 @@ impl ArmFile {
             config.description_hash,
             config.telemetry_period_us
         );
+        if let Some(servos) = &self.servos {
+            servos.write_source(&mut code);
+        }
         code
     }
 
@@ -176,6 +182,9 @@ impl ArmFile {
             hash.update((servo_ids.len() as u64).to_le_bytes());
             hash.update(servo_ids);
         }
+        if let Some(servos) = &self.servos {
+            servos.each_number(|number| hash.update(number.to_le_bytes()));
+        }
         let digest = hash.finalize();
         digest
             .first_chunk()
@@ -228,7 +237,7 @@ fn guard_of_gripper(gripper: &Gripper, protection: &Protection) -> JointGuard {
 }
 
 /// A number as Rust source.
-fn number(value: f32) -> String {
+pub(super) fn number(value: f32) -> String {
     if value.is_infinite() {
         "f32::INFINITY".to_owned()
     } else {
@@ -295,6 +304,11 @@ mod tests {
             "JointGuard { torque: f32::INFINITY, stall: Some(wink_firmware::config::StallLimit { load: 0.8, current_a: f32::INFINITY, error: 0.2, time_us: 500000 }), max_temperature_c: 70.0 },",
             "JointGuard { torque: 0.6, stall: None, max_temperature_c: 70.0 },",
             "JointLimits; 7]",
+            "pub const SERVOS: [wink_firmware::servo::serial::BusServo; 9] = [",
+            "id: 3, model: wink_firmware::servo::serial::ServoModel::Xm430W350, joint: 1,",
+            "Transmission::Crank { horn_m: 0.014, rod_m: 0.024 }",
+            "pub type Servos<P> = wink_firmware::servo::dynamixel::DynamixelServos<P>;",
+            "pub const SETTINGS: [(u8, wink_firmware::servo::serial::Setting); 0] = [",
             "min_voltage_v: 10.0,",
             &format!("description_hash: {},", arm.hash()),
         ] {
@@ -316,6 +330,9 @@ mod tests {
             ("home_m = 0.037", "home_m = 0.036"),
             ("stall_time_ms = 500", "stall_time_ms = 501"),
             ("torque_limit = 0.6", "torque_limit = 0.5"),
+            ("xl430_w250", "xm430_w350"),
+            ("rod_m = 0.024", "rod_m = 0.025"),
+            ("reversed = true", "reversed = false"),
         ] {
             assert_ne!(built_in, hash(&WX250S.replace(from, to)), "{from} -> {to}");
         }

@@ -15,6 +15,9 @@ mod kinematics;
 mod link;
 mod parse;
 mod protection;
+mod round_trip;
+mod servo_source;
+mod servos;
 mod session;
 
 pub use client::ArmClient;
@@ -22,6 +25,8 @@ pub use client_error::ArmClientError;
 pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use round_trip::RoundTrip;
+pub use servos::ArmServos;
 pub use session::ClientCounters;
 
 /// Joints of the arm itself, without the gripper.

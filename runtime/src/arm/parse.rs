@@ -5,6 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::protection::RawProtection;
+use super::servos::{Part, RawServo, RawServos};
 use super::{ArmError, ArmFile, Gripper, Joint, Protection};
 
 /// The format number that this version reads.
@@ -48,6 +49,7 @@ struct RawArm {
     tool: RawTool,
     gripper: RawGripper,
     protection: Option<Spanned<RawProtection>>,
+    servos: Option<RawServos>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +65,7 @@ struct RawJoint {
     acceleration_rad_s2: Spanned<f64>,
     jerk_rad_s3: Option<Spanned<f64>>,
     home_rad: Spanned<f64>,
+    servo: Option<Spanned<RawServo>>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +87,7 @@ struct RawGripper {
     jerk_m_s3: Option<Spanned<f64>>,
     torque_limit: Option<Spanned<f64>>,
     home_m: Spanned<f64>,
+    servo: Option<Spanned<RawServo>>,
 }
 
 /// A number with its name and place in the file.
@@ -95,7 +99,7 @@ pub(super) struct Field<'a> {
 }
 
 impl Field<'_> {
-    fn finite(&self) -> Result<f64, ArmError> {
+    pub fn finite(&self) -> Result<f64, ArmError> {
         if self.value.is_finite() {
             Ok(self.value)
         } else {
@@ -123,7 +127,7 @@ impl Field<'_> {
         })
     }
 
-    fn below(&self, upper: &Self) -> Result<(), ArmError> {
+    pub fn below(&self, upper: &Self) -> Result<(), ArmError> {
         if self.value < upper.value {
             return Ok(());
         }
@@ -146,7 +150,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn arm(&mut self, raw: RawArm) -> Result<ArmFile, ArmError> {
+    fn arm(&mut self, mut raw: RawArm) -> Result<ArmFile, ArmError> {
         if *raw.format.get_ref() != FORMAT {
             return Err(ArmError::Format {
                 line: self.line(&raw.format),
@@ -155,6 +159,20 @@ impl Checker<'_> {
             });
         }
         self.not_empty("the arm", &raw.name)?;
+        let mut parts: Vec<Part> = raw
+            .joint
+            .iter_mut()
+            .map(|joint| Part {
+                name: joint.name.get_ref().clone(),
+                line: self.line(&joint.servo_ids),
+                servo: joint.servo.take(),
+            })
+            .collect();
+        parts.push(Part {
+            name: "gripper".to_owned(),
+            line: self.line(&raw.gripper.servo_ids),
+            servo: raw.gripper.servo.take(),
+        });
         let joints = raw
             .joint
             .into_iter()
@@ -168,11 +186,14 @@ impl Checker<'_> {
             });
         }
         let tool = self.offset("tool", &raw.tool.offset_m)?;
+        let gripper = self.gripper(raw.gripper)?;
+        let servos = self.servos(raw.servos.as_ref(), &parts, &joints, &gripper)?;
         Ok(ArmFile {
             name: raw.name.into_inner(),
             joints,
             tool: Isometry3::translation(tool.x, tool.y, tool.z),
-            gripper: self.gripper(raw.gripper)?,
+            gripper,
+            servos,
             protection: match &raw.protection {
                 Some(protection) => self.protection(protection)?,
                 None => Protection::OFF,

@@ -34,6 +34,20 @@ impl Crank {
     }
 }
 
+/// What a servo turns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Linkage {
+    /// The joint itself.
+    Direct,
+    /// A jaw whose tip is so far from the servo's axis; its way counts.
+    Lever {
+        /// Metres.
+        length_m: f64,
+    },
+    /// A finger, through a crank.
+    Crank(Crank),
+}
+
 /// How a servo is built into the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coupling {
@@ -43,8 +57,8 @@ pub struct Coupling {
     pub zero_tick: f64,
     /// Whether it turns the joint backwards.
     pub reversed: bool,
-    /// Between servo and finger, for a gripper of that kind.
-    pub crank: Option<Crank>,
+    /// What it turns.
+    pub linkage: Linkage,
 }
 
 impl Coupling {
@@ -55,7 +69,7 @@ impl Coupling {
             joint,
             zero_tick: TICKS_PER_TURN / 2.0,
             reversed: false,
-            crank: None,
+            linkage: Linkage::Direct,
         }
     }
 
@@ -63,7 +77,7 @@ impl Coupling {
     #[must_use]
     pub const fn wx250s_gripper() -> Self {
         Self {
-            crank: Some(Crank {
+            linkage: Linkage::Crank(Crank {
                 horn_m: 0.014,
                 rod_m: 0.024,
             }),
@@ -78,16 +92,22 @@ impl Coupling {
 
     /// Encoder ticks at a joint's position, rad or m.
     pub(super) fn tick(&self, position: f64) -> f64 {
-        let angle = self
-            .crank
-            .map_or(position, |crank| crank.angle_rad(position));
+        let angle = match self.linkage {
+            Linkage::Direct => position,
+            Linkage::Lever { length_m } => position / length_m,
+            Linkage::Crank(crank) => crank.angle_rad(position),
+        };
         self.zero_tick + angle * self.ticks_per_rad()
     }
 
     /// The joint's position for encoder ticks.
     pub(super) fn position(&self, tick: f64) -> f64 {
         let angle = (tick - self.zero_tick) / self.ticks_per_rad();
-        self.crank.map_or(angle, |crank| crank.travel_m(angle))
+        match self.linkage {
+            Linkage::Direct => angle,
+            Linkage::Lever { length_m } => angle * length_m,
+            Linkage::Crank(crank) => crank.travel_m(angle),
+        }
     }
 
     /// Ticks per second for a joint's velocity at a position.
@@ -134,7 +154,16 @@ mod tests {
             3072.0
         );
         assert_eq!(reversed.tick(std::f64::consts::FRAC_PI_2), -24.0);
-        for coupling in [Coupling::direct(0), reversed, Coupling::wx250s_gripper()] {
+        let jaw = Coupling {
+            linkage: Linkage::Lever { length_m: 0.075 },
+            ..Coupling::direct(6)
+        };
+        for coupling in [
+            Coupling::direct(0),
+            reversed,
+            jaw,
+            Coupling::wx250s_gripper(),
+        ] {
             let position = 0.02;
             assert!((coupling.position(coupling.tick(position)) - position).abs() < 1e-9);
         }

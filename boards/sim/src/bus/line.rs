@@ -9,7 +9,7 @@ use super::{dynamixel, feetech};
 use crate::servos::Servos;
 
 /// One byte of ten bits at 1 Mbaud.
-const BYTE_US: u64 = 10;
+pub(super) const BYTE_US: u64 = 10;
 /// A packet whose next byte does not come for so long is given up.
 const IDLE_US: u64 = 5_000;
 /// Between two servos' answers to a sync read.

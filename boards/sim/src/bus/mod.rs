@@ -17,8 +17,10 @@
 //! assert_eq!(answer, [0xff, 0xff, 0x01, 0x02, 0x00, 0xfc]);
 //! ```
 
+mod arm;
 mod coupling;
 mod dynamixel;
+mod end;
 mod faults;
 mod feetech;
 mod instruction;
@@ -28,7 +30,8 @@ mod servo;
 #[cfg(test)]
 mod tests;
 
-pub use coupling::{Coupling, Crank};
+pub use coupling::{Coupling, Crank, Linkage};
+pub use end::BusEnd;
 pub use faults::{LineNoise, ServoFaults};
 pub use line::{BusCounters, ServoBus};
 pub use registers::ServoModel;

@@ -29,8 +29,15 @@ fn arm<const N: usize>(answers: [&[u8]; N]) -> DynamixelServos<Scripted> {
         servo(3, 0, ServoModel::Xm430W350, true),
         servo(9, 1, ServoModel::Xl430W250, false),
     ];
-    DynamixelServos::new(Scripted::new(answers), &servos, BusOptions::default()).unwrap()
+    DynamixelServos::new(Scripted::new(answers), &servos, OPTIONS).unwrap()
 }
+
+/// One retry.
+const OPTIONS: BusOptions = BusOptions {
+    echo: false,
+    answer_timeout_us: 2_000,
+    retries: 1,
+};
 
 fn built(build: impl FnOnce(&mut Packet)) -> Vec<u8> {
     let mut packet = Packet::new();
@@ -291,10 +298,7 @@ fn an_echo_is_no_status_packet() {
     let echoed = [&ping[..], &crc, &answer].concat();
     for echo in [true, false] {
         let servos = [servo(2, 0, ServoModel::Xm430W350, false)];
-        let options = BusOptions {
-            echo,
-            ..BusOptions::default()
-        };
+        let options = BusOptions { echo, ..OPTIONS };
         let mut arm = DynamixelServos::new(Scripted::new([&echoed]), &servos, options).unwrap();
         assert_eq!(arm.ping(2), Ok(()));
     }
@@ -318,7 +322,7 @@ fn a_servo_that_turns_the_other_way_is_told_to_count_backwards() {
         &status(3, 0, &[132, 0, 0, 0]),
     ]);
     let servos = [servo(3, 0, ServoModel::Xm430W350, true)];
-    let mut arm = DynamixelServos::new(&mut port, &servos, BusOptions::default()).unwrap();
+    let mut arm = DynamixelServos::new(&mut port, &servos, OPTIONS).unwrap();
     arm.prepare(&[]).unwrap();
     assert_eq!(port.sent.len(), 10);
     assert_eq!(port.sent[5][4..11], [3, 6, 0, 3, 10, 0, 1]);

@@ -21,8 +21,15 @@ fn servo(id: u8, joint: u8) -> BusServo {
 
 fn arm<const N: usize>(answers: [&[u8]; N]) -> FeetechServos<Scripted> {
     let servos = [servo(1, 0), servo(2, 1)];
-    FeetechServos::new(Scripted::new(answers), &servos, BusOptions::default()).unwrap()
+    FeetechServos::new(Scripted::new(answers), &servos, OPTIONS).unwrap()
 }
+
+/// One retry.
+const OPTIONS: BusOptions = BusOptions {
+    echo: false,
+    answer_timeout_us: 2_000,
+    retries: 1,
+};
 
 fn built(build: impl FnOnce(&mut Packet)) -> Vec<u8> {
     let mut packet = Packet::new();
@@ -254,7 +261,35 @@ fn a_servo_that_was_missed_is_asked_once_more() {
     assert_eq!(arm.port_mut().sent[1], [0xff, 0xff, 2, 4, 2, 56, 6, 0xb9]);
     // Now it stays away.
     assert_eq!(arm.read(&mut states), Err(BusError::NoAnswer { id: 2 }));
-    assert!(arm.port_mut().waited_us <= 3 * BusOptions::default().answer_timeout_us);
+    assert!(arm.port_mut().waited_us <= 3 * OPTIONS.answer_timeout_us);
+}
+
+#[test]
+fn a_leap_is_believed_when_it_is_said_twice() {
+    let second = status(2, 0, &[0, 8, 0, 0, 0, 0]);
+    let at = |high: u8| status(1, 0, &[0, high, 0, 0, 0, 0]);
+    let both = |high: u8| [&at(high)[..], &second].concat();
+    let health = [1, 2, 1, 2].map(|id| status(id, 0, &[0x79, 0x1e, 0, 0, 0, 0, 0, 0, 0]));
+    let mut arm = arm([
+        &both(8),
+        &health[0],
+        // A damaged packet that passed: asked again, it is where it was.
+        &both(12),
+        &at(8),
+        &health[1],
+        // Turned by hand while nobody looked: asked again, it is there.
+        &both(12),
+        &at(12),
+        &health[2],
+        &both(12),
+        &health[3],
+    ]);
+    let mut states = [ServoState::default(); 2];
+    for expected in [0.0, 0.0, 1.570_796_4, 1.570_796_4] {
+        arm.read(&mut states).unwrap();
+        assert_eq!(states[0].position, expected);
+    }
+    assert_eq!(arm.port_mut().sent.len(), 10);
 }
 
 #[test]
@@ -290,7 +325,7 @@ fn an_echo_is_taken_off_where_it_is_said_to_be() {
     let echoed = [instruction, answer].concat();
     let options = BusOptions {
         echo: true,
-        ..BusOptions::default()
+        ..OPTIONS
     };
     let with = |options, answers: &[u8]| {
         let port = Scripted::new([answers]);
@@ -301,8 +336,8 @@ fn an_echo_is_taken_off_where_it_is_said_to_be() {
     assert_eq!(with(options, &answer), Err(BusError::Echo));
     assert_eq!(with(options, &[]), Err(BusError::Echo));
     // Not said to be, it is not mistaken for an answer with error 2.
-    assert_eq!(with(BusOptions::default(), &echoed), Err(BusError::Echo));
-    assert_eq!(with(BusOptions::default(), &answer).unwrap(), [0x18, 0x05]);
+    assert_eq!(with(OPTIONS, &echoed), Err(BusError::Echo));
+    assert_eq!(with(OPTIONS, &answer).unwrap(), [0x18, 0x05]);
 }
 
 #[test]
@@ -372,11 +407,11 @@ fn lists_that_make_no_sense_are_refused() {
         ),
     ];
     for (servos, expected) in cases {
-        let refused = FeetechServos::new(Scripted::default(), servos, BusOptions::default());
+        let refused = FeetechServos::new(Scripted::default(), servos, OPTIONS);
         assert_eq!(refused.unwrap_err(), expected);
     }
     let many: Vec<BusServo> = (0..17).map(|id| servo(id, id % 8)).collect();
-    let refused = FeetechServos::new(Scripted::default(), &many, BusOptions::default());
+    let refused = FeetechServos::new(Scripted::default(), &many, OPTIONS);
     assert_eq!(refused.unwrap_err(), BadServos::Count);
 }
 

@@ -45,15 +45,19 @@ pub struct BusOptions {
 }
 
 impl Default for BusOptions {
-    /// No echo, 2 ms, once.
+    /// No echo, 2 ms, twice.
     fn default() -> Self {
         Self {
             echo: false,
             answer_timeout_us: 2_000,
-            retries: 1,
+            retries: 2,
         }
     }
 }
+
+/// No servo turns so far between two steps: who says so must say it twice. A sum of eight bits, as
+/// Feetech's, lets one damaged packet in 256 pass.
+const FURTHEST_TICKS: u32 = 64;
 
 /// After so many failed turns in a row a servo's health is unknown, and reads fail.
 const STALE_TURNS: u8 = 5;
@@ -66,6 +70,10 @@ struct Entry {
     backwards: bool,
     /// In this step; `None` until it has answered.
     motion: Option<Motion>,
+    /// Where it last was.
+    tick: Option<i32>,
+    /// Where it said it was, too far from there to be believed at once.
+    doubtful_tick: Option<i32>,
     health: Option<Health>,
     /// Failed turns in a row.
     stale: u8,
@@ -115,6 +123,8 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
                 servo,
                 backwards,
                 motion: None,
+                tick: None,
+                doubtful_tick: None,
                 health: None,
                 stale: 0,
                 alerts: Alerts::empty(),
@@ -150,6 +160,11 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
     /// What it goes through.
     pub const fn port_mut(&mut self) -> &mut P {
         &mut self.port
+    }
+
+    /// Changes how the bus behaves.
+    pub const fn set_options(&mut self, options: BusOptions) {
+        self.options = options;
     }
 
     // Reading.
@@ -218,9 +233,11 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
         let Some(entry) = entry else {
             return false;
         };
-        entry.motion = L::motion(entry.servo.model, &status.data);
+        let Some(motion) = L::motion(entry.servo.model, &status.data) else {
+            return false;
+        };
         entry.note(L::verdict(status.error));
-        entry.motion.is_some()
+        entry.believe(motion)
     }
 
     fn read_health(&mut self) -> Result<(), BusError<P::Error>> {
@@ -292,6 +309,21 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
 }
 
 impl Entry {
+    /// Takes a motion unless it must be said again.
+    fn believe(&mut self, motion: Motion) -> bool {
+        let near = |tick: Option<i32>| {
+            tick.is_some_and(|tick| tick.abs_diff(motion.tick) <= FURTHEST_TICKS)
+        };
+        if self.tick.is_some() && !near(self.tick) && !near(self.doubtful_tick) {
+            self.doubtful_tick = Some(motion.tick);
+            return false;
+        }
+        self.tick = Some(motion.tick);
+        self.doubtful_tick = None;
+        self.motion = Some(motion);
+        true
+    }
+
     fn note(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Done(alerts) => {
