@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 
 use wink_firmware::wire::{BoardMessage, BoardReader, State, Telemetry};
-use wink_runtime::arm::{ArmDescription, Link, LinkError};
+use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 use wink_sim::bus::{LineNoise, ServoBus, ServoFaults};
@@ -13,9 +13,8 @@ use wink_sim::world::SUBSTEP_US;
 use wink_sim::{Outcome, Scene, SimOptions, Table, Truth};
 
 use crate::machine::{Feed, Machine};
-use crate::servos::{BusKind, bus};
 use crate::witness::Witness;
-use crate::{Emulator, EmulatorError, Image, Images, LinkNoise};
+use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
 
 /// One byte at 1 Mbaud.
 const BYTE_US: u64 = 10;
@@ -43,7 +42,8 @@ pub trait Faults {
 pub struct EmulatedBoard {
     machine: Box<dyn Machine>,
     image: Image,
-    arm: ArmDescription,
+    /// The table's own arm moves with its servos; another one's servos stand in the air.
+    on_table: bool,
     table: Table,
     bus: ServoBus,
     /// World time as far as the board's clock tells.
@@ -70,17 +70,24 @@ impl EmulatedBoard {
     pub fn new(
         emulator: Emulator,
         images: &Images,
-        kind: BusKind,
+        arm: Arm,
         scene: &Scene,
         options: SimOptions,
     ) -> Result<Self, EmulatorError> {
-        let (machine, image) = emulator.start(images)?;
-        let arm = ArmDescription::wx250s();
+        let unfit = |why: String| EmulatorError::Arm {
+            arm: arm.name(),
+            why,
+        };
+        let file = arm.file().map_err(|error| unfit(error.to_string()))?;
+        let bus = ServoBus::for_arm(&file)
+            .ok_or_else(|| unfit("it has no servos on a bus".to_owned()))?;
+        let (machine, image) = emulator.start(arm, images)?;
         let mut board = Self {
             machine,
             image,
             table: Table::new(scene, options),
-            bus: bus(&arm, kind),
+            bus,
+            on_table: arm == Arm::Wx250s,
             now_us: 0,
             origin_us: 0,
             bus_us: 0,
@@ -90,12 +97,11 @@ impl EmulatedBoard {
             listener: BoardReader::new(),
             telemetry: None,
             noise: LinkNoise::none(),
-            witness: Witness::new(&arm),
+            witness: Witness::new(&file),
             failure: None,
-            arm,
         };
         // The servos feel their joints before anybody asks.
-        board.bus.exchange(board.table.servos_mut());
+        board.feel();
         Ok(board)
     }
 
@@ -160,6 +166,16 @@ impl EmulatedBoard {
         self.failure.as_ref()
     }
 
+    /// The same, handed over. The world then stands still.
+    pub fn take_failure(&mut self) -> Option<EmulatorError> {
+        self.failure.take()
+    }
+
+    /// Takes one servo's supply away and gives it back.
+    pub fn restart_servo(&mut self, id: u8) {
+        self.bus.power_cycle_servo(id);
+    }
+
     /// The words of a variable in the board's memory, by its symbol.
     ///
     /// # Errors
@@ -201,9 +217,17 @@ impl EmulatedBoard {
 
     /// One step of the physics.
     fn step(&mut self) {
-        self.bus.exchange(self.table.servos_mut());
+        self.feel();
         self.table.substep();
-        self.witness.look(&self.arm, self.table.servos(), &self.bus);
+        if self.on_table {
+            self.witness.look(self.table.servos(), &self.bus);
+        }
+    }
+
+    fn feel(&mut self) {
+        if self.on_table {
+            self.bus.exchange(self.table.servos_mut());
+        }
     }
 
     /// Reads the lines for the host before anything happens to them.

@@ -74,7 +74,7 @@ impl Image {
         ))
     }
 
-    fn file(&self) -> Result<object::File<'_>, EmulatorError> {
+    pub(crate) fn file(&self) -> Result<object::File<'_>, EmulatorError> {
         object::File::parse(self.bytes.as_slice()).map_err(|error| self.bad(&error.to_string()))
     }
 

@@ -33,6 +33,14 @@ pub enum EmulatorError {
         /// What is wrong with it.
         why: String,
     },
+    /// The arm has no servos on a bus, or its file is wrong.
+    #[error("{arm} cannot be emulated: {why}")]
+    Arm {
+        /// Its name.
+        arm: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// The emulator stopped by itself.
     #[error("{program} ended: {said}")]
     Ended {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use wink_runtime::arm::{ArmError, ArmFile};
+
 use crate::qemu::{MPS2_AN386, NUCLEO_F411, Qemu};
 use crate::rp2040js::Rp2040js;
 use crate::{EmulatorError, Image, Machine};
@@ -36,8 +38,12 @@ impl Emulator {
     ///
     /// # Errors
     /// When the image was not built, or the emulator is not installed or does not start.
-    pub fn start(self, images: &Images) -> Result<(Box<dyn Machine>, Image), EmulatorError> {
-        let image = images.image(self.board())?;
+    pub fn start(
+        self,
+        arm: Arm,
+        images: &Images,
+    ) -> Result<(Box<dyn Machine>, Image), EmulatorError> {
+        let image = images.image(self, arm)?;
         let machine: Box<dyn Machine> = match self {
             Self::NucleoF411 => Box::new(Qemu::start(&image, &images.plugin(), &NUCLEO_F411)?),
             Self::Mps2An386 => Box::new(Qemu::start(&image, &images.plugin(), &MPS2_AN386)?),
@@ -50,6 +56,37 @@ impl Emulator {
 impl fmt::Display for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.board())
+    }
+}
+
+/// An arm that images are built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arm {
+    /// Trossen's WidowX 250S, with Dynamixel servos: the arm of the emoji table.
+    Wx250s,
+    /// The SO-101, with Feetech servos.
+    So101,
+}
+
+impl Arm {
+    /// Its file's name under `boards/arms/`, without the ending.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wx250s => "wx250s",
+            Self::So101 => "so101",
+        }
+    }
+
+    /// What its file says.
+    ///
+    /// # Errors
+    /// When the file built into this program is wrong, which its tests rule out.
+    pub fn file(self) -> Result<ArmFile, ArmError> {
+        ArmFile::from_toml(match self {
+            Self::Wx250s => include_str!("../../arms/wx250s.toml"),
+            Self::So101 => include_str!("../../arms/so101.toml"),
+        })
     }
 }
 
@@ -78,12 +115,16 @@ impl Images {
         }))
     }
 
-    /// An image by its board.
+    /// The image of a board for an arm.
     ///
     /// # Errors
     /// When it was not built, or is none.
-    pub fn image(&self, board: &str) -> Result<Image, EmulatorError> {
-        Image::open(&self.folder.join(board).with_extension("elf"), board)
+    pub fn image(&self, emulator: Emulator, arm: Arm) -> Result<Image, EmulatorError> {
+        let board = emulator.board();
+        Image::open(
+            &self.folder.join(format!("{board}-{}.elf", arm.name())),
+            board,
+        )
     }
 
     fn plugin(&self) -> PathBuf {

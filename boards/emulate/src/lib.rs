@@ -5,22 +5,24 @@
 //! own: see [`machine`]. What is no part of that does not belong here: policies, reports, faults' verdicts.
 
 pub mod board;
+mod calls;
 mod elf;
 mod error;
+pub mod faults;
 pub mod images;
 pub mod machine;
 mod noise;
 pub mod qemu;
 mod qmp;
+pub mod report;
 pub mod rp2040js;
-mod servos;
+pub mod trial;
 pub mod witness;
 
 pub use board::{EmulatedBoard, Faults};
 pub use elf::Image;
 pub use error::EmulatorError;
-pub use images::{Emulator, Images};
+pub use images::{Arm, Emulator, Images};
 pub use machine::Machine;
 pub use noise::LinkNoise;
-pub use servos::BusKind;
 pub use witness::Witness;

@@ -1,6 +1,7 @@
 //! What the arm did, whatever the board says: where its joints were, and what its servos were told.
 
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+use wink_firmware::servo::TickCalibration;
+use wink_runtime::arm::{ArmFile, ArmServos};
 use wink_sim::bus::{BusServo, ServoBus};
 use wink_sim::servos::Servos;
 
@@ -13,13 +14,21 @@ const LOOK_S: f64 = 0.01;
 /// How much longer than it should the time between two looks may have been: the board ticks in its own rhythm.
 const SLACK_S: f64 = 0.008;
 
+/// What is to be known of a joint of the arm itself.
+#[derive(Debug, Clone)]
+struct Joint {
+    limits_rad: [f64; 2],
+    speed_cap: f64,
+    /// Its first servo, and what that one's ticks mean.
+    servo: Option<(u8, TickCalibration)>,
+    /// Its servo's last goals, rad; `None` where it had no torque.
+    goals: Vec<Option<f64>>,
+}
+
 /// Looks at every step of the physics.
 #[derive(Debug, Clone)]
 pub struct Witness {
-    limits: [[f64; 2]; WIRE_JOINTS],
-    speed_caps: [f64; WIRE_JOINTS],
-    /// The last goals of each joint's first servo, in rad or ticks of the gripper's; `None` where it had no torque.
-    goals: [Vec<Option<f64>>; WIRE_JOINTS],
+    joints: Vec<Joint>,
     looks: u64,
     overstep_rad: f64,
     fastest_share: f64,
@@ -29,18 +38,29 @@ pub struct Witness {
 impl Witness {
     /// A witness who has seen nothing.
     #[must_use]
-    pub fn new(arm: &ArmDescription) -> Self {
-        let gripper = arm.gripper();
-        let mut limits = [[gripper.min_m, gripper.max_m]; WIRE_JOINTS];
-        let mut speed_caps = [gripper.velocity_m_s; WIRE_JOINTS];
-        for (index, joint) in arm.joints().iter().enumerate() {
-            limits[index] = [joint.min_rad, joint.max_rad];
-            speed_caps[index] = joint.velocity_rad_s;
-        }
+    pub fn new(arm: &ArmFile) -> Self {
+        let servos = match &arm.servos {
+            Some(ArmServos::Bus { servos, .. }) => servos.as_slice(),
+            _ => &[],
+        };
+        let joints = arm.joints.iter().enumerate().map(|(index, joint)| {
+            let servo = servos
+                .iter()
+                .find(|servo| usize::from(servo.joint) == index);
+            Joint {
+                limits_rad: [joint.min_rad, joint.max_rad],
+                speed_cap: joint.velocity_rad_s,
+                servo: servo.map(|servo| {
+                    let mut calibration = servo.calibration;
+                    // A Dynamixel turns its own counting round.
+                    calibration.reversed &= !servo.model.is_dynamixel();
+                    (servo.id, calibration)
+                }),
+                goals: vec![],
+            }
+        });
         Self {
-            limits,
-            speed_caps,
-            goals: Default::default(),
+            joints: joints.collect(),
             looks: 0,
             overstep_rad: 0.0,
             fastest_share: 0.0,
@@ -92,56 +112,51 @@ impl Witness {
         self.fastest_share <= 1.0
     }
 
-    pub(crate) fn look(&mut self, arm: &ArmDescription, joints: &Servos, bus: &ServoBus) {
+    pub(crate) fn look(&mut self, servos: &Servos, bus: &ServoBus) {
         self.looks += 1;
-        for joint in 0..ARM_JOINTS {
-            let [low, high] = self.limits[joint];
-            let mut keep = |position: f64| {
-                self.overstep_rad = self.overstep_rad.max(low - position).max(position - high);
-            };
-            keep(joints.position(joint));
-            self.moved |= joints.velocity(joint).abs() * LOOK_S > TICK_RAD;
-            let id = arm.joints()[joint].servo_ids.first();
-            let servo = id.and_then(|id| bus.servos().iter().find(|servo| servo.id() == *id));
-            let goal = servo.filter(|servo| servo.has_torque()).map(goal_rad);
-            if let Some(goal) = goal {
-                keep(goal);
+        for (index, joint) in self.joints.iter_mut().enumerate() {
+            let goal = joint.servo.and_then(|(id, calibration)| {
+                let servo = bus.servos().iter().find(|servo| servo.id() == id)?;
+                let tick = servo.has_torque().then(|| goal_tick(servo))?;
+                Some(f64::from(calibration.position(tick)))
+            });
+            let [low, high] = joint.limits_rad;
+            for position in [Some(servos.position(index)), goal].into_iter().flatten() {
+                let overstep = (low - position).max(position - high);
+                self.overstep_rad = self.overstep_rad.max(overstep);
             }
-            self.note_goal(joint, goal);
+            self.moved |= servos.velocity(index).abs() * LOOK_S > TICK_RAD;
+            self.fastest_share = self.fastest_share.max(joint.note_goal(goal));
         }
     }
+}
 
-    fn note_goal(&mut self, joint: usize, goal: Option<f64>) {
-        let goals = &mut self.goals[joint];
-        goals.push(goal);
-        if goals.len() <= LOOKS {
-            return;
+impl Joint {
+    /// Takes in a goal; how fast goals move, as a share of the speed limit.
+    fn note_goal(&mut self, goal: Option<f64>) -> f64 {
+        self.goals.push(goal);
+        if self.goals.len() <= LOOKS {
+            return 0.0;
         }
-        let first = goals.remove(0);
+        let first = self.goals.remove(0);
         // Where torque was off in between, a goal may be set anew.
-        if let (Some(first), true, Some(last)) = (first, goals.iter().all(Option::is_some), goal) {
-            let way = ((last - first).abs() - TICK_RAD).max(0.0);
-            let speed = way / (LOOKS as f64 * LOOK_S + SLACK_S);
-            self.fastest_share = self.fastest_share.max(speed / self.speed_caps[joint]);
-        }
+        let (Some(first), true, Some(last)) = (first, self.goals.iter().all(Option::is_some), goal)
+        else {
+            return 0.0;
+        };
+        let way = ((last - first).abs() - TICK_RAD).max(0.0);
+        way / (LOOKS as f64 * LOOK_S + SLACK_S) / self.speed_cap
     }
 }
 
-/// Where the servo was told to be, on a joint that it turns directly.
-fn goal_rad(servo: &BusServo) -> f64 {
+/// Where the servo was told to be, in its own ticks.
+fn goal_tick(servo: &BusServo) -> i32 {
+    /// Size of a Dynamixel's registers; a Feetech has fewer.
+    const DYNAMIXEL: usize = 200;
     let registers = servo.registers();
-    let number = |at: usize| {
-        registers.get(at..at + 2).map_or(0.0, |bytes| {
-            f64::from(u16::from_le_bytes([bytes[0], bytes[1]]))
-        })
-    };
-    // Goal position: 42 of a Feetech STS, 116 of a Dynamixel, which have other sizes.
-    let ticks = if registers.len() > 116 + 2 {
-        number(116)
-    } else {
-        number(42)
-    };
-    (ticks - 2048.0) * TICK_RAD
+    let address = if registers.len() > DYNAMIXEL { 116 } else { 42 };
+    match registers.get(address..address + 2) {
+        Some(&[low, high]) => i32::from(u16::from_le_bytes([low, high])),
+        _ => 0,
+    }
 }
-
-const _: () = assert!(GRIPPER == ARM_JOINTS, "the gripper is the last on the wire");

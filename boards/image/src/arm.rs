@@ -2,33 +2,23 @@
 
 use wink_firmware::Config;
 use wink_firmware::config::ConfigError;
-use wink_firmware::servo::serial::Setting;
 
 mod built {
     include!(concat!(env!("OUT_DIR"), "/arm.rs"));
 }
 
-pub use built::{NAME, PERIOD_US, SERVOS};
+pub use built::{NAME, PERIOD_US, SERVOS, SETTINGS, Servos};
 
-/// The protocol of the servos on the bus.
-#[cfg(feature = "dynamixel")]
-pub type Protocol = wink_firmware::servo::dynamixel::Dynamixel;
-/// The protocol of the servos on the bus.
-#[cfg(not(feature = "dynamixel"))]
-pub type Protocol = wink_firmware::servo::feetech::Feetech;
-
-/// Registers that this arm's servos need beyond what the protocol's driver sets by itself.
-pub const SETTINGS: &[(u8, Setting)] = &[];
-
-/// The firmware's configuration for this arm on a bus of [`PERIOD_US`] a step.
+/// The firmware's configuration for this arm on a bus that takes [`PERIOD_US`] a step, in the image of that name.
 ///
 /// # Errors
 /// When the core refuses the arm's limits, which the build has checked.
-pub fn config() -> Result<Config, ConfigError> {
-    Ok(Config {
+pub fn config(image: &str) -> Result<Config, ConfigError> {
+    let config = Config {
         period_us: PERIOD_US,
         ..built::config()?
-    })
+    };
+    Ok(config.named(NAME, image))
 }
 
 #[cfg(test)]
@@ -37,17 +27,23 @@ mod tests {
 
     #[test]
     fn the_core_takes_the_arm_that_was_built_in() {
-        let config = config().unwrap();
+        let config = config("a board").unwrap();
         assert_eq!(config.check(), Ok(()));
         assert_ne!(config.description_hash, 0);
         assert_eq!((NAME, config.joints.len(), SERVOS.len()), ("wx250s", 7, 9));
+        assert_eq!(
+            (config.arm.as_str(), config.image.as_str()),
+            ("wx250s", "a board")
+        );
         assert!(
             (1_000..=10_000).contains(&config.period_us),
             "{}",
             config.period_us
         );
-        for servo in SERVOS {
-            assert!(usize::from(servo.joint) < config.joints.len());
-        }
+        assert!(
+            SERVOS
+                .iter()
+                .all(|servo| usize::from(servo.joint) < config.joints.len())
+        );
     }
 }

@@ -155,7 +155,8 @@ mod tests {
 
     use wink_firmware::servo::ServoState;
     use wink_firmware::wire::{
-        BoardMessage, BoardReader, Command, HostMessage, MAX_HOST_LINE, State, encode_host,
+        BoardMessage, BoardReader, Command, HostHello, HostMessage, MAX_HOST_LINE, State,
+        encode_host,
     };
 
     use super::*;
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn ticks_at_its_period_and_speaks_with_the_host() {
-        let core = Core::new(arm::config().unwrap()).unwrap();
+        let core = Core::new(arm::config("test").unwrap()).unwrap();
         let period_us = u64::from(core.config().period_us);
         let joints = core.config().joints.len();
         let mut control = ControlLoop::new(
@@ -206,7 +207,7 @@ mod tests {
         );
         let mut host = Port::new(&RX, &TX, || ());
         let mut line = [0; MAX_HOST_LINE];
-        for (seq, command) in [(1, Command::Hello), (2, Command::Arm)] {
+        for (seq, command) in [(1, Command::Hello(HostHello::default())), (2, Command::Arm)] {
             let length = encode_host(&HostMessage { seq, command }, &mut line).unwrap();
             line[..length]
                 .iter()
@@ -221,6 +222,7 @@ mod tests {
                 reader.push(&[byte], |message| match message.unwrap() {
                     BoardMessage::Hello(_) => hellos += 1,
                     BoardMessage::Telemetry(telemetry) => state = Some(telemetry.state),
+                    BoardMessage::Pong(_) | BoardMessage::Health(_) => {}
                 });
             }
         }

@@ -20,7 +20,7 @@ use stm32f4xx_hal::prelude::*;
 use stm32f4xx_hal::serial::{Serial, config::Config};
 use stm32f4xx_hal::watchdog::IndependentWatchdog;
 use wink_firmware::Core;
-use wink_firmware::servo::serial::{BusOptions, SerialServos};
+use wink_firmware::servo::serial::BusOptions;
 use wink_image::{
     BusLine, ByteRing, ControlLoop, Meter, Port, PreparedServos, TickClock, arm, serve,
 };
@@ -89,10 +89,10 @@ fn run() -> Result<Infallible, &'static str> {
         echo: cfg!(feature = "echo"),
         ..BusOptions::default()
     };
-    let servos = SerialServos::<_, arm::Protocol>::new(line, &arm::SERVOS, options)
+    let servos = arm::Servos::new(line, &arm::SERVOS, options)
         .map_err(|_| "the arm's list of servos makes no sense")?;
-    let servos = PreparedServos::new(servos, arm::SETTINGS);
-    let core = arm::config()
+    let servos = PreparedServos::new(servos, &arm::SETTINGS);
+    let core = arm::config(env!("CARGO_PKG_NAME"))
         .and_then(Core::new)
         .map_err(|_| "the arm's limits make no sense")?;
     defmt::info!(

@@ -19,10 +19,10 @@ use rp2040_hal::fugit::{ExtU32, RateExtU32};
 use rp2040_hal::gpio::bank0::{Gpio0, Gpio1, Gpio4, Gpio5};
 use rp2040_hal::gpio::{FunctionUart, Pin, Pins, PullDown, PullUp};
 use rp2040_hal::pac::{self, Interrupt, interrupt};
-use rp2040_hal::uart::{UartConfig, UartPeripheral};
+use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
 use rp2040_hal::{Clock, Sio, Watchdog, entry};
 use wink_firmware::Core;
-use wink_firmware::servo::serial::{BusOptions, SerialServos};
+use wink_firmware::servo::serial::BusOptions;
 use wink_image::{
     BusLine, ByteRing, ControlLoop, Meter, Port, PreparedServos, TickClock, arm, serve,
 };
@@ -86,10 +86,7 @@ fn run() -> Result<Infallible, &'static str> {
         sio.gpio_bank0,
         &mut chip.RESETS,
     );
-    let config = |baud: u32| UartConfig {
-        baudrate: baud.Hz(),
-        ..UartConfig::default()
-    };
+    let config = |baud: u32| UartConfig::new(baud.Hz(), DataBits::Eight, None, StopBits::One);
     let host = (pins.gpio0.reconfigure(), pins.gpio1.reconfigure());
     let host = UartPeripheral::new(chip.UART0, host, &mut chip.RESETS)
         .enable(config(HOST_BAUD), rate)
@@ -124,10 +121,10 @@ fn run() -> Result<Infallible, &'static str> {
         echo: cfg!(feature = "echo"),
         ..BusOptions::default()
     };
-    let servos = SerialServos::<_, arm::Protocol>::new(line, &arm::SERVOS, options)
+    let servos = arm::Servos::new(line, &arm::SERVOS, options)
         .map_err(|_| "the arm's list of servos makes no sense")?;
-    let servos = PreparedServos::new(servos, arm::SETTINGS);
-    let core = arm::config()
+    let servos = PreparedServos::new(servos, &arm::SETTINGS);
+    let core = arm::config(env!("CARGO_PKG_NAME"))
         .and_then(Core::new)
         .map_err(|_| "the arm's limits make no sense")?;
     defmt::info!(

@@ -21,9 +21,15 @@ impl<D: UartDevice, P: ValidUartPinout<D>> IrqUart<D, P> {
 impl<D: UartDevice, P: ValidUartPinout<D>> Uart for IrqUart<D, P> {
     fn read(&mut self) -> Option<u8> {
         // Damaged bytes are skipped.
-        (0..FIFO)
-            .take_while(|_| self.0.uart_is_readable())
-            .find_map(|_| self.0.read().ok())
+        for _ in 0..FIFO {
+            if !self.0.uart_is_readable() {
+                break;
+            }
+            if let Ok(byte) = self.0.read() {
+                return Some(byte);
+            }
+        }
+        None
     }
 
     fn write(&mut self, byte: u8) -> bool {

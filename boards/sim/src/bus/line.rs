@@ -101,6 +101,13 @@ impl ServoBus {
         self.answers.clear();
     }
 
+    /// One servo loses its power and gets it back.
+    pub fn power_cycle_servo(&mut self, id: u8) {
+        if let Some(servo) = self.servos.iter_mut().find(|servo| servo.id() == id) {
+            servo.power_cycle();
+        }
+    }
+
     /// The servos.
     #[must_use]
     pub fn servos(&self) -> &[BusServo] {

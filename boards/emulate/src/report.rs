@@ -1,0 +1,126 @@
+//! What an image takes of its chip, and whether anything in it can panic.
+
+use std::fmt;
+
+use object::{Object, ObjectSection, SectionFlags};
+
+use crate::calls::calls;
+use crate::{EmulatorError, Image};
+
+/// Flash that an image may take.
+pub const FLASH_LIMIT: u64 = 64 * 1024;
+/// RAM that an image may take, its stack included.
+pub const RAM_LIMIT: u64 = 16 * 1024;
+/// What is left of that for the stack must be at least this.
+pub const STACK_LEAST: u64 = 6 * 1024;
+
+/// The logger checks that it does not interrupt itself, which could only be if an interrupt logged; none does.
+const MAY_PANIC: [&str; 2] = ["_defmt_acquire", "_defmt_release"];
+
+/// What was found out about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Name of its file.
+    pub name: String,
+    /// Code, constants and the initial values of variables.
+    pub flash: u64,
+    /// Variables.
+    pub ram: u64,
+    /// Functions that call something in `core::panicking` and are not known to be harmless.
+    pub panics: Vec<String>,
+}
+
+impl Report {
+    /// Looks at an image.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn of(image: &Image) -> Result<Self, EmulatorError> {
+        const WRITE_AND_ALLOC: u64 = 0b11;
+
+        let file = image.file()?;
+        let flash = image
+            .segments()?
+            .iter()
+            .map(|(_, bytes)| bytes.len() as u64)
+            .sum();
+        let ram = file.sections().filter(|section| match section.flags() {
+            SectionFlags::Elf { sh_flags } => sh_flags & WRITE_AND_ALLOC == WRITE_AND_ALLOC,
+            _ => false,
+        });
+        let mut panics: Vec<String> = calls(&file)
+            .into_iter()
+            .filter(|(caller, callee)| is_panicking(callee) && !is_panicking(caller))
+            .map(|(caller, _)| caller)
+            .filter(|caller| !MAY_PANIC.contains(&caller.as_str()))
+            .collect();
+        panics.dedup();
+        Ok(Self {
+            name: image
+                .path()
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            flash,
+            ram: ram.map(|section| section.size()).sum(),
+            panics,
+        })
+    }
+
+    /// What is left of the RAM that the image may take.
+    #[must_use]
+    pub const fn stack(&self) -> u64 {
+        RAM_LIMIT.saturating_sub(self.ram)
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = vec![];
+        if self.flash > FLASH_LIMIT {
+            complaints.push(format!(
+                "{} bytes of flash, {FLASH_LIMIT} are allowed",
+                self.flash
+            ));
+        }
+        if self.stack() < STACK_LEAST {
+            complaints.push(format!(
+                "{} bytes left for the stack, {STACK_LEAST} are needed",
+                self.stack()
+            ));
+        }
+        complaints.extend(
+            self.panics
+                .iter()
+                .map(|caller| format!("{caller} can panic")),
+        );
+        complaints
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = |part: u64, whole: u64| part * 100 / whole;
+        write!(
+            f,
+            "{:<22} flash {:>6} ({:>3} %)  variables {:>6} ({:>3} %)  left for the stack {:>6}  {}",
+            self.name,
+            self.flash,
+            share(self.flash, FLASH_LIMIT),
+            self.ram,
+            share(self.ram, RAM_LIMIT),
+            self.stack(),
+            if self.panics.is_empty() {
+                "cannot panic"
+            } else {
+                "CAN PANIC"
+            }
+        )
+    }
+}
+
+/// Symbols of both mangling schemes.
+fn is_panicking(symbol: &str) -> bool {
+    symbol.contains("4core9panicking")
+}
