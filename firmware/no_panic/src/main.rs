@@ -10,7 +10,10 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use wink_firmware::config::{JointGuard, JointLimits, StallLimit};
-use wink_firmware::servo::{ServoBus, ServoState};
+use wink_firmware::servo::dynamixel::DynamixelServos;
+use wink_firmware::servo::feetech::FeetechServos;
+use wink_firmware::servo::serial::{BusOptions, BusPort, BusServo, ServoModel};
+use wink_firmware::servo::{ServoBus, TickCalibration};
 use wink_firmware::wire::MAX_LINE;
 use wink_firmware::{Config, Core};
 
@@ -25,25 +28,21 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     unsafe { a_panic_can_be_reached() }
 }
 
-/// Servos of which nothing is known.
-struct Servos;
+/// A servo bus of which nothing is known.
+struct Line;
 
-impl ServoBus for Servos {
+impl BusPort for Line {
     type Error = ();
 
-    fn read(&mut self, states: &mut [ServoState]) -> Result<(), ()> {
-        states.fill_with(|| black_box(ServoState::default()));
+    fn send(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        black_box(bytes);
         black_box(Ok(()))
     }
 
-    fn write(&mut self, goals: &[f32]) -> Result<(), ()> {
-        black_box(goals);
-        black_box(Ok(()))
-    }
-
-    fn set_torque(&mut self, on: bool) -> Result<(), ()> {
-        black_box(on);
-        black_box(Ok(()))
+    fn receive(&mut self, buffer: &mut [u8], left_us: &mut u32) -> Result<usize, ()> {
+        buffer.fill_with(|| black_box(0));
+        *left_us = black_box(*left_us);
+        black_box(Ok(buffer.len()))
     }
 }
 
@@ -51,13 +50,35 @@ impl ServoBus for Servos {
 #[unsafe(no_mangle)]
 extern "C" fn start() -> ! {
     loop {
-        if let Ok(never) = run() {
-            match never {}
+        let feetech = servos(ServoModel::Sts3215);
+        if let Ok(bus) = FeetechServos::new(Line, &feetech, BusOptions::default()) {
+            let _ = run(bus);
+        }
+        let dynamixel = servos(ServoModel::Xm430W350);
+        if let Ok(bus) = DynamixelServos::new(Line, &dynamixel, BusOptions::default()) {
+            let _ = run(bus);
         }
     }
 }
 
-fn run() -> Result<Infallible, ()> {
+fn servos(model: ServoModel) -> [BusServo; 7] {
+    let mut id = 0;
+    [(); 7].map(|()| {
+        id += 1;
+        black_box(BusServo {
+            id,
+            model,
+            joint: id - 1,
+            calibration: TickCalibration::CENTRED,
+            max_ticks_per_s: 0,
+            max_torque_permille: 1000,
+        })
+    })
+}
+
+fn run<S: ServoBus>(mut servos: S) -> Result<Infallible, ()> {
+    #[cfg(feature = "broken")]
+    black_box([1, 2, 3][black_box(1_usize)]);
     let joint = black_box(JointLimits {
         min: -1.0,
         max: 1.0,
@@ -65,7 +86,9 @@ fn run() -> Result<Infallible, ()> {
         acceleration: 40.0,
         jerk: 4_000.0,
     });
-    let mut config = Config::new(&[joint; 7]).map_err(|_| ())?.named("arm", "image");
+    let mut config = Config::new(&[joint; 7])
+        .map_err(|_| ())?
+        .named("arm", "image");
     for guard in &mut config.guards {
         *guard = black_box(JointGuard {
             torque: 0.5,
@@ -84,7 +107,7 @@ fn run() -> Result<Infallible, ()> {
         let now_us = black_box(0_u64);
         let bytes = black_box([0_u8; 64]);
         core.receive(bytes.get(..black_box(64)).unwrap_or_default(), now_us);
-        core.tick(now_us, &mut Servos);
+        core.tick(now_us, &mut servos);
         while let Some(length) = core.telemetry(now_us, &mut line) {
             black_box(line.get(..length));
         }

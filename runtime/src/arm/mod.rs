@@ -6,6 +6,7 @@
 //! kinematics, actions) is `control`'s matter.
 
 mod board_time;
+mod calibration;
 mod client;
 mod client_error;
 mod description;

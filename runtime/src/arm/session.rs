@@ -54,7 +54,8 @@ impl Session {
                 return;
             }
             let before_us = self.telemetry.as_ref().map_or(0, |before| before.time_us);
-            if telemetry.time_us < before_us && !self.is_late(telemetry.seq) {
+            let behind_us = before_us.saturating_sub(telemetry.time_us);
+            if behind_us > 0 && !self.is_late(telemetry.seq, behind_us) {
                 self.restarted = Some((before_us, telemetry.time_us));
                 return;
             }
@@ -89,12 +90,13 @@ impl Session {
         self.hello.get_or_insert(hello);
     }
 
-    /// Whether a message is not ahead of the last, but near enough behind it to have been overtaken
-    /// or repeated on its way: a board that restarted counts from 0.
-    fn is_late(&self, seq: u32) -> bool {
+    /// Whether a message is not ahead of the last, but near enough behind it, in number and time, to
+    /// have been overtaken or repeated on its way: a board that restarted begins both at 0.
+    fn is_late(&self, seq: u32, behind_us: u64) -> bool {
         /// More than a link holds back.
         const WINDOW: u32 = 64;
-        self.last_board_seq.wrapping_sub(seq) < WINDOW
+        const WINDOW_US: u64 = 2_000_000;
+        self.last_board_seq.wrapping_sub(seq) < WINDOW && behind_us < WINDOW_US
     }
 
     /// Whether a message is new; counts it otherwise, or those missing before it.
@@ -191,7 +193,7 @@ mod tests {
         type Case = (&'static str, u32, &'static [(u32, u64)], [u64; 3], bool);
         // The hello's number, numbers and times of telemetry; then how many were taken, lost and
         // repeated, and whether the board is thought to have restarted.
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             ("in order", 99, &[(100, 10), (101, 20)], [2, 0, 0], false),
             ("two lost", 99, &[(100, 10), (103, 40)], [2, 2, 0], false),
             (
@@ -209,6 +211,13 @@ mod tests {
                 false,
             ),
             ("restart", 99, &[(100, 1_000), (0, 5)], [1, 0, 0], true),
+            (
+                "restart soon after a hello",
+                99,
+                &[(100, 3_000_000), (90, 5)],
+                [1, 0, 0],
+                true,
+            ),
             (
                 "restart soon after a start, seen once its numbers are ahead",
                 99,
