@@ -83,7 +83,8 @@ fn setpoints_are_followed_on_time() {
         if let Some(previous) = previous.filter(|_| index > 3) {
             for joint in 0..GRIPPER {
                 let late = (report.measured[joint] - previous.joint_targets()[joint]).abs();
-                assert!(late < 0.02, "tick {index}, joint {joint}: {late}");
+                // The jerk limit adds 10 ms, at up to 0.6 rad/s here.
+                assert!(late < 0.026, "tick {index}, joint {joint}: {late}");
             }
         }
         previous = Some(report);
@@ -405,6 +406,7 @@ fn a_board_that_was_flashed_for_something_else_is_refused() {
 
     let mut other = good.clone();
     other.joints.pop();
+    other.guards.pop();
     let mut board = MockBoard::with_config(other);
     board.servos.positions.pop();
     let error = control.connect(&mut board).unwrap_err();

@@ -5,6 +5,7 @@
 //! policies that look, reports.
 
 pub mod board;
+pub mod bus;
 pub mod emoji;
 pub mod expert;
 pub mod outcome;
@@ -12,8 +13,10 @@ mod plant;
 pub mod render;
 pub mod scene;
 pub mod servos;
+pub mod table;
 pub mod world;
 
 pub use board::{SimBoard, SimError, SimOptions};
 pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
 pub use scene::{Scene, Split};
+pub use table::Table;

@@ -16,6 +16,11 @@ impl Outbox {
     /// Makes a hello due, and telemetry right after it.
     pub fn greet(&mut self, host_seq: u32) {
         self.hello_seq = Some(host_seq);
+        self.say_now();
+    }
+
+    /// Makes telemetry due.
+    pub fn say_now(&mut self) {
         self.telemetry_due_us = 0;
     }
 }

@@ -24,9 +24,14 @@ pub enum Command {
     Hello,
     /// Switch torque on at the measured position, or go on after a hold.
     Arm,
-    /// Switch torque off at once. The arm may fall: this is the only thing that lets it.
+    /// Stop category 0 of IEC 60204-1: switch torque off at once. The arm may fall: this and
+    /// [`Command::PowerDown`] are the only things that let it.
     Disarm,
-    /// Stop within the acceleration limits and keep the pose until the next [`Command::Arm`].
+    /// Stop category 1 of IEC 60204-1: stop within the limits, then switch torque off. The arm may
+    /// fall then.
+    PowerDown,
+    /// Stop category 2 of IEC 60204-1: stop within the limits and keep the pose, with torque, until
+    /// the next [`Command::Arm`]. What the board does by itself when in doubt.
     Hold,
     /// Leave [`State::Fault`]: to [`State::Holding`] at the measured position with torque on, else
     /// to [`State::Disarmed`].
@@ -117,7 +122,7 @@ pub enum State {
     Fault,
 }
 
-/// Why the arm holds its pose.
+/// Why the arm holds its pose or, disarmed, cannot be armed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
@@ -130,6 +135,17 @@ pub enum HoldReason {
     Servo,
     /// The host asked, or a new host said hello; [`Command::Arm`] goes on.
     Commanded,
+    /// A joint was stalled and is eased off; [`Command::Arm`] goes on.
+    Stall,
+    /// A servo is too hot; [`Command::Arm`] goes on once it has cooled.
+    Temperature,
+    /// The servos' supply is too weak; [`Command::Arm`] goes on once it has recovered.
+    Voltage,
+    /// The board's clock went backwards, which its image must not let happen; [`Command::Arm`] goes
+    /// on.
+    Clock,
+    /// The arm brakes for [`Command::PowerDown`] and will then be disarmed.
+    PoweringDown,
 }
 
 /// Why the board is in [`State::Fault`].

@@ -14,13 +14,17 @@ mod firmware;
 mod kinematics;
 mod link;
 mod parse;
+mod protection;
+mod servo_source;
+mod servos;
 mod session;
 
 pub use client::ArmClient;
 pub use client_error::ArmClientError;
-pub use description::{ArmDescription, Gripper, Joint};
+pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use servos::ArmServos;
 pub use session::ClientCounters;
 
 /// Joints of the arm itself, without the gripper.
