@@ -148,8 +148,9 @@ mod tests {
     fn a_verdict_needs_a_test_a_direction_and_the_seeds() {
         use Expect::{Higher, Lower, Same};
         use Verdict::{DoesNotHold, Holds, NotResolved};
-        // Pairs, only first, only second, the seeds' own differences, what is expected, and what comes of it.
-        let table: [((u64, u64, u64), &[f64], Expect, Verdict); 9] = [
+        /// Pairs, only first, only second; the seeds' own differences; what is expected, and what comes of it.
+        type Case = ((u64, u64, u64), &'static [f64], Expect, Verdict);
+        let table: [Case; 9] = [
             ((300, 40, 5), &[0.1, 0.1, 0.15], Higher, Holds),
             ((300, 40, 5), &[0.1, 0.1, 0.15], Lower, DoesNotHold),
             ((300, 40, 5), &[0.4, -0.02], Higher, NotResolved),

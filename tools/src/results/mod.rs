@@ -37,7 +37,7 @@ const GROUPS: [&str; 6] = [
 
 /// Compare ways to make a policy: rebuild models/RESULTS.md and its plots from stored reports
 ///
-/// Reads REPORTS/<way>/seed-<k>/ with report.json and episodes.parquet as `wink eval --no-html --out` writes them, and, where they
+/// Reads REPORTS/WAY/seed-K/ with report.json and episodes.parquet as `wink eval --no-html --out` writes them, and, where they
 /// are there, train.json (what the training took) and probe.json (what can be read off the VLM's features). REPORTS/ways.toml
 /// names the ways in order, the baseline, the main rows and the findings to test. The same reports give the same bytes.
 #[derive(Debug, clap::Args)]

@@ -294,7 +294,8 @@ pub fn probes(tables: &Tables) -> String {
     let named: Vec<String> = groups.iter().map(|group| plain(group)).collect();
     let mut head = vec!["way", "seeds"];
     head.extend(named.iter().map(String::as_str));
-    let kinds: [(&str, fn(&GroupProbe) -> Mean); 2] = [
+    type Of = fn(&GroupProbe) -> Mean;
+    let kinds: [(&str, Of); 2] = [
         ("Linear probe", |group| group.linear_probe),
         ("Zero-shot naming", |group| group.zero_shot),
     ];
