@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Float32Type, Int64Type};
 
 use common::{names, read, text, wink, wink_ok};
 
@@ -172,6 +172,69 @@ fn rendered_again_is_what_was_recorded() {
     assert_eq!(again.status.code(), Some(2), "{}", text(&again.stderr));
     wink_ok(dir.path(), &[&some[..], &["full.npy", "--force"]].concat());
     assert!(npy(&dir.path().join("full.npy")).1 == cut);
+}
+
+#[test]
+fn other_tasks_are_rendered_again_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let tasks = ["--tasks", "diverse", "--episodes", "3"];
+    let args = [
+        &["record", "--frame", "32", "--randomise", "--noise", "0.002"],
+        &tasks[..],
+    ]
+    .concat();
+    let told = wink_ok(dir.path(), &[&args[..], &["--out", "full"]].concat());
+    assert!(told.contains(" of "), "how many of each kind: {told}");
+    wink_ok(
+        dir.path(),
+        &[&args[..], &["--out", "lean", "--no-images"]].concat(),
+    );
+    wink_ok(
+        dir.path(),
+        &["frames", "--data", "lean", "--out", "lean.npy"],
+    );
+    let (_, pixels) = npy(&dir.path().join("lean.npy"));
+    let want = recorded(&dir.path().join("full"));
+    let frames: Vec<&[u8]> = pixels.chunks_exact(SIDE * SIDE * 3).collect();
+    assert_eq!(frames.len(), want.len());
+    for ((place, png), frame) in want.iter().zip(frames) {
+        assert!(png == frame, "episode and frame {place:?}");
+    }
+
+    // The object ends where the truth says that it is to be put, a little above for its own height.
+    let rows = read(&dir.path().join("lean").join(DATA));
+    let episodes = read(
+        &dir.path()
+            .join("lean/meta/episodes/chunk-000/file-000.parquet"),
+    );
+    let column = |name: &str| episodes.column_by_name(name).unwrap().clone();
+    let ends = column("dataset_to_index")
+        .as_primitive::<Int64Type>()
+        .values()
+        .to_vec();
+    let kinds = column("task_kind").as_string::<i32>().clone();
+    for (episode, end) in ends.into_iter().enumerate() {
+        let last = |name: &str| {
+            let list = rows
+                .column_by_name(name)
+                .unwrap()
+                .as_list::<i32>()
+                .value(end as usize - 1);
+            list.as_primitive::<Float32Type>().values().to_vec()
+        };
+        let (object, goal) = (
+            last("observation.cube_position"),
+            last("observation.target_card_position"),
+        );
+        for axis in 0..3 {
+            let off = object[axis] - goal[axis];
+            assert!(
+                off.abs() < 0.07,
+                "{}: {object:?} {goal:?}",
+                kinds.value(episode)
+            );
+        }
+    }
 }
 
 #[test]

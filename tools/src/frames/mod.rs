@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::value_parser;
+use wink_sim::render::Window;
 
 use crate::bad_input::bad_input;
 use crate::ordered::{default_jobs, for_each_ordered};
@@ -20,7 +21,6 @@ use crate::out_file::PendingFile;
 use crate::progress;
 use crate::record::demonstration::{FRAME_PX, Settings};
 
-use crop::Crop;
 use dataset::Dataset;
 use replay::{Player, is_kept};
 
@@ -45,8 +45,8 @@ pub struct Args {
     every: u64,
 
     /// Keep a part of each frame, in pixels
-    #[arg(long, value_name = "LEFT,TOP,WIDTH,HEIGHT")]
-    crop: Option<Crop>,
+    #[arg(long, value_name = "LEFT,TOP,WIDTH,HEIGHT", value_parser = crop::parse)]
+    crop: Option<Window>,
 
     /// Width and height of the frames before the crop, in pixels; as recorded unless given
     #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(FRAME_PX))]
@@ -91,8 +91,10 @@ pub fn run(args: &Args) -> Result<()> {
         frame: args.frame.unwrap_or(dataset.settings.frame),
         ..dataset.settings
     };
-    let crop = args.crop.unwrap_or(Crop::whole(settings.frame));
-    if !crop.fits(settings.frame) {
+    let crop = args
+        .crop
+        .unwrap_or(Window::whole(settings.frame, settings.frame));
+    if !crop.fits(settings.frame, settings.frame) {
         return Err(bad_input(format!(
             "--crop: reaches beyond the frame of {0} x {0} pixels",
             settings.frame
@@ -124,7 +126,7 @@ pub fn run(args: &Args) -> Result<()> {
             },
             |_, frames| {
                 stdout.write_all(&frames)?;
-                bar.inc((frames.len() / crop.bytes()) as u64);
+                bar.inc((frames.len() / crop::bytes(&crop)) as u64);
                 Ok(ControlFlow::Continue(()))
             },
         )?;
@@ -146,7 +148,7 @@ pub fn run(args: &Args) -> Result<()> {
             |player, episode| {
                 let mut row = firsts[episode];
                 player.play(episode, |frame| {
-                    let at = header.len() as u64 + row as u64 * crop.bytes() as u64;
+                    let at = header.len() as u64 + row as u64 * crop::bytes(&crop) as u64;
                     write_at(&file, at, frame).with_context(told)?;
                     row += 1;
                     bar.inc(1);
@@ -196,7 +198,7 @@ fn summarise(
     args: &Args,
     dataset: &Dataset,
     index: &[[i64; 2]],
-    crop: &Crop,
+    crop: &Window,
     started: Instant,
     to_pipe: bool,
 ) -> Result<()> {
@@ -208,7 +210,7 @@ fn summarise(
         crop.width,
         crop.height,
         dataset.episodes.len(),
-        index.len() as f64 * crop.bytes() as f64 / 1e6,
+        index.len() as f64 * crop::bytes(crop) as f64 / 1e6,
         index.len() as f64 / seconds,
     );
     if to_pipe {

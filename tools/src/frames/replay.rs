@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use wink_runtime::camera::Frame;
+use wink_sim::render::Window;
 
-use super::crop::Crop;
+use super::crop::cut;
 use super::dataset::Dataset;
 use crate::bad_input::bad_input;
 use crate::record::demonstration::{Attempt, Settings};
@@ -18,21 +19,21 @@ pub struct Player<'a> {
     dataset: &'a Dataset,
     settings: Settings,
     every: u64,
-    crop: Crop,
+    crop: Window,
     frame: Frame,
     cropped: Vec<u8>,
 }
 
 impl<'a> Player<'a> {
     /// For frames of `settings`, which may be of another size than the recorded ones.
-    pub fn new(dataset: &'a Dataset, settings: Settings, every: u64, crop: Crop) -> Self {
+    pub fn new(dataset: &'a Dataset, settings: Settings, every: u64, crop: Window) -> Self {
         Self {
             dataset,
             settings,
             every,
             crop,
             frame: Frame::default(),
-            cropped: Vec::with_capacity(crop.bytes()),
+            cropped: Vec::new(),
         }
     }
 
@@ -44,12 +45,17 @@ impl<'a> Player<'a> {
     ) -> Result<()> {
         let recorded = &self.dataset.episodes[episode];
         let states = self.dataset.states(episode);
-        let mut attempt = Attempt::begin(&self.settings, recorded.number, recorded.attempt)?;
+        let mut attempt = Attempt::begin(
+            &self.settings,
+            Some(self.crop),
+            recorded.number,
+            recorded.attempt,
+        )?;
         for (frame, state) in states.iter().enumerate() {
             let goes_on = attempt.goes_on();
             if goes_on && is_kept(episode, frame, self.every) {
                 attempt.look(&mut self.frame)?;
-                self.crop.cut(&self.frame, &mut self.cropped);
+                cut(&self.crop, &self.frame, &mut self.cropped);
                 take(&self.cropped)?;
             }
             let same = goes_on && {

@@ -16,7 +16,8 @@ pub const IMAGE: &str = "observation.images.front";
 pub const STATE: &str = "observation.state";
 pub const ACTION: &str = "action";
 pub const CUBE: &str = "observation.cube_position";
-pub const CARD: &str = "observation.target_card_position";
+/// Where the object is to be put: on the benchmark's table, the card that the instruction names.
+pub const GOAL: &str = "observation.target_card_position";
 pub const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
 pub const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 pub const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
@@ -32,10 +33,10 @@ pub struct Step {
     pub state: [f32; 7],
     /// What the demonstrator wanted.
     pub action: [f32; 7],
-    /// Cube centre in the world, metres: truth, for auxiliary losses.
+    /// Centre of the cube, or of the object that the task is about, in the world, metres: truth, for auxiliary losses.
     pub cube: [f32; 3],
-    /// Centre of the card that the instruction names, in the world, metres.
-    pub card: [f32; 3],
+    /// Centre of the card that the instruction names, or wherever else the object is to be put, in the world, metres.
+    pub goal: [f32; 3],
 }
 
 /// The columns that count: time in the episode, and frame, episode, dataset and task index.
@@ -63,7 +64,7 @@ pub fn data_schema(images: bool) -> Schema {
     if images {
         fields.push(Field::new(IMAGE, DataType::Struct(image_fields()), true));
     }
-    fields.extend([STATE, ACTION, CUBE, CARD].map(|name| Field::new(name, floats(), true)));
+    fields.extend([STATE, ACTION, CUBE, GOAL].map(|name| Field::new(name, floats(), true)));
     fields.push(Field::new("timestamp", DataType::Float32, true));
     fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
     Schema::new(fields)
@@ -92,7 +93,7 @@ pub fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Re
         lists(steps.iter().map(|step| &step.state[..])),
         lists(steps.iter().map(|step| &step.action[..])),
         lists(steps.iter().map(|step| &step.cube[..])),
-        lists(steps.iter().map(|step| &step.card[..])),
+        lists(steps.iter().map(|step| &step.goal[..])),
     ]);
     columns.push(Arc::new(Float32Array::from_iter_values(
         rows.iter().map(|row| row.timestamp),

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
 use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
-use wink_sim::expert::Expert;
-use wink_sim::render::Appearance;
-use wink_sim::{Scene, SimOptions, Truth};
+use wink_sim::render::{Appearance, Window};
+use wink_sim::{SimBoard, SimOptions, Truth};
 
 use super::columns::Step;
+use super::course::{Course, Tasks};
 use super::lerobot::Episode;
 use super::noise::Gaussian;
 use super::stats::ImageStats;
@@ -36,7 +36,10 @@ pub const FRAME_PX: RangeInclusive<i64> = 16..=1024;
 pub struct Settings {
     /// Standard deviation of the disturbance in metres a step; 0 for none.
     pub noise_m: f64,
-    /// Steps recorded after the cube was set down.
+    /// What is demonstrated.
+    #[serde(default)]
+    pub tasks: Tasks,
+    /// Steps recorded after the task was done.
     pub tail: u32,
     /// Whether each demonstration has a look of its own.
     pub randomise: bool,
@@ -67,6 +70,8 @@ impl Settings {
 
 /// What came of a demonstration.
 pub struct Demonstrated {
+    /// What it was of.
+    pub kind: &'static str,
     /// The recording, or `None` where the expert failed every time.
     pub episode: Option<Episode>,
     /// Attempts beyond the first.
@@ -102,12 +107,14 @@ impl Demonstrator {
             }
             if let Some(episode) = self.film(number, attempt)? {
                 return Ok(Demonstrated {
+                    kind: episode.kind,
                     episode: Some(episode),
                     retries: attempt,
                 });
             }
         }
         Ok(Demonstrated {
+            kind: Course::new(self.settings.tasks, number).kind(),
             episode: None,
             retries: attempts - 1,
         })
@@ -115,15 +122,15 @@ impl Demonstrator {
 
     /// Whether this attempt succeeds.
     fn rehearse(&self, number: u64, attempt: u64) -> Result<bool> {
-        let mut attempt = Attempt::begin(&self.settings, number, attempt)?;
-        while !attempt.rollout.is_over() {
+        let mut attempt = Attempt::begin(&self.settings, None, number, attempt)?;
+        while !attempt.course.is_over(&attempt.rollout) {
             attempt.step()?;
         }
         Ok(attempt.succeeded())
     }
 
     fn film(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
-        let mut filmed = Attempt::begin(&self.settings, number, attempt)?;
+        let mut filmed = Attempt::begin(&self.settings, None, number, attempt)?;
         let mut steps = Vec::new();
         let mut image_stats = ImageStats::new();
         while filmed.goes_on() {
@@ -141,55 +148,63 @@ impl Demonstrator {
                 state,
                 action,
                 cube: truth.cube_position().cast::<f32>().into(),
-                card: truth.target_card_position().cast::<f32>().into(),
+                goal: filmed.course.goal(&truth),
             });
         }
         if !filmed.succeeded() {
             return Ok(None);
         }
-        let scene = &filmed.scene;
+        let course = &filmed.course;
         Ok(Some(Episode {
-            instruction: scene.instruction(),
+            instruction: course.instruction(),
             steps,
             image_stats,
-            seed: scene.seed,
+            seed: number,
             attempt,
-            cards: scene.cards.map(|card| card.label().to_owned()),
-            target: scene.target,
+            kind: course.kind(),
+            cards: course.card_labels(),
+            target: course.target(),
         }))
     }
 }
 
 /// An attempt at a demonstration, step by step; the same steps for the same settings, number and attempt.
 pub struct Attempt {
-    scene: Scene,
+    course: Course,
     expert: Disturbed,
     rollout: Rollout,
     tail: Range<u32>,
 }
 
 impl Attempt {
-    /// Before the first step.
-    pub fn begin(settings: &Settings, number: u64, attempt: u64) -> Result<Self> {
-        let scene = Scene::demonstration(number);
+    /// Before the first step. Where there is a window, frames are drawn in it only.
+    pub fn begin(
+        settings: &Settings,
+        window: Option<Window>,
+        number: u64,
+        attempt: u64,
+    ) -> Result<Self> {
+        let course = Course::new(settings.tasks, number);
         let appearance = if settings.randomise {
-            Appearance::randomised(number)
+            course.random_look(number)
         } else {
             Appearance::benchmark()
         };
         let options = SimOptions {
             appearance,
             frame_px: (settings.frame, settings.frame),
+            window,
         };
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
         let mut expert = Disturbed {
-            expert: Expert::new(&scene),
+            expert: course.expert(),
             noise: Gaussian::new(noise_seed, settings.noise_m / TRANSLATION_SCALE_M),
             wanted: [0.0; 7],
         };
-        let rollout = Rollout::begin(&scene, options, &mut expert, &scene.instruction())?;
+        let board = SimBoard::with_table(course.table(), options)?;
+        let rollout = Rollout::begin_on(board, &mut expert, &course.instruction())?;
         Ok(Self {
-            scene,
+            course,
             expert,
             rollout,
             tail: 0..settings.tail,
@@ -198,7 +213,7 @@ impl Attempt {
 
     /// Whether one more step belongs to the demonstration. To be asked once before each.
     pub fn goes_on(&mut self) -> bool {
-        !self.rollout.is_over() || self.tail.next().is_some()
+        !self.course.is_over(&self.rollout) || self.tail.next().is_some()
     }
 
     /// What the camera sees before the next step.
@@ -214,13 +229,13 @@ impl Attempt {
 
     /// Whether the demonstration shows what its instruction says.
     pub fn succeeded(&self) -> bool {
-        self.rollout.outcome().success(self.scene.target)
+        self.course.is_done(&self.rollout)
     }
 }
 
 /// The expert with an unsteady hand: what it wanted is kept, what is executed is disturbed in x, y and z.
 struct Disturbed {
-    expert: Expert,
+    expert: Box<dyn Pilot>,
     noise: Gaussian,
     wanted: [f32; 7],
 }

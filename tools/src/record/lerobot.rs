@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::columns::{
-    ACTION, ACTION_NAMES, CARD, CUBE, IMAGE, INDEX_COLUMNS, POSITION_NAMES, RowIndex, STATE,
+    ACTION, ACTION_NAMES, CUBE, GOAL, IMAGE, INDEX_COLUMNS, POSITION_NAMES, RowIndex, STATE,
     STATE_NAMES, Step, data_batch, data_schema, image_column,
 };
 use super::demonstration::Settings;
@@ -74,14 +74,16 @@ pub struct Episode {
     pub steps: Vec<Step>,
     /// Statistics of its frames, taken while their pixels were at hand.
     pub image_stats: ImageStats,
-    /// Which demonstration this is: `Scene::demonstration`.
+    /// Which demonstration this is.
     pub seed: u64,
+    /// What it is of.
+    pub kind: &'static str,
     /// At which attempt it succeeded.
     pub attempt: u64,
     /// Labels of the cards on the table.
     pub cards: [String; 3],
-    /// Which of them the instruction names.
-    pub target: usize,
+    /// Which of them the task is about, if it is about one.
+    pub target: Option<usize>,
 }
 
 /// What a whole dataset has in common.
@@ -138,14 +140,15 @@ struct EpisodeRow {
     from: usize,
     seed: u64,
     attempt: u64,
+    kind: &'static str,
     cards: [String; 3],
-    target: usize,
+    target: Option<usize>,
 }
 
 impl DatasetWriter {
     /// Starts a dataset in the folder `root`.
     pub fn create(root: &Path, info: DatasetInfo) -> Result<Self> {
-        let names = [STATE, ACTION, CUBE, CARD];
+        let names = [STATE, ACTION, CUBE, GOAL];
         let sizes = [
             STATE_NAMES.len(),
             ACTION_NAMES.len(),
@@ -222,6 +225,7 @@ impl DatasetWriter {
             from: self.frames,
             seed: episode.seed,
             attempt: episode.attempt,
+            kind: episode.kind,
             cards: episode.cards.clone(),
             target: episode.target,
         });
@@ -265,7 +269,7 @@ impl DatasetWriter {
                     STATE => stats.add(&step.state),
                     ACTION => stats.add(&step.action),
                     CUBE => stats.add(&step.cube),
-                    CARD => stats.add(&step.card),
+                    GOAL => stats.add(&step.goal),
                     "timestamp" => stats.add(&[row.timestamp]),
                     index => {
                         let place = INDEX_COLUMNS
@@ -385,7 +389,18 @@ impl DatasetWriter {
             (SEED, unsigned(&|row| row.seed)),
             (ATTEMPT, unsigned(&|row| row.attempt)),
             ("cards", strings(&|row| row.cards.to_vec())),
-            ("target", int(&|_, row| row.target)),
+            (
+                "task_kind",
+                Arc::new(StringArray::from_iter_values(
+                    rows.iter().map(|row| row.kind),
+                )),
+            ),
+            (
+                "target",
+                Arc::new(Int64Array::from_iter(
+                    rows.iter().map(|row| row.target.map(|card| card as i64)),
+                )),
+            ),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns
@@ -413,7 +428,7 @@ impl DatasetWriter {
             STATE: vector(&STATE_NAMES),
             ACTION: vector(&ACTION_NAMES),
             CUBE: vector(&POSITION_NAMES),
-            CARD: vector(&POSITION_NAMES),
+            GOAL: vector(&POSITION_NAMES),
             "timestamp": {"dtype": "float32", "shape": [1], "names": null},
         });
         if self.info.settings.images {
