@@ -26,7 +26,7 @@ const RANDOM: [(Split, u64, u64); 2] = [
 /// Scenes of the other tasks.
 const DIVERSE: [(u64, &str, u64); 3] = [
     (2, "place_on", 0x4732_b38f_c016_39e1),
-    (4, "push", 0),
+    (4, "push", 0xe3ee_b0db_b767_8277),
     (10, "stack", 0x82c1_109f_063d_76c4),
 ];
 
