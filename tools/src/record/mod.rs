@@ -70,7 +70,7 @@ pub struct Args {
     #[arg(long)]
     randomise: bool,
 
-    /// Leave the frames out: a hundredth of the size; `wink frames` renders them when they are wanted
+    /// Leave the frames out: kilobytes an episode instead of megabytes; `wink frames` renders them when they are wanted
     #[arg(long)]
     no_images: bool,
 
