@@ -10,7 +10,7 @@ use wink_runtime::clock::Clock;
 use wink_sim::bus::{LineNoise, ServoBus, ServoFaults};
 use wink_sim::render::RenderError;
 use wink_sim::world::SUBSTEP_US;
-use wink_sim::{Outcome, Scene, SimOptions, Table, Truth};
+use wink_sim::{Outcome, Scene, SimOptions, Table, Truth, Workcell};
 
 use crate::machine::{Feed, Machine};
 use crate::witness::Witness;
@@ -44,7 +44,7 @@ pub struct EmulatedBoard {
     image: Image,
     /// The table's own arm moves with its servos; another one's servos stand in the air.
     on_table: bool,
-    table: Table,
+    cell: Workcell,
     bus: ServoBus,
     /// World time as far as the board's clock tells.
     now_us: u64,
@@ -85,7 +85,7 @@ impl EmulatedBoard {
         let mut board = Self {
             machine,
             image,
-            table: Table::new(scene, options),
+            cell: Workcell::new(Table::from(scene), options),
             bus,
             on_table: arm == Arm::Wx250s,
             now_us: 0,
@@ -107,26 +107,26 @@ impl EmulatedBoard {
 
     /// The table as it was laid.
     #[must_use]
-    pub const fn scene(&self) -> &Scene {
-        self.table.scene()
+    pub const fn table(&self) -> &Table {
+        self.cell.table()
     }
 
     /// The true state of the table.
     #[must_use]
     pub fn truth(&self) -> Truth {
-        self.table.truth()
+        self.cell.truth()
     }
 
     /// How things stand, and what has happened so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.table.outcome()
+        self.cell.outcome()
     }
 
     /// A digest over every state that the table has gone through, bit for bit.
     #[must_use]
     pub const fn state_hash(&self) -> u64 {
-        self.table.state_hash()
+        self.cell.state_hash()
     }
 
     /// Draws the table as it is now.
@@ -134,7 +134,7 @@ impl EmulatedBoard {
     /// # Errors
     /// When the frame size cannot be drawn.
     pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
-        self.table.render(frame)
+        self.cell.render(frame)
     }
 
     /// What the board said last, undamaged.
@@ -196,7 +196,7 @@ impl EmulatedBoard {
 
     /// Lets the board run until it has told its servos something, or the next step of the physics is due.
     fn pass(&mut self) -> Result<(), EmulatorError> {
-        let due_us = (self.table.now_us() + SUBSTEP_US).saturating_sub(self.now_us);
+        let due_us = (self.cell.now_us() + SUBSTEP_US).saturating_sub(self.now_us);
         let to_board = std::mem::take(&mut self.to_board);
         let to_servos = std::mem::take(&mut self.to_servos_later);
         let feed = Feed {
@@ -209,7 +209,7 @@ impl EmulatedBoard {
         }
         self.hear_board(heard.host, heard.passed_us.is_some());
         self.hear_bus(&heard.servo, heard.passed_us.is_some());
-        while self.table.now_us() + SUBSTEP_US <= self.now_us {
+        while self.cell.now_us() + SUBSTEP_US <= self.now_us {
             self.step();
         }
         Ok(())
@@ -218,15 +218,15 @@ impl EmulatedBoard {
     /// One step of the physics.
     fn step(&mut self) {
         self.feel();
-        self.table.substep();
+        self.cell.substep();
         if self.on_table {
-            self.witness.look(self.table.servos(), &self.bus);
+            self.witness.look(self.cell.servos(), &self.bus);
         }
     }
 
     fn feel(&mut self) {
         if self.on_table {
-            self.bus.exchange(self.table.servos_mut());
+            self.bus.exchange(self.cell.servos_mut());
         }
     }
 
@@ -335,12 +335,12 @@ impl Link for EmulatedBoard {
 
 impl Clock for EmulatedBoard {
     fn now_us(&self) -> u64 {
-        self.table.now_us()
+        self.cell.now_us()
     }
 
     fn sleep_until(&mut self, time_us: u64) {
         let (mut seen_us, mut standstill) = (self.now_us, 0);
-        while self.table.now_us() < time_us {
+        while self.cell.now_us() < time_us {
             if self.failure.is_some() {
                 self.step();
                 continue;

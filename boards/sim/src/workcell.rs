@@ -49,6 +49,12 @@ impl Workcell {
         &self.table
     }
 
+    /// The arm's servos, to look at.
+    #[must_use]
+    pub const fn servos(&self) -> &Servos {
+        &self.plant.servos
+    }
+
     /// The arm's servos.
     pub const fn servos_mut(&mut self) -> &mut Servos {
         &mut self.plant.servos

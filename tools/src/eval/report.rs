@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wink_sim::outcome::Failure;
 
+use super::board::{BoardChoice, LinkStats};
 use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
 use super::instruction::Control;
@@ -18,6 +19,9 @@ pub struct Report {
     pub policy: String,
     /// Precision of the graphs; `null` for a policy without any.
     pub precision: Option<String>,
+    /// What the episodes ran on, where that is not the simulated board.
+    #[serde(skip_serializing_if = "BoardChoice::is_sim")]
+    pub board: BoardChoice,
     /// Base seed: episode i of each split has this plus i.
     pub seed: u64,
     /// Version of the program.
@@ -32,6 +36,9 @@ pub struct Report {
     pub controls: BTreeMap<String, Scores>,
     /// Over all ticks of all episodes.
     pub latency_us: Latency,
+    /// What went over the link to an emulated board, all episodes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkStats>,
 }
 
 /// Figures of one split or control.

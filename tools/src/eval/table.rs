@@ -23,6 +23,9 @@ pub fn render(report: &Report) -> String {
     for part in [scores(report), failures(report), latencies(report)] {
         let _ = writeln!(text, "{part}\n");
     }
+    if let Some(link) = &report.link {
+        let _ = writeln!(text, "{link}");
+    }
     text.push_str(
         "Intervals are exact 95% (Clopper-Pearson). Recognition: of the episodes executed, the cube on the named card; chance is 33.3%.\n\
          Grounding: recognition rescaled so that chance is 0 and certainty 1.\n",
