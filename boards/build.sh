@@ -48,8 +48,8 @@ build_image() {
     local remap=("$root=wink" "${CARGO_HOME:-$HOME/.cargo}=cargo" "$(rustc --print sysroot)=rust" "/usr/lib/rustlib=rust")
     local flags
     flags=$(printf '"--remap-path-prefix=%s",' "${remap[@]}")
-    build=(build --release --locked "${jobs[@]}" --target "$target" --target-dir "$target_dir/images"
-        --features "arm-$arm" --config "target.'$target'.rustflags=[${flags%,}]")
+    build=(build ${VERBOSE:+-v} --release --locked "${jobs[@]}" --target "$target" --target-dir "$target_dir/images"
+        --features "arm-$arm" --config "target.$target.rustflags=[${flags%,}]")
     (
         cd "boards/$board"
         if [[ -d $(rustc --print sysroot)/lib/rustlib/$target/lib ]]; then

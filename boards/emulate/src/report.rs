@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use object::{Object, ObjectSection, SectionFlags};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags};
 
 use crate::calls::calls;
 use crate::{EmulatorError, Image};
@@ -14,8 +14,21 @@ pub const RAM_LIMIT: u64 = 16 * 1024;
 /// What is left of that for the stack must be at least this.
 pub const STACK_LEAST: u64 = 6 * 1024;
 
-/// The logger checks that it does not interrupt itself, which could only be if an interrupt logged; none does.
-const MAY_PANIC: [&str; 2] = ["_defmt_acquire", "_defmt_release"];
+/// Functions that may call a panic. All but the first two do so in case of what cannot be.
+const MAY_PANIC: [&str; 5] = [
+    // Sets the board up, before anything can move; the loop is a function of its own.
+    "__cortex_m_rt_main",
+    // Of the RP2040's and RP2350's clocks, when they are set up.
+    "fractional_div",
+    // A lock that is held by a third core of two.
+    "_critical_section_1_0_acquire",
+    // A log within a log: an interrupt that logs. None does.
+    "_defmt_acquire",
+    "_defmt_release",
+];
+
+/// The loop, which must be found for its panics to be looked for.
+const LOOP: [&str; 2] = ["ControlLoop", "3run"];
 
 /// What was found out about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +41,8 @@ pub struct Report {
     pub ram: u64,
     /// Functions that call something in `core::panicking` and are not known to be harmless.
     pub panics: Vec<String>,
+    /// Whether the control loop is there as a function of its own.
+    pub has_loop: bool,
 }
 
 impl Report {
@@ -52,9 +67,13 @@ impl Report {
             .into_iter()
             .filter(|(caller, callee)| is_panicking(callee) && !is_panicking(caller))
             .map(|(caller, _)| caller)
-            .filter(|caller| !MAY_PANIC.contains(&caller.as_str()))
+            .filter(|caller| !MAY_PANIC.iter().any(|name| caller.contains(name)))
             .collect();
         panics.dedup();
+        let is_loop = |name: &str| LOOP.iter().all(|part| name.contains(part));
+        let has_loop = file
+            .symbols()
+            .any(|symbol| symbol.name().is_ok_and(is_loop));
         Ok(Self {
             name: image
                 .path()
@@ -65,6 +84,7 @@ impl Report {
             flash,
             ram: ram.map(|section| section.size()).sum(),
             panics,
+            has_loop,
         })
     }
 

@@ -84,6 +84,23 @@ impl<S: ServoBus> ControlLoop<S> {
         }
     }
 
+    /// Goes round for ever: `ticked` is told of every tick, and `wait` may wait for the next interrupt.
+    // On its own in every image, so that it can be looked at apart from what sets the board up.
+    #[inline(never)]
+    pub fn run<const RX: usize, const TX: usize>(
+        &mut self,
+        host: &mut Port<RX, TX>,
+        mut ticked: impl FnMut(),
+        wait: impl Fn(),
+    ) -> ! {
+        loop {
+            if self.pass(host) {
+                ticked();
+            }
+            wait();
+        }
+    }
+
     /// Does what there is to do now; returns whether that was a tick.
     pub fn pass<const RX: usize, const TX: usize>(&mut self, host: &mut Port<RX, TX>) -> bool {
         let start_us = (self.now_us)();

@@ -85,12 +85,7 @@ fn run() -> Result<Infallible, &'static str> {
 
     let mut host = Port::new(&HOST_RX, &HOST_TX, || NVIC::pend(Interrupt::UART0_TX));
     let mut control = ControlLoop::new(core, servos, now_us, &WINK_METER);
-    loop {
-        if control.pass(&mut host) {
-            watchdog.feed();
-        }
-        cortex_m::asm::wfi();
-    }
+    control.run(&mut host, || watchdog.feed(), cortex_m::asm::wfi)
 }
 
 fn now_us() -> u64 {

@@ -67,7 +67,7 @@ fn main() -> ! {
 
 fn run() -> Result<Infallible, &'static str> {
     let mut chip = pac::Peripherals::take().ok_or("the peripherals are taken")?;
-    let mut processor = pac::CorePeripherals::take().ok_or("the processor is taken")?;
+    let mut processor = cortex_m::Peripherals::take().ok_or("the processor is taken")?;
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     let clocks = init_clocks_and_plls(
         CRYSTAL_HZ,
@@ -138,12 +138,7 @@ fn run() -> Result<Infallible, &'static str> {
 
     let mut host = Port::new(&HOST_RX, &HOST_TX, || NVIC::pend(Interrupt::UART0_IRQ));
     let mut control = ControlLoop::new(core, servos, now_us, &WINK_METER);
-    loop {
-        if control.pass(&mut host) {
-            watchdog.feed();
-        }
-        cortex_m::asm::wfi();
-    }
+    control.run(&mut host, || watchdog.feed(), cortex_m::asm::wfi)
 }
 
 fn now_us() -> u64 {
