@@ -1,7 +1,10 @@
 //! The arm that this image was built for. `build.rs` reads its file; no message can change anything of it.
 
-use wink_firmware::Config;
 use wink_firmware::config::ConfigError;
+use wink_firmware::servo::serial::{BadServos, BusOptions, BusPort};
+use wink_firmware::{Config, Core};
+
+use crate::prepared::PreparedServos;
 
 mod built {
     include!(concat!(env!("OUT_DIR"), "/arm.rs"));
@@ -20,6 +23,32 @@ pub fn config(image: &str) -> Result<Config, ConfigError> {
     };
     Ok(config.named(NAME, image))
 }
+
+/// The firmware core for this arm, in the image of that name.
+///
+/// # Errors
+/// As [`config`].
+pub fn core(image: &str) -> Result<Core, ConfigError> {
+    Core::new(config(image)?)
+}
+
+/// This arm's servos on a bus, to be set up when they are read first. `echo` says whether the board hears itself on the bus.
+///
+/// # Errors
+/// When the list of servos makes no sense, which the build has checked.
+pub fn servos<P: BusPort>(port: P, echo: bool) -> Result<ArmServos<P>, BadServos> {
+    let options = BusOptions {
+        echo,
+        ..BusOptions::default()
+    };
+    Ok(PreparedServos::new(
+        Servos::new(port, &SERVOS, options)?,
+        &SETTINGS,
+    ))
+}
+
+/// This arm's servos, set up.
+pub type ArmServos<P> = PreparedServos<Servos<P>>;
 
 #[cfg(test)]
 mod tests {

@@ -54,23 +54,25 @@ impl Meter {
 }
 
 /// The core, its servos, and when it is due.
-pub struct ControlLoop<S> {
-    core: Core,
-    servos: S,
+pub struct ControlLoop<'a, S> {
+    core: &'a mut Core,
+    servos: &'a mut S,
     now_us: fn() -> u64,
     meter: &'static Meter,
     period_us: u64,
     due_us: u64,
-    line: [u8; MAX_LINE],
-    /// Length of the line that waits for room to be sent; 0 for none.
-    pending: usize,
     log: Log,
 }
 
-impl<S: ServoBus> ControlLoop<S> {
+impl<'a, S: ServoBus> ControlLoop<'a, S> {
     /// A loop that ticks once in every period of the core's configuration, the first time at once. A tick that takes longer
     /// than that delays the next one and is not made up for.
-    pub fn new(core: Core, servos: S, now_us: fn() -> u64, meter: &'static Meter) -> Self {
+    pub fn new(
+        core: &'a mut Core,
+        servos: &'a mut S,
+        now_us: fn() -> u64,
+        meter: &'static Meter,
+    ) -> Self {
         Self {
             period_us: core.config().period_us.into(),
             core,
@@ -78,8 +80,6 @@ impl<S: ServoBus> ControlLoop<S> {
             now_us,
             meter,
             due_us: 0,
-            line: [0; MAX_LINE],
-            pending: 0,
             log: Log::default(),
         }
     }
@@ -109,7 +109,7 @@ impl<S: ServoBus> ControlLoop<S> {
         let due = start_us >= self.due_us;
         if due {
             self.due_us = next_due(self.due_us, self.period_us, start_us);
-            self.core.tick(start_us, &mut self.servos);
+            self.core.tick(start_us, self.servos);
         }
         self.speak(host);
         if due {
@@ -120,7 +120,7 @@ impl<S: ServoBus> ControlLoop<S> {
                 .load(Ordering::Relaxed)
                 .wrapping_sub(waited_us);
             self.meter.note(pass_us, waited_us);
-            self.log.note(start_us, &self.core, self.meter, host.lost());
+            self.log.note(start_us, self.core, self.meter, host.lost());
         }
         due
     }
@@ -137,20 +137,17 @@ impl<S: ServoBus> ControlLoop<S> {
         }
     }
 
-    /// Lines go out whole, as far as the port has room for them.
+    /// Lines go out whole: the core is asked for one only where the port has room for the longest.
+    // Not part of the loop's own frame: what a tick needs of the stack comes beside the line, not on top of it.
+    #[inline(never)]
     fn speak<const RX: usize, const TX: usize>(&mut self, host: &mut Port<RX, TX>) {
-        loop {
-            if self.pending == 0 {
-                match self.core.telemetry((self.now_us)(), &mut self.line) {
-                    Some(length) => self.pending = length,
-                    None => return,
-                }
-            }
-            let line = self.line.get(..self.pending).unwrap_or_default();
-            if !host.send(line) {
+        const { assert!(TX >= MAX_LINE, "the port must hold the longest line") };
+        let mut line = [0; MAX_LINE];
+        while host.room() >= MAX_LINE {
+            let Some(length) = self.core.telemetry((self.now_us)(), &mut line) else {
                 return;
-            }
-            self.pending = 0;
+            };
+            host.send(line.get(..length).unwrap_or_default());
         }
     }
 }
@@ -213,12 +210,13 @@ mod tests {
 
     #[test]
     fn ticks_at_its_period_and_speaks_with_the_host() {
-        let core = Core::new(arm::config("test").unwrap()).unwrap();
+        let mut core = Core::new(arm::config("test").unwrap()).unwrap();
         let period_us = u64::from(core.config().period_us);
         let joints = core.config().joints.len();
+        let mut servos = Ideal([0.0; 8][..joints].to_vec());
         let mut control = ControlLoop::new(
-            core,
-            Ideal([0.0; 8][..joints].to_vec()),
+            &mut core,
+            &mut servos,
             || NOW_US.load(Ordering::Relaxed),
             &METER,
         );

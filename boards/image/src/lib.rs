@@ -32,5 +32,5 @@ pub use bus::BusLine;
 pub use clock::TickClock;
 pub use control::{ControlLoop, Meter};
 pub use port::{Port, Uart, serve};
-pub use prepared::PreparedServos;
+pub use prepared::{Prepare, PreparedServos};
 pub use ring::ByteRing;

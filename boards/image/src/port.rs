@@ -65,6 +65,11 @@ impl<const RX: usize, const TX: usize> Port<RX, TX> {
         fits
     }
 
+    /// Bytes that [`send`](Self::send) would take now.
+    pub fn room(&self) -> usize {
+        self.tx.room()
+    }
+
     /// Whether bytes wait for the transmitter.
     pub fn is_sending(&self) -> bool {
         !self.tx.is_empty()

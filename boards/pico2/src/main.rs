@@ -11,6 +11,7 @@ use core::panic::PanicInfo;
 
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{NVIC, SYST};
+use cortex_m::singleton;
 use cortex_m_rt::exception;
 use critical_section::Mutex;
 use defmt_rtt as _;
@@ -23,16 +24,15 @@ use rp235x_hal::pac::{self, Interrupt, interrupt};
 use rp235x_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
 use rp235x_hal::{Clock, Sio, Watchdog, entry};
 use wink_firmware::Core;
-use wink_firmware::servo::serial::BusOptions;
-use wink_image::{
-    BusLine, ByteRing, ControlLoop, Meter, Port, PreparedServos, TickClock, arm, serve,
-};
+use wink_image::{BusLine, ByteRing, ControlLoop, Meter, Port, TickClock, arm, serve};
 
 use uart::IrqUart;
 
 const CRYSTAL_HZ: u32 = 12_000_000;
 /// What the HAL makes of the crystal.
 const CORE_MHZ: u32 = 150;
+type Servos = arm::ArmServos<BusLine<256, 256>>;
+
 const HOST_BAUD: u32 = 1_000_000;
 const SERVO_BAUD: u32 = 1_000_000;
 /// A loop that does not come round for so long has the board started anew.
@@ -117,18 +117,6 @@ fn run() -> Result<Infallible, &'static str> {
 
     watchdog.start(WATCHDOG_MS.millis());
 
-    let servo = Port::new(&SERVO_RX, &SERVO_TX, || NVIC::pend(Interrupt::UART1_IRQ));
-    let line = BusLine::new(servo, now_us, &WINK_METER.waited_us);
-    let options = BusOptions {
-        echo: cfg!(feature = "echo"),
-        ..BusOptions::default()
-    };
-    let servos = arm::Servos::new(line, &arm::SERVOS, options)
-        .map_err(|_| "the arm's list of servos makes no sense")?;
-    let servos = PreparedServos::new(servos, &arm::SETTINGS);
-    let core = arm::config(env!("CARGO_PKG_NAME"))
-        .and_then(Core::new)
-        .map_err(|_| "the arm's limits make no sense")?;
     defmt::info!(
         "wink for {=str}: {=usize} servos, a tick every {=u32} us",
         arm::NAME,
@@ -137,8 +125,25 @@ fn run() -> Result<Infallible, &'static str> {
     );
 
     let mut host = Port::new(&HOST_RX, &HOST_TX, || NVIC::pend(Interrupt::UART0_IRQ));
-    let mut control = ControlLoop::new(core, servos, now_us, &WINK_METER);
+    let mut control = ControlLoop::new(core(), servos(), now_us, &WINK_METER);
     control.run(&mut host, || watchdog.feed(), cortex_m::asm::wfi)
+}
+
+/// The firmware core, where it stays.
+// Functions of their own, so that what it takes to make these is gone from the stack when the loop runs.
+#[inline(never)]
+fn core() -> &'static mut Core {
+    let made = || arm::core(env!("CARGO_PKG_NAME")).unwrap_or_else(|_| stop());
+    singleton!(: Core = made()).unwrap_or_else(|| stop())
+}
+
+/// The servos, where they stay.
+#[inline(never)]
+fn servos() -> &'static mut Servos {
+    let port = Port::new(&SERVO_RX, &SERVO_TX, || NVIC::pend(Interrupt::UART1_IRQ));
+    let line = BusLine::new(port, now_us, &WINK_METER.waited_us);
+    let made = || arm::servos(line, cfg!(feature = "echo")).unwrap_or_else(|_| stop());
+    singleton!(: Servos = made()).unwrap_or_else(|| stop())
 }
 
 fn now_us() -> u64 {
