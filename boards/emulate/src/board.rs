@@ -12,7 +12,7 @@ use wink_sim::render::RenderError;
 use wink_sim::world::SUBSTEP_US;
 use wink_sim::{Outcome, Scene, SimOptions, Table, Truth, Workcell};
 
-use crate::machine::{Feed, Machine};
+use crate::machine::{Feed, IN_TIME_US, Machine};
 use crate::witness::Witness;
 use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
 
@@ -268,6 +268,10 @@ impl EmulatedBoard {
         while let Some(due_us) = self.bus.next_due_us() {
             self.bus.send(due_us, &mut byte);
             let after_us = due_us.saturating_sub(asked_us);
+            // The board's next packet comes after the answers that it waited for.
+            if after_us <= IN_TIME_US {
+                self.bus_us = self.bus_us.max(due_us);
+            }
             self.to_servos_later
                 .extend(byte.drain(..).map(|byte| (after_us, byte)));
         }

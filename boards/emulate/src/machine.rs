@@ -7,6 +7,9 @@
 
 use crate::EmulatorError;
 
+/// A servo's answer that is further off than this comes too late for whoever asked.
+pub const IN_TIME_US: u64 = 3_000;
+
 /// Bytes for the board.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Feed<'a> {

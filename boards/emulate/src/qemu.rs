@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::machine::{Feed, Heard, Machine};
+use crate::machine::{Feed, Heard, IN_TIME_US, Machine};
 use crate::qmp::Qmp;
 use crate::{EmulatorError, Image};
 
@@ -23,9 +23,6 @@ use crate::{EmulatorError, Image};
 const SILENCE: Duration = Duration::from_secs(60);
 /// Longest that QEMU takes to start.
 const START: Duration = Duration::from_secs(60);
-/// A servo's answer that is further off than this comes too late for whoever asked.
-const IN_TIME_US: u64 = 3_000;
-
 const NAME: &str = "qemu-system-arm";
 
 /// What QEMU must be told of a board.
