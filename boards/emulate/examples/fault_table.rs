@@ -10,11 +10,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let board = arguments.next().unwrap_or_else(|| "nucleo-f411".to_owned());
     let wanted = arguments.next().unwrap_or_default();
-    let Some(emulator) = Emulator::ALL
-        .into_iter()
-        .find(|emulator| emulator.board() == board)
-    else {
-        println!("no board named {board}");
+    let Some(emulator) = Emulator::named(&board) else {
+        println!("no board named {board}; there are: {}", Emulator::names());
         return ExitCode::from(2);
     };
     let mut rows = vec![];

@@ -20,6 +20,8 @@ use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
 const BYTE_US: u64 = 10;
 /// Bytes for the host that are kept; the oldest are dropped, as in a serial port's buffer.
 const OUTBOX_BYTES: usize = 64 * 1024;
+/// A board that was just powered does not listen yet.
+const BOOT_US: u64 = 50_000;
 /// Exchanges without any time passing after which the board is taken to be stuck.
 const MOST_STANDSTILL: u32 = 2_000;
 
@@ -63,7 +65,7 @@ pub struct EmulatedBoard {
 }
 
 impl EmulatedBoard {
-    /// The table with its arm at home, and the board just powered.
+    /// The table with its arm at home, and the board powered for as long as it takes to start.
     ///
     /// # Errors
     /// When the image was not built, or its emulator is not installed or does not start.
@@ -102,7 +104,11 @@ impl EmulatedBoard {
         };
         // The servos feel their joints before anybody asks.
         board.feel();
-        Ok(board)
+        board.sleep_until(BOOT_US);
+        match board.take_failure() {
+            Some(failure) => Err(failure),
+            None => Ok(board),
+        }
     }
 
     /// The table as it was laid.
@@ -187,6 +193,28 @@ impl EmulatedBoard {
                 why: format!("it has no symbol {name}"),
             });
         };
+        self.words(address, size)
+    }
+
+    /// The words of the board's stack as it is now, from its end (where it must not reach) to its start.
+    ///
+    /// # Errors
+    /// When the emulator has ended, or the image does not tell where its stack is.
+    pub fn stack(&mut self) -> Result<Vec<u32>, EmulatorError> {
+        let bounds = (
+            self.image.symbol("_stack_end"),
+            self.image.symbol("_stack_start"),
+        );
+        let (Some((end, _)), Some((start, _))) = bounds else {
+            return Err(EmulatorError::BadImage {
+                path: self.image.path().to_owned(),
+                why: "it has no symbols _stack_end and _stack_start".to_owned(),
+            });
+        };
+        self.words(end, start.saturating_sub(end) as usize)
+    }
+
+    fn words(&mut self, address: u32, size: usize) -> Result<Vec<u32>, EmulatorError> {
         let bytes = self.machine.peek(address, size)?;
         let words = bytes.chunks_exact(4);
         Ok(words

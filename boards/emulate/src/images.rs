@@ -34,6 +34,29 @@ impl Emulator {
         }
     }
 
+    /// The board of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|board| board.board() == name)
+    }
+
+    /// All names, for a message.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::board).join(", ")
+    }
+
+    /// What passes in a microsecond of the image's own time: so many instructions, which are QEMU's time, or cycles, which are
+    /// rp2040js's (flash without wait states).
+    #[must_use]
+    pub const fn count_of_us(self) -> (u32, &'static str) {
+        match self {
+            Self::NucleoF411 => (NUCLEO_F411.instructions_per_us, "instructions"),
+            Self::Mps2An386 => (MPS2_AN386.instructions_per_us, "instructions"),
+            Self::Pico => (125, "cycles"),
+        }
+    }
+
     /// Starts the board's image, its processor before the first instruction.
     ///
     /// # Errors

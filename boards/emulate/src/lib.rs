@@ -10,6 +10,7 @@ mod elf;
 mod error;
 pub mod faults;
 pub mod images;
+pub mod loop_time;
 pub mod machine;
 mod noise;
 pub mod qemu;

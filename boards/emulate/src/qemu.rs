@@ -38,6 +38,8 @@ pub struct Model {
     pub servo_data: u32,
     /// Instructions take two to the power of this nanoseconds.
     pub icount_shift: u32,
+    /// Instructions in a microsecond of the image's time.
+    pub instructions_per_us: u32,
 }
 
 /// The STM32F411 boards: QEMU's STM32F405 has the same peripherals where the image uses them. Its processor's clock is twice
@@ -48,6 +50,7 @@ pub const NUCLEO_F411: Model = Model {
     host_data: 0x4000_4404,
     servo_data: 0x4001_1004,
     icount_shift: 0,
+    instructions_per_us: 500,
 };
 
 /// Arm's MPS2 board with the Cortex-M4 of application note 386.
@@ -57,6 +60,7 @@ pub const MPS2_AN386: Model = Model {
     host_data: 0x4000_4000,
     servo_data: 0x4000_5000,
     icount_shift: 1,
+    instructions_per_us: 500,
 };
 
 /// SysTick's current value, from which all images read the time.

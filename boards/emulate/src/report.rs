@@ -98,6 +98,9 @@ impl Report {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = vec![];
+        if !self.has_loop {
+            complaints.push("the control loop is not to be found as a function of its own".into());
+        }
         if self.flash > FLASH_LIMIT {
             complaints.push(format!(
                 "{} bytes of flash, {FLASH_LIMIT} are allowed",
@@ -140,7 +143,48 @@ impl fmt::Display for Report {
     }
 }
 
-/// Symbols of both mangling schemes.
+/// Symbols of both mangling schemes; the handler as well, which a panic that was inlined calls itself.
 fn is_panicking(symbol: &str) -> bool {
-    symbol.contains("4core9panicking")
+    ["4core9panicking", "rust_begin_unwind"]
+        .iter()
+        .any(|name| symbol.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complains_of_what_is_too_large_can_panic_or_has_no_loop() {
+        let fine = Report {
+            name: "image".to_owned(),
+            flash: FLASH_LIMIT,
+            ram: RAM_LIMIT - STACK_LEAST,
+            panics: vec![],
+            has_loop: true,
+        };
+        assert!(fine.complaints().is_empty());
+        let bad = Report {
+            flash: FLASH_LIMIT + 1,
+            ram: RAM_LIMIT,
+            panics: vec!["_RNvMNtCs_6safety4tick".to_owned()],
+            has_loop: false,
+            ..fine
+        };
+        let complaints = bad.complaints().join("; ");
+        for part in ["control loop", "flash", "stack", "4tick can panic"] {
+            assert!(complaints.contains(part), "no {part} in {complaints}");
+        }
+    }
+
+    #[test]
+    fn panics_are_told_by_their_symbols() {
+        for (symbol, panics) in [
+            ("_RNvNtNtCscSmOAlAQlcP_4core9panicking9panic_fmt", true),
+            ("_RNvCsfgHYwM92fyn_7___rustc17rust_begin_unwind", true),
+            ("_RNvNtCs_13wink_firmware6safety4tick", false),
+        ] {
+            assert_eq!(is_panicking(symbol), panics, "{symbol}");
+        }
+    }
 }

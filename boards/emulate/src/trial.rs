@@ -12,8 +12,6 @@ use crate::{Arm, EmulatedBoard, Emulator, EmulatorError, Images};
 
 /// Between two setpoints.
 const STEP_US: u64 = 50_000;
-/// A board that was just powered does not listen yet.
-const BOOT_US: u64 = 50_000;
 /// Longest wait for the board to answer or to arm.
 pub(crate) const PATIENCE_US: u64 = 3_000_000;
 /// The arm swings by so much ...
@@ -57,7 +55,6 @@ impl Trial {
         let mut board =
             EmulatedBoard::new(emulator, images, Arm::Wx250s, &scene, SimOptions::default())?;
         let mut client = ArmClient::new(&ArmDescription::wx250s());
-        board.sleep_until(BOOT_US);
         if let Err(error) = client.connect(&mut board, PATIENCE_US) {
             return Err(match board.take_failure() {
                 Some(failure) => failure.into(),

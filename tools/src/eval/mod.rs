@@ -158,6 +158,7 @@ pub fn run(args: &Args) -> Result<()> {
         latency_us: Latency::of(&done),
         link: (!args.board.is_sim())
             .then(|| LinkStats::sum(done.iter().map(|episode| episode.link))),
+        emulated_episode_s: report::mean_episode_s(&done).filter(|_| !args.board.is_sim()),
     };
     let json = json::text(&report)?;
     let mut stdout = io::stdout().lock();

@@ -39,6 +39,9 @@ pub struct Report {
     /// What went over the link to an emulated board, all episodes together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkStats>,
+    /// Real time that an episode on an emulated board took, seconds, the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulated_episode_s: Option<f64>,
 }
 
 /// Figures of one split or control.
@@ -113,6 +116,13 @@ impl Latency {
             tick: Percentiles::of(&mut all.tick_us),
         }
     }
+}
+
+/// Real time of an episode's ticks, seconds, the mean.
+pub fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
+    let ticks = episodes.iter().flat_map(|episode| &episode.timing.tick_us);
+    let total_us: u64 = ticks.sum();
+    (!episodes.is_empty()).then(|| total_us as f64 * 1e-6 / episodes.len() as f64)
 }
 
 /// Scores by key: the splits, and the controls.

@@ -26,6 +26,14 @@ pub fn render(report: &Report) -> String {
     if let Some(link) = &report.link {
         let _ = writeln!(text, "{link}");
     }
+    if let Some(seconds) = report.emulated_episode_s {
+        let _ = writeln!(
+            text,
+            "Emulated: an episode took {seconds:.1} s of real time on average, {} side by side. World and whole tick are the \
+             emulator's time, not a board's.\n",
+            report.jobs
+        );
+    }
     text.push_str(
         "Intervals are exact 95% (Clopper-Pearson). Recognition: of the episodes executed, the cube on the named card; chance is 33.3%.\n\
          Grounding: recognition rescaled so that chance is 0 and certainty 1.\n",
