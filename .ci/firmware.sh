@@ -38,7 +38,8 @@ fi
 
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 boards/build.sh
-cargo run --release -q -p wink-emulate --bin image-report -- "$target_dir"/boards/*.elf
+# For the whole workspace, so that nothing is built twice with other features.
+cargo build -q --workspace --bin image-report
+"$target_dir"/debug/image-report "$target_dir"/boards/*.elf
 # One after the other: each is two programs that take turns.
-cargo test --release -q -p wink-emulate -- --ignored --nocapture --test-threads=1 \
-    drives_ nucleo_f411::keeps_the_fault_table
+cargo test -q --workspace --test emulated -- --ignored --nocapture --test-threads=1 drives_ nucleo_f411::keeps_the_fault_table

@@ -6,7 +6,7 @@
 #   ARMS=so101 boards/build.sh pico        this arm only (boards/arms/so101.toml); else wx250s and so101
 #   boards/build.sh qemu-plugin rp2040js   what `wink eval --board` and the tests in boards/emulate need beside images
 #
-# BOARD-ARM.elf is what a probe flashes, BOARD-ARM.uf2 what is copied to a Pico. Needs the compiler's targets
+# BOARD-ARM.elf is what a probe flashes, and what `wink flash` makes a Pico's UF2 file of. Needs the compiler's targets
 # (rustup target add thumbv6m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf), or on Debian
 # rustc-web, cargo-web and rust-web-src, which build their own core library.
 set -euo pipefail

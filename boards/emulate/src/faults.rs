@@ -3,6 +3,9 @@
 //! Whatever happens, a joint never leaves its limits, and its goal never moves faster than it may. What else is expected
 //! stands with each case.
 
+use std::fmt;
+
+use serde_json::{Value, json};
 use wink_firmware::wire::{Counters, Fault, HoldReason, State};
 use wink_sim::bus::{LineNoise, ServoFaults};
 
@@ -125,27 +128,46 @@ pub fn run(case: &Case, emulator: Emulator, images: &Images) -> Result<Row, Tria
     })
 }
 
-/// The table, as text.
+/// The head of the table.
 #[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut text = format!(
-        "{:<42} {:<24} {:<24} {:>10} {:>8}\n",
+pub fn head() -> String {
+    format!(
+        "{:<42} {:<28} {:<24} {:>10} {:>8}",
         "fault", "meanwhile", "afterwards", "outside", "speed"
-    );
-    for row in rows {
-        text += &format!(
-            "{:<42} {:<24} {:<24} {:>6.4} rad {:>6.0} %\n",
-            row.fault,
-            row.meanwhile,
-            row.afterwards,
-            row.overstep_rad,
-            row.fastest_share * 100.0
-        );
-        for failed in &row.failed {
-            text += &format!("    FAILED: {failed}\n");
-        }
+    )
+}
+
+impl Row {
+    /// The same as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!({
+            "fault": self.fault,
+            "meanwhile": self.meanwhile,
+            "afterwards": self.afterwards,
+            "outside_limits_rad": self.overstep_rad,
+            "speed_of_cap": self.fastest_share,
+            "failed": self.failed,
+        })
     }
-    text
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<42} {:<28} {:<24} {:>6.4} rad {:>6.0} %",
+            self.fault,
+            self.meanwhile,
+            self.afterwards,
+            self.overstep_rad,
+            self.fastest_share * 100.0
+        )?;
+        for failed in &self.failed {
+            write!(f, "\n    FAILED: {failed}")?;
+        }
+        Ok(())
+    }
 }
 
 fn host_killed(trial: &mut Trial) -> Result<String, TrialError> {

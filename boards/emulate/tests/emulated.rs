@@ -1,7 +1,7 @@
 //! The images in their emulators. They need what `boards/build.sh` builds, QEMU and Node.js, and take their time:
 //! `.ci/firmware.sh` runs them, or `cargo test -p wink-emulate --release -- --ignored --nocapture`.
 
-use wink_emulate::faults::{CASES, run, table};
+use wink_emulate::faults::{CASES, head, run};
 use wink_emulate::trial::Trial;
 use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
 use wink_firmware::State;
@@ -101,15 +101,13 @@ fn report(emulator: Emulator, board: &mut EmulatedBoard) {
 
 fn keeps_the_fault_table(emulator: Emulator) {
     let images = Images::find();
-    let rows: Vec<_> = CASES
-        .iter()
-        .map(|case| run(case, emulator, &images).unwrap())
-        .collect();
-    println!("{emulator}\n{}", table(&rows));
-    let failed: Vec<_> = rows
-        .iter()
-        .flat_map(|row| row.failed.iter().map(move |failed| (row.fault, failed)))
-        .collect();
+    println!("{emulator}\n{}", head());
+    let mut failed = vec![];
+    for case in &CASES {
+        let row = run(case, emulator, &images).unwrap();
+        println!("{row}");
+        failed.extend(row.failed.into_iter().map(|failed| (row.fault, failed)));
+    }
     assert!(failed.is_empty(), "{failed:#?}");
 }
 

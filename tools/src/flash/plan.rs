@@ -123,8 +123,10 @@ fn transfer(board: &Board, wishes: &Wishes, image: &std::path::Path) -> Result<T
             family,
         }),
         _ => Err(bad_input(format!(
-            "--board {}: {} cannot be flashed",
-            board.name, board.file.title
+            "--board {}: {} cannot be flashed, only emulated: see {}",
+            board.name,
+            board.file.title,
+            board.folder.join("README.md").display()
         ))),
     }
 }
