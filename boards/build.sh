@@ -41,6 +41,11 @@ linker() {
     fail "no linker for ARM: install rustup's toolchain, or lld"
 }
 
+# Whoever runs the old file keeps it.
+put() {
+    cp "$1" "$out/.$2" && mv "$out/.$2" "$out/$2"
+}
+
 build_image() {
     local board=$1 arm=$2 target build
     target=$(target_of "$board")
@@ -62,7 +67,7 @@ build_image() {
             fail "$board needs: rustup target add $target"
         fi
     )
-    cp "$target_dir/images/$target/release/$board" "$out/$board-$arm.elf"
+    put "$target_dir/images/$target/release/$board" "$board-$arm.elf"
 }
 
 mkdir -p "$out"
@@ -71,7 +76,7 @@ for name in "$@"; do
     case $name in
     qemu-plugin)
         cargo build --release "${jobs[@]}" --target-dir "$target_dir/images" -p wink-qemu-plugin
-        cp "$target_dir/images/release/libwink_qemu_plugin.so" "$out/"
+        put "$target_dir/images/release/libwink_qemu_plugin.so" libwink_qemu_plugin.so
         ;;
     rp2040js)
         command -v npm >/dev/null || fail "rp2040js needs Node.js and npm"
