@@ -12,10 +12,12 @@ use wink_sim::render::RenderError;
 use wink_sim::world::SUBSTEP_US;
 use wink_sim::{Outcome, Scene, SimOptions, Table, Truth, Workcell};
 
-use crate::machine::{Feed, IN_TIME_US, Machine};
+use crate::machine::{Feed, Machine};
 use crate::witness::Witness;
 use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
 
+/// An answer that is further off than this comes too late for whoever asked. A board without a clock is given it once it is due.
+const IN_TIME_US: u64 = 3_000;
 /// One byte at 1 Mbaud.
 const BYTE_US: u64 = 10;
 /// Bytes for the host that are kept; the oldest are dropped, as in a serial port's buffer.
@@ -55,7 +57,10 @@ pub struct EmulatedBoard {
     /// Time on the bus, which its traffic takes forward where the board's clock is known only now and then.
     bus_us: u64,
     to_board: Vec<u8>,
-    to_servos_later: Vec<(u64, u8)>,
+    /// On its way from the servos to the board: microseconds from now, and the byte.
+    from_servos: Vec<(u64, u8)>,
+    /// The same, too late for whoever asked, with the time on the bus.
+    from_servos_late: VecDeque<(u64, u8)>,
     outbox: VecDeque<u8>,
     listener: BoardReader,
     telemetry: Option<Telemetry>,
@@ -94,7 +99,8 @@ impl EmulatedBoard {
             origin_us: 0,
             bus_us: 0,
             to_board: vec![],
-            to_servos_later: vec![],
+            from_servos: vec![],
+            from_servos_late: VecDeque::new(),
             outbox: VecDeque::new(),
             listener: BoardReader::new(),
             telemetry: None,
@@ -226,10 +232,10 @@ impl EmulatedBoard {
     fn pass(&mut self) -> Result<(), EmulatorError> {
         let due_us = (self.cell.now_us() + SUBSTEP_US).saturating_sub(self.now_us);
         let to_board = std::mem::take(&mut self.to_board);
-        let to_servos = std::mem::take(&mut self.to_servos_later);
+        let from_servos = std::mem::take(&mut self.from_servos);
         let feed = Feed {
             host: &to_board,
-            servo: &to_servos,
+            servo: &from_servos,
         };
         let heard = self.machine.exchange(feed, due_us.max(1))?;
         if let Some(passed_us) = heard.passed_us {
@@ -292,16 +298,31 @@ impl EmulatedBoard {
             self.bus.receive(sent_us, bytes);
             self.bus_us = sent_us;
         }
+        self.hear_late_answers(asked_us);
         let mut byte = vec![];
         while let Some(due_us) = self.bus.next_due_us() {
             self.bus.send(due_us, &mut byte);
             let after_us = due_us.saturating_sub(asked_us);
-            // The board's next packet comes after the answers that it waited for.
-            if after_us <= IN_TIME_US {
+            let bytes = byte.drain(..);
+            if has_clock {
+                self.from_servos.extend(bytes.map(|byte| (after_us, byte)));
+            } else if after_us <= IN_TIME_US {
+                // The board's next packet comes after the answers that it waited for.
                 self.bus_us = self.bus_us.max(due_us);
+                self.from_servos.extend(bytes.map(|byte| (after_us, byte)));
+            } else {
+                self.from_servos_late
+                    .extend(bytes.map(|byte| (due_us, byte)));
             }
-            self.to_servos_later
-                .extend(byte.drain(..).map(|byte| (after_us, byte)));
+        }
+    }
+
+    fn hear_late_answers(&mut self, now_us: u64) {
+        while let Some((_, byte)) = self
+            .from_servos_late
+            .pop_front_if(|(due_us, _)| *due_us <= now_us)
+        {
+            self.from_servos.push((0, byte));
         }
     }
 
@@ -330,7 +351,8 @@ impl Faults for EmulatedBoard {
             self.bus.power_cycle();
         }
         self.to_board.clear();
-        self.to_servos_later.clear();
+        self.from_servos.clear();
+        self.from_servos_late.clear();
         self.listener = BoardReader::new();
         self.telemetry = None;
         self.origin_us = self.now_us;

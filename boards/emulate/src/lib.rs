@@ -16,6 +16,7 @@ mod noise;
 pub mod qemu;
 mod qmp;
 pub mod report;
+mod row;
 pub mod rp2040js;
 pub mod trial;
 pub mod witness;

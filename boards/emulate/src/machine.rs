@@ -7,15 +7,12 @@
 
 use crate::EmulatorError;
 
-/// A servo's answer that is further off than this comes too late for whoever asked.
-pub const IN_TIME_US: u64 = 3_000;
-
 /// Bytes for the board.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Feed<'a> {
     /// From the host, as fast as its UART goes.
     pub host: &'a [u8],
-    /// From the servos, each so many microseconds from now; in order of time.
+    /// From the servos, each so many microseconds from now, or at once where the machine cannot tell; in order of time.
     pub servo: &'a [(u64, u8)],
 }
 

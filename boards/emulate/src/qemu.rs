@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::machine::{Feed, Heard, IN_TIME_US, Machine};
+use crate::machine::{Feed, Heard, Machine};
 use crate::qmp::Qmp;
 use crate::{EmulatorError, Image};
 
@@ -81,7 +81,6 @@ pub struct Qemu {
     read: [u32; 2],
     /// Bytes that the board was fed.
     fed: [u32; 2],
-    late: Vec<u8>,
 }
 
 impl Qemu {
@@ -192,20 +191,12 @@ impl Qemu {
             resync: false,
             read: [0; 2],
             fed: [0; 2],
-            late: vec![],
         })
     }
 
     /// Writes bytes to a UART and counts them.
     fn feed(&mut self, feed: Feed<'_>) -> io::Result<()> {
-        let mut servo = std::mem::take(&mut self.late);
-        for (after_us, byte) in feed.servo {
-            if *after_us <= IN_TIME_US {
-                servo.push(*byte);
-            } else {
-                self.late.push(*byte);
-            }
-        }
+        let servo: Vec<u8> = feed.servo.iter().map(|(_, byte)| *byte).collect();
         self.servo.write_all(&servo)?;
         self.host.write_all(feed.host)?;
         for (count, bytes) in self.fed.iter_mut().zip([servo.as_slice(), feed.host]) {
@@ -277,7 +268,6 @@ impl Machine for Qemu {
         // QEMU carries it out once the guest is let go, with the next exchange.
         self.qmp.start("system_reset", &json!({}))?;
         self.resync = true;
-        self.late.clear();
         Ok(())
     }
 
