@@ -16,7 +16,7 @@ pub enum EmulatorError {
         path: PathBuf,
     },
     /// The emulator, or what it runs in, is not installed.
-    #[error("{program} cannot be started ({source}); {hint}")]
+    #[error("{program} cannot be started; {hint}")]
     NotInstalled {
         /// Its name.
         program: &'static str,
