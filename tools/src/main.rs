@@ -1,9 +1,12 @@
 //! `wink`: evaluate, record and inspect robot-arm policies.
 
+mod arm;
 mod bad_input;
 mod cards;
 mod eval;
+mod flash;
 mod inspect;
+mod log;
 mod ordered;
 mod out_dir;
 mod progress;
@@ -30,6 +33,9 @@ Examples:
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
+  wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
+  wink arm                                            an arm live: joints, loads, link; jog, calibrate
+  wink log --board nucleo-f411                        what a board logs
 
 Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 
@@ -39,6 +45,9 @@ enum Command {
     Record(record::Args),
     Inspect(inspect::Args),
     Cards(cards::Args),
+    Flash(flash::Args),
+    Arm(arm::Args),
+    Log(log::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +67,9 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Cards(args) => cards::run(&args),
+        Command::Flash(args) => flash::run(&args),
+        Command::Arm(args) => arm::run(&args),
+        Command::Log(args) => log::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

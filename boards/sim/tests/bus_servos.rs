@@ -424,7 +424,10 @@ mod on {
         let home = run(&mut core, &mut arm, 1);
         let mut line = [0; wink_firmware::wire::MAX_LINE];
         for (seq, command) in [
-            (1, wink_firmware::wire::Command::Hello),
+            (
+                1,
+                wink_firmware::wire::Command::Hello(wink_firmware::wire::HostHello::default()),
+            ),
             (2, wink_firmware::wire::Command::Arm),
         ] {
             let message = wink_firmware::wire::HostMessage { seq, command };

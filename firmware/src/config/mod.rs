@@ -8,6 +8,7 @@ pub use joint::{JointGuard, JointLimits, StallLimit};
 
 use crate::MAX_JOINTS;
 use crate::motion::{MAX_TAPS, taps};
+use crate::wire::{Name, name};
 
 /// Furthest position limit, rad or m.
 const FURTHEST: f32 = 100.0;
@@ -24,6 +25,12 @@ pub struct Config {
     /// Hash of the arm description that these limits came from, handed to the host in the hello so
     /// that it can tell a board flashed for another arm. 0 when unknown.
     pub description_hash: u32,
+    /// Name of the arm, told in the hello. Default: empty.
+    pub arm: Name,
+    /// Name of the image, told in the hello. Default: empty.
+    pub image: Name,
+    /// Whether the servos say where they are, told in the hello. Default: yes.
+    pub feedback: bool,
     /// Time from tick to tick that the image aims at; the jerk limit counts in it. Default 1 ms.
     pub period_us: u32,
     /// Time without an accepted setpoint after which the arm stops and holds. Default 150 ms.
@@ -32,6 +39,8 @@ pub struct Config {
     pub max_ahead_us: u64,
     /// Time between telemetry lines. Default 20 ms.
     pub telemetry_period_us: u64,
+    /// Time between health lines. Default 500 ms.
+    pub health_period_us: u64,
     /// Failed servo reads or writes in a row after which the arm holds. Default 3.
     pub hold_after_failures: u32,
     /// Failed servo reads or writes in a row after which the board faults. Default 10.
@@ -60,15 +69,27 @@ impl Config {
             guards,
             min_voltage_v: 0.0,
             description_hash: 0,
+            arm: Name::new(),
+            image: Name::new(),
+            feedback: true,
             period_us: 1_000,
             hold_after_us: 150_000,
             max_ahead_us: 500_000,
             telemetry_period_us: 20_000,
+            health_period_us: 500_000,
             hold_after_failures: 3,
             fault_after_failures: 10,
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The same with the arm's and the image's names, as far as [`Name`] holds them.
+    #[must_use]
+    pub fn named(mut self, arm: &str, image: &str) -> Self {
+        self.arm = name(arm);
+        self.image = name(image);
+        self
     }
 
     /// Whether an arm can be run with this configuration.
@@ -84,6 +105,7 @@ impl Config {
             ("hold_after_us", self.hold_after_us),
             ("max_ahead_us", self.max_ahead_us),
             ("telemetry_period_us", self.telemetry_period_us),
+            ("health_period_us", self.health_period_us),
             ("hold_after_failures", u64::from(self.hold_after_failures)),
             ("fault_after_failures", u64::from(self.fault_after_failures)),
         ] {

@@ -1,11 +1,11 @@
 //! All that the board knows. What commands do to it stands in `commands`, what a tick does in
 //! `step`.
 
+use crate::MAX_JOINTS;
 use crate::config::Config;
 use crate::motion::{JointMotion, Positions, Smoother, Trajectory};
 use crate::servo::ServoState;
-use crate::wire::{Counters, Fault, HoldReason, State};
-use crate::{JointVec, MAX_JOINTS};
+use crate::wire::{Counters, Fault, HoldReason, Refusal, State};
 
 use super::count;
 use super::gate::Sequence;
@@ -23,6 +23,12 @@ pub(super) struct Board {
     /// As last read; NaN before the first time.
     pub measured: [ServoState; MAX_JOINTS],
     pub outbox: Outbox,
+    /// Whether the host that said hello fits; `None` before one did.
+    pub session: Option<Refusal>,
+    /// Ticks since the start.
+    pub ticks: u32,
+    /// Longest time between two ticks since it was last told.
+    pub longest_tick_us: u32,
     pub(super) sequence: Sequence,
     pub(super) last_setpoint_us: u64,
     pub(super) last_tick_us: Option<u64>,
@@ -58,6 +64,9 @@ impl Board {
             last_setpoint_seq: 0,
             measured: [ServoState::NOT_MEASURED; MAX_JOINTS],
             outbox: Outbox::default(),
+            session: None,
+            ticks: 0,
+            longest_tick_us: 0,
             sequence: Sequence::default(),
             last_setpoint_us: 0,
             last_tick_us: None,
@@ -107,15 +116,5 @@ impl Board {
 
     pub(super) fn command(&self) -> Positions {
         self.joints.map(|joint| joint.position)
-    }
-
-    /// One measured value per joint.
-    pub fn each_measured(&self, value: impl Fn(&ServoState) -> f32) -> JointVec {
-        let mut values = JointVec::new();
-        for (measured, _) in self.measured.iter().zip(&self.config.joints) {
-            // There are no more joints than a `JointVec` holds.
-            let _ = values.push(value(measured));
-        }
-        values
     }
 }

@@ -1,7 +1,9 @@
 //! What the host's messages do.
 
 use crate::motion::{Positions, TrajectoryFull};
-use crate::wire::{Command, Fault, HoldReason, HostMessage, Setpoint, State};
+use crate::wire::{
+    Command, Fault, HoldReason, HostHello, HostMessage, PROTOCOL_VERSION, Refusal, Setpoint, State,
+};
 
 use super::board::Board;
 use super::count;
@@ -10,19 +12,21 @@ use super::gate::{self, Rejection};
 impl Board {
     pub fn obey(&mut self, message: HostMessage, now_us: u64) {
         let HostMessage { seq, command } = message;
-        if matches!(command, Command::Hello) {
+        if let Command::Hello(hello) = command {
             self.sequence.restart(seq);
-            return self.greet(seq);
+            return self.greet(seq, hello);
         }
         let new = self.sequence.admit(seq, &mut self.counters);
         match command {
             // Stopping is never wrong, so an old one counts too.
             Command::Hold => self.hold(HoldReason::Commanded),
             _ if !new => {}
-            Command::Hello => {}
-            Command::Arm => self.arm(now_us),
             Command::Disarm => self.disarm(),
             Command::PowerDown => self.power_down(),
+            Command::Ping { host_time_us } => self.outbox.answer(host_time_us, now_us),
+            // From here on, only for a host that fits.
+            _ if self.session != Some(Refusal::None) => count(&mut self.counters.refused),
+            Command::Arm => self.arm(now_us),
             Command::ClearFault => self.clear_fault(now_us),
             Command::Setpoint(setpoint) => match self.follow(&setpoint, now_us) {
                 Ok(()) => {
@@ -31,13 +35,26 @@ impl Board {
                 }
                 Err(rejection) => rejection.count(&mut self.counters),
             },
+            Command::Hello(_) => {}
         }
     }
 
-    fn greet(&mut self, seq: u32) {
+    fn greet(&mut self, seq: u32, hello: HostHello) {
+        self.session = Some(self.fit(hello));
         self.hold(HoldReason::Commanded);
         self.last_setpoint_seq = 0;
         self.outbox.greet(seq);
+    }
+
+    fn fit(&self, host: HostHello) -> Refusal {
+        let (theirs, ours) = (host.description_hash, self.config.description_hash);
+        if host.version != PROTOCOL_VERSION {
+            Refusal::Version
+        } else if theirs != ours && theirs != 0 && ours != 0 {
+            Refusal::Description
+        } else {
+            Refusal::None
+        }
     }
 
     fn arm(&mut self, now_us: u64) {

@@ -34,6 +34,7 @@ impl Board {
     /// Time since the last tick.
     fn pass_time(&mut self, now_us: u64) -> u64 {
         let last_us = self.last_tick_us.replace(now_us).unwrap_or(now_us);
+        count(&mut self.ticks);
         if now_us < last_us {
             // No deadline or timeout from before means anything now.
             self.hold(HoldReason::Clock);
@@ -42,7 +43,10 @@ impl Board {
             self.guards.start_anew();
             self.outbox.say_now();
         }
-        now_us.saturating_sub(last_us)
+        let elapsed_us = now_us.saturating_sub(last_us);
+        let told_us = u32::try_from(elapsed_us).unwrap_or(u32::MAX);
+        self.longest_tick_us = self.longest_tick_us.max(told_us);
+        elapsed_us
     }
 
     /// Whether every servo answered.

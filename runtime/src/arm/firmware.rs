@@ -33,7 +33,8 @@ impl ArmFile {
         let limits: Vec<JointLimits> = self.joints.iter().map(limits_of_joint).collect();
         let limits = [limits, vec![limits_of_gripper(&self.gripper)]].concat();
         let config = Config::new(&limits)
-            .expect("a checked description holds finite limits the right way round");
+            .expect("a checked description holds finite limits the right way round")
+            .named(&self.name, "");
         let mut guards = config.guards.clone();
         guards.fill(guard_of_joint(&self.protection));
         if let Some(last) = guards.last_mut() {

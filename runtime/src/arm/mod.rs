@@ -6,6 +6,7 @@
 //! kinematics, actions) is `control`'s matter.
 
 mod board_time;
+mod calibration;
 mod client;
 mod client_error;
 mod description;
@@ -15,6 +16,7 @@ mod kinematics;
 mod link;
 mod parse;
 mod protection;
+mod round_trip;
 mod servo_source;
 mod servos;
 mod session;
@@ -24,6 +26,7 @@ pub use client_error::ArmClientError;
 pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use round_trip::RoundTrip;
 pub use servos::ArmServos;
 pub use session::ClientCounters;
 

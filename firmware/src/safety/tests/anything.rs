@@ -38,7 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => prop::collection::vec(position, 0..=MAX_JOINTS),
     ];
     let command = prop_oneof![
-        Just(Command::Hello),
+        Just(Command::Hello(HostHello::default())),
         Just(Command::Arm),
         Just(Command::Arm),
         Just(Command::Disarm),

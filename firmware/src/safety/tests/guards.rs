@@ -135,7 +135,7 @@ fn a_disarmed_arm_in_trouble_is_not_armed_and_says_why() {
     ] {
         let mut rig = watched(bad);
         rig.run(100_000);
-        rig.send(Command::Hello);
+        rig.send(Command::Hello(HostHello::default()));
         rig.send(Command::Arm);
         rig.run(TICK_US);
         let telemetry = rig.telemetry();

@@ -2,6 +2,7 @@
 
 mod anything;
 mod guards;
+mod sessions;
 mod states;
 mod stops;
 
@@ -12,7 +13,8 @@ use crate::JointVec;
 use crate::config::JointLimits;
 use crate::servo::ServoState;
 use crate::wire::{
-    BoardMessage, BoardReader, Command, HostMessage, MAX_LINE, Setpoint, Telemetry, encode_host,
+    BoardMessage, BoardReader, Command, HostHello, HostMessage, MAX_LINE, Setpoint, Telemetry,
+    encode_host,
 };
 
 const LIMITS: JointLimits = JointLimits {
@@ -126,7 +128,7 @@ impl Rig {
     }
 
     fn arm(mut self) -> Self {
-        self.send(Command::Hello);
+        self.send(Command::Hello(HostHello::default()));
         self.send(Command::Arm);
         self.tick();
         assert_eq!(self.core.state(), State::Armed);
@@ -175,10 +177,12 @@ impl Rig {
     }
 
     fn telemetry(&mut self) -> Telemetry {
-        match self.lines().pop() {
-            Some(BoardMessage::Telemetry(telemetry)) => telemetry,
-            other => panic!("no telemetry but {other:?}"),
-        }
+        let lines = self.lines();
+        let telemetry = lines.iter().find_map(|line| match line {
+            BoardMessage::Telemetry(telemetry) => Some(telemetry.clone()),
+            _ => None,
+        });
+        telemetry.unwrap_or_else(|| panic!("no telemetry in {lines:?}"))
     }
 
     fn goals(&self) -> [f32; JOINTS] {

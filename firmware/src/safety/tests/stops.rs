@@ -38,7 +38,7 @@ fn powering_down_stops_within_limits_before_torque_goes() {
 
 #[test]
 fn powering_down_can_be_thought_better_of() {
-    for command in [Command::Hold, Command::Hello] {
+    for command in [Command::Hold, Command::Hello(HostHello::default())] {
         let mut rig = moving(smooth([0.0; JOINTS]).arm());
         rig.send(Command::PowerDown);
         rig.send(command);
@@ -81,7 +81,7 @@ fn nothing_moves_on_arming_on_reconnecting_or_when_the_clock_wraps() {
         let mut rig = rig.arm();
         rig.run(500_000);
         assert_eq!(rig.goals(), start, "armed");
-        rig.send_as(1, Command::Hello);
+        rig.send_as(1, Command::Hello(HostHello::default()));
         rig.send_as(2, Command::Arm);
         rig.run(500_000);
         assert_eq!(rig.goals(), start, "reconnected");
