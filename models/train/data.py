@@ -1,14 +1,13 @@
-"""What `wink record` wrote (LeRobotDataset v3.0), cropped once into a memory map that training reads.
+"""The robot's demonstrations: what `wink record --no-images` and `wink frames` wrote, as tensors that training reads.
 
-    python data.py --demos DIR --out DIR [--every 3]
+    wink record --episodes 500 --noise 0.0015 --no-images --out D/demos
+    wink frames --data D/demos --every 5 --crop 32,48,160,112 --out D/frames.npy
+    python data.py --demos D/demos --frames D/frames.npy --out D/train      # shrinks the frames once
 """
 
 import argparse
-import io
 import json
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,18 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from model import Config
+from loop import Refused
+from vlm import Config
 
-IMAGE = "observation.images.front"
 # The camera of the benchmark: eye, the point it looks at, vertical field of view (rad).
 EYE, AT, FOV = (-0.15, 0.49, 0.564), (0.15, 0.65, 0.0), 1.2
+STATE = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
+ACTION = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"]
+COLUMNS = ("observation.state", "action", "observation.cube_position", "observation.target_card_position", "episode_index", "frame_index", "task_index")
 
 
 def project(points, c):
-    """World points [n,3] -> (u, v) in 0..1 of the crop."""
+    """World points [n,3] -> (u, v) in 0..1 of the crop, for the benchmark's camera."""
     eye, at = np.array(EYE), np.array(AT)
     forward = (at - eye) / np.linalg.norm(at - eye)
     right = np.cross(forward, (0, 0, 1.0))
@@ -37,13 +39,25 @@ def project(points, c):
     return (pixels - (x, y)) / (w, h)
 
 
-def read_columns(files):
-    names = ["observation.state", "action", "observation.cube_position", "observation.target_card_position", "episode_index", "frame_index", "task_index"]
-    parts = {n: [] for n in names}
+def check_spaces(demos):
+    """The data set's action and state must be the ones that the policy speaks."""
+    info = json.loads((demos / "meta" / "info.json").read_text())
+    for key, names in (("action", ACTION), ("observation.state", STATE)):
+        found = info["features"].get(key, {}).get("names")
+        found = found.get("motors", found) if isinstance(found, dict) else found
+        if found != names:
+            raise Refused(f"{demos}: {key} is {found}, where this policy needs {names}: record with the ee_delta action space")
+
+
+def read_columns(demos):
+    parts = {n: [] for n in COLUMNS}
+    files = sorted((demos / "data").glob("*/*.parquet"))
+    if not files:
+        raise Refused(f"{demos}: no data/*/*.parquet in it: is it what wink record wrote?")
     for file in files:
-        data = pq.read_table(file, columns=names)
-        for n in names:
-            column = data[n].combine_chunks()
+        table = pq.read_table(file, columns=list(COLUMNS))
+        for n in COLUMNS:
+            column = table[n].combine_chunks()
             flat = column.flatten() if hasattr(column, "flatten") and column.type.num_fields else column
             values = flat.to_numpy(zero_copy_only=False)
             parts[n].append(values.reshape(len(column), -1) if flat is not column else values)
@@ -53,109 +67,96 @@ def read_columns(files):
 def chunks(actions, episodes, steps):
     """[n, steps, A]: what the expert does from each frame on; the last action is repeated beyond the end."""
     n = len(actions)
-    last = np.zeros(n, np.int64)
-    end = n - 1
-    for i in range(n - 1, -1, -1):
-        if i < n - 1 and episodes[i] != episodes[i + 1]:
-            end = i
-        last[i] = end
-    index = np.minimum(np.arange(n)[:, None] + np.arange(steps), last[:, None])
-    return actions[index]
+    last = np.searchsorted(episodes, episodes, side="right") - 1
+    return actions[np.minimum(np.arange(n)[:, None] + np.arange(steps), last[:, None])]
 
 
-def convert(args):
+def shrink(frame, size):
+    """As the runtime does: bilinear, the triangle widened where the picture shrinks."""
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+
+
+def convert(demos, frames, out, every, chunk=16):
     c = Config()
-    files = sorted((args.demos / "data").glob("*/*.parquet"))
-    columns = read_columns(files)
-    tasks = pq.read_table(args.demos / "meta" / "tasks.parquet").to_pydict()
+    check_spaces(demos)
+    columns = read_columns(demos)
+    tasks = pq.read_table(demos / "meta" / "tasks.parquet").to_pydict()
     key = next(k for k in tasks if k != "task_index")
     task_of = dict(zip(tasks["task_index"], tasks[key]))
-    episodes, frames = columns["episode_index"], columns["frame_index"]
-    keep = np.nonzero((frames + episodes) % args.every == 0)[0]
-    args.out.mkdir(parents=True, exist_ok=True)
+    episodes, number = columns["episode_index"], columns["frame_index"]
+    kept = np.nonzero((number + episodes) % every == 0)[0]
+    pictures = np.load(frames, mmap_mode="r")
     x, y, w, h = c.crop
-    images = np.lib.format.open_memmap(args.out / "images.npy", "w+", np.uint8, (len(keep), h, w, 3))
-    wanted = np.full(len(episodes), -1)
-    wanted[keep] = np.arange(len(keep))
-    begin, start = time.monotonic(), 0
-
-    def decode(job):
-        slot, raw = job
-        picture = Image.open(io.BytesIO(raw)).convert("RGB")
-        if picture.size != (c.frame, c.frame):
-            raise SystemExit(f"{args.demos}: frames are {picture.size}, not {c.frame} x {c.frame}")
-        images[slot] = np.asarray(picture)[y : y + h, x : x + w]
-
-    with ThreadPoolExecutor(args.threads) as pool:
-        for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(512, columns=[IMAGE]):
-                raw = batch.column(0).field("bytes")
-                jobs = [(wanted[start + i], raw[i].as_py()) for i in range(len(raw)) if wanted[start + i] >= 0]
-                list(pool.map(decode, jobs))
-                start += len(raw)
-            print(f"{file.name}: {start} frames read, {time.monotonic() - begin:.0f} s", flush=True)
+    if pictures.shape != (len(kept), h, w, 3):
+        raise Refused(f"{frames}: {pictures.shape}, where {(len(kept), h, w, 3)} is needed: run wink frames with --every {every} --crop {x},{y},{w},{h}")
+    out.mkdir(parents=True, exist_ok=True)
+    images = np.lib.format.open_memmap(out / "images.npy", "w+", np.uint8, (len(kept), 3, c.image[1], c.image[0]))
+    for i, frame in enumerate(pictures):
+        images[i] = shrink(np.ascontiguousarray(frame), c.image)
     images.flush()
-    action = columns["action"].astype(np.float32)
-    state = columns["observation.state"].astype(np.float32)
-    names = sorted({task_of[t] for t in columns["task_index"].tolist()})
-    number = {t: i for i, t in enumerate(names)}
+    action, state = columns["action"].astype(np.float32), columns["observation.state"].astype(np.float32)
+    names = sorted(set(task_of[t] for t in np.unique(columns["task_index"]).tolist()))
+    order = {t: i for i, t in enumerate(names)}
     np.savez(
-        args.out / "columns.npz",
-        chunk=chunks(action, episodes, c.chunk)[keep], state=state[keep], episode=episodes[keep], frame=frames[keep],
-        block=columns["observation.cube_position"].astype(np.float32)[keep], card=columns["observation.target_card_position"].astype(np.float32)[keep],
-        task=np.array([number[task_of[t]] for t in columns["task_index"][keep].tolist()]),
+        out / "columns.npz", kept=kept, chunk=chunks(action, episodes, chunk), state=state, episode=episodes,
+        block=columns["observation.cube_position"].astype(np.float32), card=columns["observation.target_card_position"].astype(np.float32),
+        task=np.array([order[task_of[t]] for t in columns["task_index"].tolist()]),
         state_mean=state.mean(0), state_std=np.maximum(state.std(0), 0.01), action_mean=np.r_[action.mean(0)[:6], 0], action_std=np.r_[np.maximum(action.std(0)[:6], 0.01), 1],
     )
-    (args.out / "tasks.json").write_text(json.dumps(names))
-    print(f"{len(keep)} of {len(episodes)} frames, {len(set(episodes.tolist()))} episodes, {len(names)} instructions")
+    (out / "tasks.json").write_text(json.dumps(names))
+    print(f"{len(kept)} of {len(episodes)} frames with pictures, {len(np.unique(episodes))} episodes, {len(names)} instructions")
 
 
 class Demos:
-    """The converted demonstrations, as normalised tensors."""
+    """The converted demonstrations: everything of every frame, pictures of the kept ones. Normalised tensors."""
 
-    def __init__(self, folder, c):
+    def __init__(self, folder, c, like=None):
+        """`like`: other demonstrations whose normalisation is used instead of these ones' own."""
         self.c = c
         self.images = np.load(folder / "images.npy", mmap_mode="r")
         columns = np.load(folder / "columns.npz")
-        self.columns = {k: columns[k] for k in columns}
+        self.kept, self.episode, self.task = columns["kept"], columns["episode"], columns["task"]
         self.tasks = json.loads((folder / "tasks.json").read_text())
-        self.state_mean, self.state_std = (torch.from_numpy(self.columns[f"state_{k}"]).float() for k in ("mean", "std"))
-        self.action_mean, self.action_std = (torch.from_numpy(self.columns[f"action_{k}"]).float() for k in ("mean", "std"))
-        self.block, self.card = (torch.from_numpy(self.columns[k]).float() for k in ("block", "card"))
-        self.block_uv, self.card_uv = (torch.from_numpy(project(self.columns[k].astype(np.float64), c)).float() for k in ("block", "card"))
-        self.states = (torch.from_numpy(self.columns["state"]) - self.state_mean) / self.state_std
-        self.chunks = (torch.from_numpy(self.columns["chunk"]) - self.action_mean) / self.action_std
-
-    def __len__(self):
-        return len(self.images)
-
-    def image(self, index):
-        pixels = torch.from_numpy(self.images[np.asarray(index)]).permute(0, 3, 1, 2).float() / 255
-        mean, std = (torch.tensor(v)[:, None, None] for v in (self.c.image_mean, self.c.image_std))
-        return ((pixels - mean) / std).contiguous()
-
-    def state(self, index):
-        return self.states[index]
-
-    def tokens(self, tokenizer, index):
-        from art import Words
-
-        return Words(tokenizer, self.c.max_tokens)([self.tasks[t] for t in self.columns["task"][index]])
+        for k in ("state_mean", "state_std", "action_mean", "action_std"):
+            setattr(self, k, getattr(like, k) if like else torch.from_numpy(columns[k]).float())
+        self.block, self.card = (torch.from_numpy(columns[k]).float() for k in ("block", "card"))
+        self.block_uv, self.card_uv = (torch.from_numpy(project(columns[k].astype(np.float64), c)).float() for k in ("block", "card"))
+        self.states = (torch.from_numpy(columns["state"]) - self.state_mean) / self.state_std
+        self.chunks = (torch.from_numpy(columns["chunk"]) - self.action_mean) / self.action_std
 
     def split(self, hold_out=0.05):
-        """Frames of the training episodes and of the last episodes, held out."""
-        episode = self.columns["episode"]
+        """Which of the kept frames belong to the training episodes, and which to the last episodes, held out."""
+        episode = self.episode[self.kept]
         border = int(round((episode.max() + 1) * (1 - hold_out)))
         return np.nonzero(episode < border)[0], np.nonzero(episode >= border)[0]
+
+    def batch(self, picture_index, words):
+        """What training reads of these kept frames (sorted)."""
+        frame = self.kept[picture_index]
+        tasks, row = np.unique(self.task[frame], return_inverse=True)
+        texts = words([self.tasks[t] for t in tasks])
+        return {
+            "image": torch.from_numpy(self.images[picture_index]), "state": self.states[frame], "chunk": self.chunks[frame], "block": self.block[frame], "card": self.card[frame, :2],
+            "block_uv": self.block_uv[frame].clamp(0, 1), "card_uv": self.card_uv[frame].clamp(0, 1), "tokens": torch.from_numpy(texts), "text_row": torch.from_numpy(row),
+        }
+
+    def motion(self, rng, n, codes=None, fixed_camera=True):
+        """States with the truth about the table, and what the expert does: no picture needed."""
+        index = rng.integers(0, len(self.states), n)
+        more = {} if codes is None else {"motion_codes": codes[index]}
+        if fixed_camera:
+            more |= {"motion_block_uv": self.block_uv[index], "motion_card_uv": self.card_uv[index]}
+        return more | {"motion_state": self.states[index], "motion_block": self.block[index], "motion_card": self.card[index, :2], "motion_chunk": self.chunks[index]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demos", type=Path, required=True)
+    parser.add_argument("--frames", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=3, help="keep every n-th frame, another phase each episode")
-    parser.add_argument("--threads", type=int, default=1)
-    convert(parser.parse_args())
+    parser.add_argument("--every", type=int, default=5, help="as given to wink frames")
+    args = parser.parse_args()
+    convert(args.demos, args.frames, args.out, args.every)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Checkpoint -> policy package: ONNX graphs in f32 and int8, policy.json, tokenizer.json, golden.json.
+"""Checkpoint -> policy package: ONNX graphs in f32 (and int8), policy.json, tokenizer.json, golden.json.
 
-    python export.py --checkpoint CKPT --tokenizer FILE --out DIR [--calibrate MEMMAP_DIR]
-    python export.py --random --tokenizer FILE --out DIR      # the untrained architecture, to try an engine on
+    python export.py --checkpoint RUN/policy.ckpt --art DIR --out PACKAGE                     # f32 alone, for an evaluation
+    python export.py --checkpoint RUN/policy.ckpt --art DIR --out PACKAGE --int8 --data DIR   # int8 beside it, calibrated on recorded frames
+
+Every export is checked against PyTorch on recorded or seeded inputs; the largest differences are printed.
 """
 
 import argparse
@@ -17,17 +19,22 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model import Config, Policy
+import loop
+from art import Words
+from expert import Expert, ExpertConfig, Policy
+from vlm import Config, Vlm
 
 OPSET = 17
 STATE_NAMES = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
 ACTION_NAMES = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"]
+# What stays float in int8: the head's few products decide in millimetres, and the first convolution sees raw pixels.
+FLOAT_NODES = ("/policy/expert/", "/policy/vlm/vision/stem/stem.0/")
 
 
 class TextGraph(nn.Module):
     def __init__(self, policy):
         super().__init__()
-        self.text = policy.text
+        self.text = policy.vlm.text
 
     def forward(self, tokens):
         return self.text(tokens)
@@ -39,7 +46,7 @@ class ActGraph(nn.Module):
         self.policy = policy
 
     def forward(self, image, state, text, text_mask):
-        return self.policy(image, state, text, text_mask)["action"]
+        return self.policy(image, state, text, text_mask)
 
 
 def fold_batch_norms(module):
@@ -47,25 +54,19 @@ def fold_batch_norms(module):
     for name, child in module.named_children():
         if isinstance(child, nn.Sequential) and len(child) == 2 and isinstance(child[1], nn.BatchNorm2d):
             setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
-        elif isinstance(child, (nn.Sequential, nn.ModuleList)):
-            for i, part in enumerate(child):
-                if isinstance(part, nn.Sequential) and len(part) == 2 and isinstance(part[1], nn.BatchNorm2d):
-                    child[i] = fuse_conv_bn_eval(part[0], part[1])
-                else:
-                    fold_batch_norms(part)
         else:
             fold_batch_norms(child)
     return module
 
 
 def export_graphs(policy, folder):
-    c = policy.c
+    c = policy.vlm.c
     policy = fold_batch_norms(copy.deepcopy(policy).eval().float())
     tokens = torch.zeros(1, c.max_tokens, dtype=torch.long)
     tokens[0, :5] = torch.arange(2, 7)
     with torch.no_grad():
-        text, mask = policy.text(tokens)
-    image, state = torch.zeros(1, 3, c.crop[3], c.crop[2]), torch.zeros(1, c.state_dim)
+        text, mask = policy.vlm.text(tokens)
+    image, state = torch.zeros(1, 3, c.image[1], c.image[0]), torch.zeros(1, policy.expert.e.state_dim)
     options = {"opset_version": OPSET, "dynamo": False, "do_constant_folding": True}
     torch.onnx.export(TextGraph(policy), (tokens,), folder / "text.onnx", input_names=["tokens"], output_names=["text", "text_mask"], **options)
     torch.onnx.export(
@@ -105,8 +106,8 @@ def halve_weights(model, minimum=1024):
     return model
 
 
-def quantise(folder, calibration, scheme, excluded):
-    """int8 graphs beside the f32 ones. The text graph is always dynamic: it runs once an episode."""
+def quantise(folder, feeds):
+    """int8 graphs beside the f32 ones: `act` static QDQ, `text` dynamic, since it runs once an episode."""
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -120,14 +121,12 @@ def quantise(folder, calibration, scheme, excluded):
     for name in ("text", "act"):
         source, prepared, target = folder / f"{name}.onnx", folder / f"{name}.prepared.onnx", folder / f"{name}.int8.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        skip = [n.name for n in onnx.load(prepared).graph.node if any(n.name.startswith(e) for e in excluded)]
-        if name == "text" or scheme == "dynamic":
-            kinds = ["MatMul", "Gather"] if name == "text" else ["MatMul", "Conv"]
-            # Dynamic quantisation has no Gemm: those small layers stay float.
-            quantize_dynamic(str(prepared), str(target), op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=skip)
+        skip = [n.name for n in onnx.load(prepared).graph.node if n.name.startswith(FLOAT_NODES)]
+        if name == "text":
+            quantize_dynamic(str(prepared), str(target), op_types_to_quantize=["MatMul", "Gather"], per_channel=True, weight_type=QuantType.QInt8)
         else:
             quantize_static(
-                str(prepared), str(target), Reader(calibration), quant_format=QuantFormat.QDQ, op_types_to_quantize=["MatMul", "Conv", "Gemm"], per_channel=True,
+                str(prepared), str(target), Reader(feeds), quant_format=QuantFormat.QDQ, op_types_to_quantize=["MatMul", "Conv", "Gemm"], per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=skip,
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )
@@ -146,35 +145,34 @@ def seeded(shape, seed):
     return out.reshape(shape)
 
 
-def run(folder, suffix, image, state, tokens):
-    import onnxruntime as ort
+class Runner:
+    """A package's graphs in ONNX Runtime."""
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = lambda name: ort.InferenceSession(str(folder / f"{name}{suffix}.onnx"), options)
-    text, mask = session("text").run(None, {"tokens": tokens})
-    return session("act").run(None, {"image": image, "state": state, "text": text, "text_mask": mask})[0]
+    def __init__(self, folder, suffix):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.text, self.act = (ort.InferenceSession(str(folder / f"{name}{suffix}.onnx"), options) for name in ("text", "act"))
+
+    def __call__(self, image, state, tokens):
+        text, mask = self.text.run(None, {"tokens": tokens})
+        return self.act.run(None, {"image": image, "state": state, "text": text, "text_mask": mask})[0]
 
 
-def golden(folder, c, tokenizer):
+def golden(folder, c, words, precisions):
     """Seed-made inputs and what ONNX Runtime answers, for an engine to check itself."""
     instruction = "pick the block and place it on star"
-    ids = tokenizer.encode(instruction).ids
-    tokens = np.zeros((1, c.max_tokens), np.int64)
-    tokens[0, : len(ids)] = ids
-    image, state = seeded((1, 3, c.crop[3], c.crop[2]), 1), seeded((1, c.state_dim), 2)
-    result = {
+    tokens = words([instruction])
+    image, state = seeded((1, 3, c.image[1], c.image[0]), 1), seeded((1, 7), 2)
+    return {
         "generator": "x' = (1664525 x + 1013904223) mod 2^32; value = (x' >> 8) / 2^23 - 1; row-major, x starts at the seed",
-        "engine": "onnxruntime", "instruction": instruction, "tokens": tokens[0].tolist(),
-        "image_seed": 1, "state_seed": 2, "action": {},
+        "engine": "onnxruntime", "instruction": instruction, "tokens": tokens[0].tolist(), "image_seed": 1, "state_seed": 2,
+        "action": {p: [round(float(x), 8) for x in Runner(folder, suffix)(image, state, tokens).flatten()] for p, suffix in precisions.items()},
     }
-    for precision, suffix in (("f32", ""), ("int8", ".int8")):
-        action = run(folder, suffix, image, state, tokens)
-        result["action"][precision] = [round(float(x), 8) for x in action.flatten()]
-    return result
 
 
-def manifest(folder, c, name, version, description, action_mean, action_std, state_mean, state_std, execute):
+def manifest(folder, c, args, saved, precisions):
     x, y, w, h = c.crop
     graphs = lambda suffix: {
         "graphs": [
@@ -182,106 +180,101 @@ def manifest(folder, c, name, version, description, action_mean, action_std, sta
             {"role": "act", "file": f"act{suffix}.onnx", "inputs": {n: n for n in ("image", "state", "text", "text_mask")}, "outputs": {"action": "action"}},
         ]
     }
-    files = ["text.onnx", "act.onnx", "text.int8.onnx", "act.int8.onnx", "tokenizer.json", "golden.json"]
+    files = [f"{name}{suffix}.onnx" for suffix in precisions.values() for name in ("text", "act")] + ["tokenizer.json", "golden.json"]
     numbers = lambda values: [round(float(v), 8) for v in values]
     return {
-        "format": 1, "name": name, "version": version, "licence": "MIT OR Apache-2.0", "description": description, "control_hz": 20,
+        "format": 1, "name": args.name, "version": args.version, "licence": "MIT OR Apache-2.0", "description": args.description, "control_hz": 20,
         "image": {
-            "feature": "observation.images.front", "width": w, "height": h,
+            "feature": "observation.images.front", "width": c.image[0], "height": c.image[1],
             "crop": {"left": x / c.frame, "top": y / c.frame, "width": w / c.frame, "height": h / c.frame},
             "channels": "rgb", "layout": "nchw", "mean": list(c.image_mean), "std": list(c.image_std),
         },
-        "state": {"feature": "observation.state", "names": STATE_NAMES, "mean": numbers(state_mean), "std": numbers(state_std)},
+        "state": {"feature": "observation.state", "names": STATE_NAMES, "mean": numbers(saved["state_mean"]), "std": numbers(saved["state_std"])},
         "action": {
-            "space": "ee_delta", "names": ACTION_NAMES, "mean": numbers(action_mean), "std": numbers(action_std),
-            "chunk": c.chunk, "execute": execute, "threshold": {"gripper": 0.5},
+            "space": "ee_delta", "names": ACTION_NAMES, "mean": numbers(saved["action_mean"]), "std": numbers(saved["action_std"]),
+            "chunk": saved["expert"]["chunk"], "execute": args.execute, "threshold": {"gripper": 0.5},
         },
         "text": {"tokenizer": "tokenizer.json", "max_tokens": c.max_tokens, "pad_id": 0},
-        "default_precision": "int8",
-        "precisions": {"f32": graphs(""), "int8": graphs(".int8")},
+        "default_precision": "int8" if "int8" in precisions else "f32",
+        "precisions": {p: graphs(suffix) for p, suffix in precisions.items()},
         "files": {f: {"bytes": (folder / f).stat().st_size, "sha256": hashlib.sha256((folder / f).read_bytes()).hexdigest()} for f in files},
     }
 
 
-def calibration_feeds(args, c, folder):
-    """Recorded frames through the f32 text graph; noise where nothing is recorded yet."""
-    import onnxruntime as ort
+def load_policy(path):
+    """The policy of a checkpoint, and everything else that stands in it."""
+    saved = loop.load(path, "policy")
+    c, e = Config.from_dict(saved["config"]), ExpertConfig(**saved["expert"])
+    policy = Policy(Vlm(c), Expert(c, e))
+    loop.restore(policy, saved["policy"], path)
+    return policy.eval(), saved
 
-    text = ort.InferenceSession(str(folder / "text.onnx"))
-    if args.calibrate is None:
-        tokens = np.zeros((1, c.max_tokens), np.int64)
-        tokens[0, :6] = np.arange(2, 8)
-        t, m = text.run(None, {"tokens": tokens})
-        return [{"image": seeded((1, 3, c.crop[3], c.crop[2]), s), "state": seeded((1, c.state_dim), s + 1), "text": t, "text_mask": m} for s in (11, 13, 17, 19)]
+
+def recorded(args, c, words, count):
+    """Frames of the demonstrations with their instructions, as the graphs take them."""
     from data import Demos
+    from scenes import normalised
 
-    demos = Demos(args.calibrate, c)
-    rng = np.random.default_rng(5)
+    demos = Demos(args.data, c)
     feeds = []
-    for i in rng.choice(len(demos), args.calibration_frames, replace=False):
-        t, m = text.run(None, {"tokens": demos.tokens(args.tokenizer, [i])})
-        feeds.append({"image": demos.image([i]).numpy(), "state": demos.state([i]).numpy(), "text": t, "text_mask": m})
+    for i in np.random.default_rng(5).choice(len(demos.kept), count, replace=False):
+        batch = demos.batch(np.array([i]), words)
+        feeds.append((normalised(batch["image"], c).numpy(), batch["state"].numpy(), batch["tokens"].numpy()))
     return feeds
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--random", action="store_true")
-    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--art", type=Path, required=True, help="what art.py wrote (the tokenizer)")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--calibrate", type=Path)
+    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--data", type=Path, help="what data.py wrote: frames to calibrate and to check on")
     parser.add_argument("--calibration-frames", type=int, default=128)
-    parser.add_argument("--scheme", choices=("static", "dynamic"), default="static")
-    parser.add_argument("--exclude", nargs="*", default=["/policy/head/", "/policy/vision/stem/"], help="nodes whose names start so stay float")
-    parser.add_argument("--execute", type=int, default=8)
+    parser.add_argument("--execute", type=int, default=8, help="actions of a chunk that are executed")
     parser.add_argument("--name", default="wink-s")
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
+    parser.add_argument("--description", default="A small vision-language-action model that puts the block on the named emoji card.")
     args = parser.parse_args()
-    torch.manual_seed(0)
-    action_mean, action_std = np.zeros(7), np.ones(7)
-    state_mean, state_std = np.zeros(7), np.ones(7)
-    if args.random:
-        policy = Policy()
-        action_std[:6] = 0.1
-        description = "Untrained: the architecture of wink-s with random weights."
-    else:
-        saved = torch.load(args.checkpoint, weights_only=True)
-        policy = Policy(Config.from_dict(saved["config"]))
-        policy.load_state_dict(saved["model"])
-        action_mean, action_std = saved["action_mean"].numpy(), saved["action_std"].numpy()
-        state_mean, state_std = policy.head.state_mean.numpy(), policy.head.state_std.numpy()
-        description = "A 6 M parameter vision-language-action model that puts the block on the named emoji card."
+    if args.int8 and args.data is None:
+        raise loop.Refused("--int8 needs --data: frames to calibrate on")
+    torch.set_num_threads(1)
+    policy, saved = load_policy(args.checkpoint)
+    c = policy.vlm.c
+    words = Words(args.art / "tokenizer.json", c.max_tokens)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "policy.json").unlink(missing_ok=True)
     export_graphs(policy, args.out)
-
-    c, image, state = policy.c, seeded((1, 3, policy.c.crop[3], policy.c.crop[2]), 3), seeded((1, 7), 4)
-    tokens = np.zeros((1, c.max_tokens), np.int64)
-    tokens[0, :4] = (5, 9, 13, 17)
+    precisions = {"f32": ""}
+    checks = [(seeded((1, 3, c.image[1], c.image[0]), 3), seeded((1, 7), 4), words(["pick the block and place it on goat"]))]
+    if args.data:
+        checks += recorded(args, c, words, 24)
     with torch.no_grad():
-        policy.eval()
-        text, mask = policy.text(torch.from_numpy(tokens))
-        reference = policy(torch.from_numpy(image), torch.from_numpy(state), text, mask)["action"].numpy()
-    quantise(args.out, calibration_feeds(args, c, args.out), args.scheme, args.exclude)
-    exact = np.abs(run(args.out, "", image, state, tokens) - reference).max()
+        wanted = [policy(torch.from_numpy(i), torch.from_numpy(s), *policy.vlm.text(torch.from_numpy(t))).numpy() for i, s, t in checks]
+    difference = lambda suffix: [np.abs(Runner(args.out, suffix)(*inputs) - w) for inputs, w in zip(checks, wanted)]
+    told = [f"ONNX f32 {max(d.max() for d in difference('')):.1e}"]
+    if args.int8:
+        runner = Runner(args.out, "")
+        feeds = []
+        for image, state, tokens in recorded(args, c, words, args.calibration_frames):
+            text, mask = runner.text.run(None, {"tokens": tokens})
+            feeds.append({"image": image, "state": state, "text": text, "text_mask": mask})
+        quantise(args.out, feeds)
+        precisions["int8"] = ".int8"
     for name in ("text", "act"):
-        path = args.out / f"{name}.onnx"
-        onnx.save(halve_weights(onnx.load(path)), path)
-    half = np.abs(run(args.out, "", image, state, tokens) - reference).max()
-    int8 = np.abs(run(args.out, ".int8", image, state, tokens) - reference).max()
-    print(f"largest difference to PyTorch on noise, normalised actions: ONNX {exact:.2e}, with f16 weights {half:.2e}, int8 {int8:.2e}")
-
-    from tokenizers import Tokenizer
-
-    (args.out / "tokenizer.json").write_bytes(args.tokenizer.read_bytes())
-    (args.out / "golden.json").write_text(json.dumps(golden(args.out, c, Tokenizer.from_file(str(args.tokenizer)))) + "\n")
-    content = manifest(args.out, c, args.name, args.version, description, action_mean, action_std, state_mean, state_std, args.execute)
+        onnx.save(halve_weights(onnx.load(args.out / f"{name}.onnx")), args.out / f"{name}.onnx")
+    told.append(f"with f16 weights {max(d.max() for d in difference('')):.1e}")
+    if args.int8:
+        d = difference(".int8")
+        told.append(f"int8 {max(x.max() for x in d):.1e} (mean {np.mean(d):.1e})")
+    print(f"largest difference to PyTorch over {len(checks)} inputs, normalised actions: {', '.join(told)}")
+    (args.out / "tokenizer.json").write_bytes((args.art / "tokenizer.json").read_bytes())
+    (args.out / "golden.json").write_text(json.dumps(golden(args.out, c, words, precisions)) + "\n")
+    content = manifest(args.out, c, args, saved, precisions)
     part = args.out / "policy.json.part"
     part.write_text(json.dumps(content, indent=1) + "\n")
     part.rename(args.out / "policy.json")
-    total = sum(f["bytes"] for f in content["files"].values())
-    print({name: f["bytes"] for name, f in content["files"].items()}, f"{total / 1e6:.1f} MB")
+    print({name: f["bytes"] for name, f in content["files"].items()}, f"{sum(f['bytes'] for f in content['files'].values()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

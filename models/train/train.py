@@ -1,337 +1,290 @@
-"""Behaviour cloning on recorded demonstrations, on top of the prior.
+"""Behaviour cloning on the robot's demonstrations, in one of the ways of configs/.
 
-    python train.py warm     --prior CKPT --demos DIR --tokenizer FILE --cache ART --out CKPT [--minutes M]   # vision and words frozen, features cached
-    python train.py act ...                                            # the block's place and the action layers, on cached features
-    python train.py finetune --demos DIR --tokenizer FILE --out CKPT --cache ART [--minutes M]    # vision too, at a low rate, co-trained on the prior's pictures
+    python train.py WAY --prior CKPT --data DIR --art DIR --out RUN_DIR [--seed K]
 
-Batch statistics stay those of the prior. Saves every two minutes, appends to CKPT.csv. `--smoke` runs a few steps.
+RUN_DIR gets policy.ckpt (resumable until it is done), policy.csv (the curve) and train.json (what the result page says).
+All ways share data, batches, seeds and the number of steps. `--robot-data DIR` trains on other robot data first (for
+diverse.toml, and only there).
 """
 
 import argparse
-import time
+import copy
+import json
+import platform
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+import loop
 from art import Words
 from data import Demos
-from model import Config, Policy
-from pretrain import Art, Captions, log, where_losses
+from expert import Expert, ExpertConfig, Policy
+from features import Features
+from latent import LatentActions
+from pretrain import Scenes, load_vlm, vlm_losses
+from scenes import normalised
+from vlm import Vlm, heat_loss
+from ways import FrozenNorms, fold_lora, load_way, prepare_vlm
+
+MOTION_BATCH = 256
+# What a warmed trunk does not hold: the parts that look at the picture begin anew with every seed.
+READERS = ("block_conv.", "block.", "card_read.", "card.")
+# Spread of the noise on what the trunk is told in training: metres, and metres and radians of proprioception.
+PLACE_NOISE_M, STATE_NOISE = 0.004, 0.001
+# Spread of the noise on places in the picture, as a share of its side.
+PLACE_NOISE_UV = 0.005
+# In how many cases the trunk is told the true places, and in how many no features, so that it follows the places.
+TRUE_PLACES, NO_FEATURES = 0.3, 0.3
 
 
-def load(path):
-    saved = torch.load(path, weights_only=True)
-    policy = Policy(Config.from_dict(saved["config"]))
-    policy.load_state_dict(saved["model"])
-    return policy, saved.get("state", {})
+class Batches:
+    """The batch of a step, made from (seed, step) alone."""
+
+    def __init__(self, demos, words, index, size, features=None, scenes=None, codes=None, fixed_camera=True):
+        self.demos, self.words, self.index, self.size = demos, words, index, size
+        self.features, self.scenes, self.codes, self.fixed_camera = features, scenes, codes, fixed_camera
+
+    def __call__(self, rng, step):
+        index = np.sort(rng.choice(self.index, min(self.size, len(self.index)), replace=False))
+        batch = self.demos.batch(index, self.words) | self.demos.motion(rng, MOTION_BATCH, self.codes, self.fixed_camera)
+        if self.features is not None:
+            batch |= self.features.at(index)
+            del batch["image"]
+        if self.codes is not None:
+            batch["codes"] = self.codes[self.demos.kept[index]]
+        if self.scenes is not None:
+            batch |= self.scenes(rng, step)
+        return batch
 
 
-def save(path, policy, demos, state):
-    part = path.with_suffix(".part")
-    content = {"config": policy.c.to_dict(), "model": policy.state_dict(), "state": state, "action_mean": demos.action_mean, "action_std": demos.action_std}
-    torch.save(content, part)
-    part.rename(path)
+class Cloning(FrozenNorms):
+    """A policy with its losses. Figures: the card within 7 cm of the truth, errors in mm."""
+
+    def __init__(self, way, policy, fixed_camera=True, heat=0.15):
+        super().__init__()
+        self.way, self.policy, self.fixed_camera, self.heat = way, policy, fixed_camera, heat
+        # What teaches an insulated VLM: the chunk's DCT tokens, read from features that do pass a gradient on.
+        self.tokens = Expert(policy.vlm.c, ExpertConfig(kind="fast")) if way.insulate else None
+
+    def see(self, batch):
+        vlm, learns = self.policy.vlm, self.way.vlm != "none"
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            if "image" in batch:
+                images = normalised(batch["image"], vlm.c)
+                if self.training:
+                    images = images * torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(0.92, 1.08) + torch.randn_like(images) * 0.01
+                fine, tokens = vlm.vision(images.contiguous(memory_format=torch.channels_last))
+            else:
+                fine, tokens = batch["fine"].float(), batch["image_tokens"].float()
+            text, mask = vlm.text(batch["tokens"])
+            fused, heat = vlm.ground(tokens, text[batch["text_row"]], mask[batch["text_row"]])
+        return fine, fused, heat
+
+    def clone(self, expert, batch, seen):
+        e = expert.e
+        state = batch["state"]
+        if self.training:
+            state = state + torch.randn_like(state) * STATE_NOISE / expert.state_std
+        r = expert.read(*seen, state)
+        block, card = r["block"], r["card"]
+        feature, card_feature = r["block_feature"], r["card_feature"]
+        if self.training:
+            true = (torch.rand(len(state), 1, device=state.device) < TRUE_PLACES).float()
+            block, card = block + true * (batch["block"] - block), card + true * (batch["card"] - card)
+            block, card = block + torch.randn_like(block) * PLACE_NOISE_M / 3, card + torch.randn_like(card) * PLACE_NOISE_M
+            keep = (torch.rand(len(state), 1, device=state.device) > NO_FEATURES).float()
+            feature, card_feature = feature * keep, card_feature * keep if card_feature is not None else None
+        loss = expert.outputs.loss(expert.hidden(state, block, card, feature, card_feature), batch["chunk"], batch.get("codes"))
+        block_error, card_error = (r["block"] - batch["block"]).abs(), (r["card"] - batch["card"]).abs()
+        figures = {"action": loss, "block_mm": block_error[:, :2].mean() * 1000, "card_right": ((r["card"] - batch["card"]).norm(dim=-1) < 0.07).float().mean()}
+        loss = loss + 10 * block_error.mean() + 5 * card_error.mean()
+        if self.fixed_camera:
+            c = self.policy.vlm.c
+            (rows, cols), (fine_rows, fine_cols) = c.grid, c.fine_grid
+            heat, _ = heat_loss(expert.block.cells, (fine_cols, fine_rows), batch["block_uv"], r["block_logits"])
+            card_heat, figures["cell"] = heat_loss(expert.card.cells, (cols, rows), batch["card_uv"], r["card_logits"])
+            loss = loss + self.heat * (heat + card_heat)
+        return loss, figures
+
+    def forward(self, batch):
+        seen = self.see(batch)
+        own = tuple(x.detach() for x in seen) if self.way.insulate else seen
+        loss, figures = self.clone(self.policy.expert, batch, own)
+        if "motion_state" in batch:
+            loss = loss + motion_loss(self.policy.expert, batch)
+        if self.tokens is not None:
+            token_loss, token_figures = self.clone(self.tokens, batch, seen)
+            loss, figures["token_card_right"] = loss + token_loss, token_figures["card_right"]
+        if self.way.cotrain and ("crowd" in batch or "table" in batch):
+            vlm_loss, vlm_figures = vlm_losses(self.policy.vlm, batch)
+            loss = loss + self.way.cotrain * vlm_loss
+            figures |= {f"vlm_{k}": v for k, v in vlm_figures.items()}
+        return loss, figures
 
 
-def task_texts(policy, demos, words):
-    """Word features of every instruction of the demonstrations."""
-    with torch.no_grad():
-        return policy.text(torch.from_numpy(words(demos.tasks)))
+def motion_loss(expert, batch):
+    """The trunk alone: from proprioception and the truth about the table to what the expert does."""
+    state = batch["motion_state"] + torch.randn_like(batch["motion_state"]) * STATE_NOISE / expert.state_std
+    block = batch["motion_block"] + torch.randn_like(batch["motion_block"]) * PLACE_NOISE_M / 3
+    card = batch["motion_card"] + torch.randn_like(batch["motion_card"]) * PLACE_NOISE_M
+    loss = expert.outputs.loss(expert.hidden(state, block, card), batch["motion_chunk"], batch.get("motion_codes"))
+    if "motion_block_uv" in batch:
+        loss = loss + places_loss(expert, state, batch)
+    return loss
 
 
-class Features:
-    """Stride-8 and stride-16 features of every frame, computed once with the frozen encoder."""
-
-    def __init__(self, policy, demos, folder, smoke):
-        self.count = 64 if smoke else len(demos)
-        rows, cols = policy.c.grid
-        shapes = {"fine": (policy.c.widths[2], rows * 2, cols * 2), "coarse": (policy.c.widths[3], rows, cols)}
-        paths = {k: folder / f"{k}.npy" for k in shapes}
-        progress = folder / "features.count"
-        first = int(progress.read_text()) if progress.exists() and not smoke else 0
-        if first < self.count:
-            fresh = "r+" if first else "w+"
-            maps = {k: np.lib.format.open_memmap(paths[k], fresh, np.uint16, None if first else (self.count, *s)) for k, s in shapes.items()}
-            begin = time.monotonic()
-            for start in range(first, self.count, 64):
-                index = np.arange(start, min(start + 64, self.count))
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                    values = policy.vision(demos.image(index).to(memory_format=torch.channels_last))
-                for m, v in zip(maps.values(), values):
-                    m[index] = v.bfloat16().contiguous().view(torch.uint16).numpy()
-                if not smoke and start // 64 % 50 == 49 or index[-1] + 1 == self.count:
-                    for m in maps.values():
-                        m.flush()
-                    progress.write_text(str(0 if smoke else int(index[-1]) + 1))
-                    print(f"features: {index[-1] + 1} of {self.count}, {time.monotonic() - begin:.0f} s", flush=True)
-        self.maps = {k: np.load(p, mmap_mode="r") for k, p in paths.items()}
-
-    def __call__(self, index):
-        """The features of the frames in `index`, which must be sorted."""
-        return [torch.from_numpy(m[index]).view(torch.bfloat16).float() for m in self.maps.values()]
+def places_loss(expert, state, batch):
+    """From places in the picture to places on the table: what the fixed camera's geometry alone tells."""
+    blur = lambda uv: uv + torch.randn_like(uv) * PLACE_NOISE_UV
+    nothing = state.new_zeros(len(state), expert.FEATURES)
+    card_uv, block_uv = blur(batch["motion_card_uv"]), blur(batch["motion_block_uv"])
+    card = expert.card_world(torch.cat([card_uv, nothing], -1) if expert.e.read == "features" else card_uv)
+    block = expert.block_world(torch.cat([block_uv, nothing, state], -1))
+    return 5 * (card - batch["motion_card"]).abs().mean() + 5 * (block - batch["motion_block"]).abs().mean()
 
 
-class PriorScenes:
-    """A pool of the prior's own pictures, kept in training so that what it knows is not lost. Features are cached."""
+class Motion(torch.nn.Module):
+    """The warm-up of a trunk: motion alone, before any picture. The same for every way with this kind of expert."""
 
-    def __init__(self, policy, args, words, size):
-        self.art = Art(args.cache, args.seed + 7)
-        self.captions, self.words = Captions(args.cache, self.art.rng), words
-        self.coarse, self.emoji, self.centres = [], [], []
-        _, _, width, height = policy.c.crop
-        for _ in range(size // 16):
-            images, emoji, centres, _ = self.art.tables(16, width, height)
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                self.coarse.append(policy.vision(images.to(memory_format=torch.channels_last))[1].bfloat16().contiguous())
-            self.emoji.append(emoji), self.centres.append(centres)
-        self.coarse, self.emoji, self.centres = torch.cat(self.coarse), np.concatenate(self.emoji), np.concatenate(self.centres)
+    def __init__(self, expert):
+        super().__init__()
+        self.expert = expert
 
-    def loss(self, policy, batch):
-        i = self.art.rng.integers(0, len(self.emoji), batch)
-        j = self.art.rng.integers(0, self.emoji.shape[1], batch)
-        _, sentences = self.captions.pick(self.emoji[i, j], robot=0.6)
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                text, mask = policy.text(torch.from_numpy(self.words(sentences)))
-            logits = policy.ground(self.coarse[i].float(), text, mask)
-        return prior_loss(policy, logits, self.centres[i, j])
+    def forward(self, batch):
+        loss = motion_loss(self.expert, batch)
+        return loss, {"action": loss}
 
 
-def prior_loss(policy, logits, centres):
-    """Only which card: the read-out of its exact place belongs to the robot's frames."""
-    rows, cols = policy.c.grid
-    centres = torch.from_numpy(centres).float()
-    return where_losses(policy.head.card.cells[0], centres, logits.float(), centres, (cols, rows))
+def warm_trunk(args, expert, demos, cache, codes):
+    """Loads or trains the trunk for this kind of expert: one for all seeds."""
+    e = expert.e
+    path = cache / f"motion-{e.kind}-{e.read}-{args.motion_steps}.ckpt"
+    with loop.only_one(path):
+        if not path.exists():
+            options = argparse.Namespace(**(vars(args) | {"steps": args.motion_steps, "rate": 1.5e-3, "seed": 0, "log_every": max(1, args.motion_steps // 4), "workers": 0}))
+            trainee = copy.deepcopy(expert)
+            parts = [p for part in (trainee.trunk, trainee.outputs, trainee.block_world, trainee.card_world) for p in part.parameters()]
+            content = lambda: {"kind": "motion", "expert": trainee.state_dict()}
+            loop.run(options, path.with_suffix(".part.ckpt"), "motion", Motion(trainee), [{"params": parts}], lambda rng, step: demos.motion(rng, 512, codes), content)
+            path.with_suffix(".part.ckpt").rename(path)
+    warmed = loop.load(path, "motion")["expert"]
+    fresh = {k: v for k, v in expert.state_dict().items() if k.startswith(READERS)}
+    loop.restore(expert, warmed | fresh, path)
 
 
-def losses(policy, demos, index, out):
-    """Action L1 (gripper: cross entropy), and where block and named card are, in the picture and in the world."""
-    head, (rows, cols) = policy.head, policy.c.grid
-    truth = demos.chunks[index]
-    moves = (out["action"][:, :, :6] - truth[:, :, :6]).abs()
-    grip = F.binary_cross_entropy(out["action"][:, :, 6].clamp(1e-4, 1 - 1e-4), truth[:, :, 6].clamp(0, 1))
-    block_heat, _ = where_losses(head.block.cells[0], demos.block_uv[index].clamp(0, 1), out["block_logits"], out["block_uv"], (cols * 2, rows * 2))
-    card_heat, card_right = where_losses(head.card.cells[0], demos.card_uv[index].clamp(0, 1), out["logits"], out["card_uv"], (cols, rows))
-    block_error = (out["block"] - demos.block[index]).abs()
-    card_error = (out["card"] - demos.card[index][:, :2]).abs()
-    total = moves.mean() + 0.5 * grip + 0.1 * block_heat + 0.1 * card_heat + 5 * block_error.mean() + 3 * card_error.mean()
-    figures = {
-        "move": moves[:, :, :3].mean(), "grip": grip, "block_mm": block_error[:, :2].mean() * 1000, "card_mm": card_error.median() * 1000,
-        "card_right": ((out["card"] - demos.card[index][:, :2]).norm(dim=-1) < 0.07).float().mean(), "cell": torch.tensor(card_right),
-    }
-    return total, {k: v.item() for k, v in figures.items()}
+def build(args, way, demos, latent):
+    """The policy of a way before any picture was seen, with the trunk that knows the motion."""
+    torch.manual_seed(args.seed)
+    vlm = load_vlm(args.prior)
+    if not way.prior:
+        vlm = Vlm(vlm.c)
+    expert = Expert(vlm.c, way.expert)
+    expert.state_mean.copy_(demos.state_mean)
+    expert.state_std.copy_(demos.state_std)
+    with torch.no_grad():  # the middle of the table, to begin with
+        expert.block_world[-1].bias.copy_(demos.block.mean(0))
+        expert.card_world[-1].bias.copy_(demos.card[:, :2].mean(0))
+    expert.outputs.fit(demos.chunks, latent.embedding if latent is not None else None)
+    warm_trunk(args, expert, demos, args.cache, latent.codes if latent is not None else None)
+    return Policy(vlm, expert).to(memory_format=torch.channels_last)
 
 
-def loop(args, policy, demos, state, stage, groups, rate, step, validate):
-    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
-    begin, saved, done, sums = time.monotonic(), time.monotonic(), 0, []
+def content_of(module, way, demos):
+    """What a policy checkpoint holds: adapters folded in, so that every way exports alike."""
 
-    def keep():
-        state.setdefault("steps", {})[stage] = done
-        state.setdefault("minutes", {})[stage] = round((time.monotonic() - begin) / 60, 2)
-        save(args.out, policy, demos, state)
+    def content():
+        policy = copy.deepcopy(module.policy)
+        if way.vlm == "lora":
+            fold_lora(policy.vlm)
+        return {
+            "kind": "policy", "way": way.name, "config": policy.vlm.c.to_dict(), "expert": policy.expert.e.to_dict(), "policy": policy.state_dict(),
+            "state_mean": demos.state_mean, "state_std": demos.state_std, "action_mean": demos.action_mean, "action_std": demos.action_std,
+        }
 
-    while True:
-        minutes = (time.monotonic() - begin) / 60
-        progress = minutes / args.minutes
-        if progress >= 1 or (args.smoke and done >= 3):
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = rate * group.get("factor", 1.0) * min(1.0, (done + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
-        loss, figures = step()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 1.0)
-        optimiser.step()
-        done += 1
-        sums.append(figures | {"loss": loss.item()})
-        if done % args.log_every == 0 or args.smoke:
-            mean = {k: round(float(np.mean([s[k] for s in sums])), 4) for k in sums[0]}
-            held = {f"held_{k}": round(v, 4) for k, v in validate().items()}
-            sums = []
-            log(args.out.with_suffix(f".{stage}.csv"), {"stage": stage, "step": done, "minutes": round(minutes, 2)} | mean | held)
-        if time.monotonic() - saved > 120:
-            keep()
-            saved = time.monotonic()
-    keep()
+    return content
 
 
-def warm(args):
-    policy, state = load(args.out if args.out.exists() and not args.restart else args.prior)
-    policy.eval()
-    demos = Demos(args.demos, policy.c)
-    policy.head.state_mean.copy_(demos.state_mean)
-    policy.head.state_std.copy_(demos.state_std)
-    words = Words(args.tokenizer, policy.c.max_tokens)
-    features = Features(policy, demos, args.demos, args.smoke)
-    prior = PriorScenes(policy, args, words, 32 if args.smoke else 1600)
-    text, mask = task_texts(policy, demos, words)
+def clone(args, way, policy, demos, out, name, latent=None, fixed_camera=True):
+    """One training run; returns minutes and the number of trained parameters."""
+    c = policy.vlm.c
+    words = Words(args.art / "tokenizer.json", c.max_tokens)
+    torch.manual_seed(args.seed)
+    vlm_parameters = prepare_vlm(way, policy.vlm)
+    module = Cloning(way, policy, fixed_camera, args.heat)
+    if module.tokens is not None:
+        module.tokens.state_mean.copy_(demos.state_mean)
+        module.tokens.state_std.copy_(demos.state_std)
+        module.tokens.outputs.fit(demos.chunks)
+    module.train()
+    features = Features(policy.vlm, demos, args.cache / f"features-{args.prior.stem}") if way.vision_frozen else None
     train, held = demos.split()
-    train, held = train[train < features.count], held[held < features.count]
-    held = held if len(held) else train
-    rng = np.random.default_rng(args.seed)
+    scenes = Scenes(args.art, c, crowds=0 if way.vision_frozen else args.cotrain_crowds, tables=args.cotrain_tables) if way.cotrain else None
+    codes = latent.codes if latent is not None else None
+    batches = Batches(demos, words, train, args.batch, features, scenes, codes, fixed_camera)
+    fresh = [*policy.expert.parameters(), *(module.tokens.parameters() if module.tokens is not None else [])]
+    groups = [{"params": fresh}]
+    if vlm_parameters:
+        groups.append({"params": vlm_parameters, "factor": way.vlm_rate})
+    held_batches = Batches(demos, words, held if len(held) else train, 128, features, codes=codes)
+    check_batch = held_batches(np.random.default_rng(0), 0)
+    check_batch = {k: v for k, v in check_batch.items() if not k.startswith("motion")}
 
-    def forward(index, noise):
-        index = np.sort(index)
-        task = demos.columns["task"][index]
-        fine, coarse = features(index)
-        states = demos.states[index]
-        if noise:
-            states = states + torch.randn_like(states) * 0.001 / demos.state_std
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = policy.ground(coarse, text[task], mask[task])
-        return losses(policy, demos, index, policy.decide(fine, logits.float(), states))
+    def check(bare):
+        device = next(bare.parameters()).device
+        _, figures = bare({k: v.to(device) if torch.is_tensor(v) else v for k, v in check_batch.items()})
+        return {f"held_{k}": v for k, v in figures.items()}
 
-    def step():
-        loss, figures = forward(rng.choice(train, args.batch), True)
-        loss_prior, right = prior.loss(policy, args.batch // 4)
-        return loss + 0.3 * loss_prior, figures | {"prior": right}
-
-    def validate():
-        with torch.no_grad():
-            return forward(rng.choice(held, min(len(held), 384), replace=False), False)[1]
-
-    groups = [{"params": list(policy.head.parameters())}, {"params": list(policy.fusion.parameters()), "factor": args.body_factor}]
-    loop(args, policy, demos, state, "warm", groups, args.rate or 1.5e-3, step, validate)
-
-
-def act(args):
-    """The block's place and the action layers, on cached features and card positions: many cheap steps for what needs precision."""
-    policy, state = load(args.out)
-    policy.eval()
-    head = policy.head
-    demos = Demos(args.demos, policy.c)
-    words = Words(args.tokenizer, policy.c.max_tokens)
-    text, mask = task_texts(policy, demos, words)
-    features = Features(policy, demos, args.demos, args.smoke)
-    count = features.count
-    cards = []
-    for start in range(0, count, 96):
-        index = np.arange(start, min(start + 96, count))
-        task = demos.columns["task"][index]
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            logits = policy.ground(features(index)[1], text[task], mask[task])
-        with torch.no_grad():
-            cards.append(head.card_world(head.card(logits.float())))
-    cards = torch.cat(cards)
-    rows, cols = policy.c.grid
-    train, held = demos.split()
-    train, held = train[train < count], held[held < count]
-    held = held if len(held) else train
-    rng = np.random.default_rng(args.seed)
-
-    def forward(index, noise):
-        index = np.sort(index)
-        fine = torch.from_numpy(features.maps["fine"][index]).view(torch.bfloat16).float()
-        states, card, true_block, true_card = demos.states[index], cards[index], demos.block[index], demos.card[index, :2]
-        if noise:
-            states = states + torch.randn_like(states) * 0.0005 / demos.state_std
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = F.relu(head.block_read(fine.to(memory_format=torch.channels_last)))
-            block_logits = head.block_where(hidden).flatten(1).float()
-        block_uv, block_feature = head.block(block_logits, hidden.float().flatten(2).transpose(1, 2))
-        block = head.block_world(torch.cat([block_uv, block_feature, states], -1))
-        used = block
-        if noise:
-            # Now and then the true place instead, so that following the estimate is what is learned; and a little blur.
-            swap = (torch.rand(len(index), 1) < 0.3).float()
-            used, card = used + swap * (true_block - used), card + swap * (true_card - card)
-            used, card = used + torch.randn_like(used) * 0.001, card + torch.randn_like(card) * 0.002
-        out, truth = head.act(states, used, card, block_feature), demos.chunks[index]
-        moves = (out[:, :, :6] - truth[:, :, :6]).abs()
-        grip = F.binary_cross_entropy(out[:, :, 6].clamp(1e-4, 1 - 1e-4), truth[:, :, 6].clamp(0, 1))
-        heat, _ = where_losses(head.block.cells[0], demos.block_uv[index].clamp(0, 1), block_logits, block_uv, (cols * 2, rows * 2))
-        error = (block - true_block).abs()
-        loss = moves.mean() + 0.5 * grip + 0.1 * heat + 20 * error.mean()
-        free = states[:, 6] * demos.state_std[6] + demos.state_mean[6] > 0.6
-        return loss, {"move": moves[:, :, :3].mean().item(), "grip": grip.item(), "block_mm": error[:, :2].mean().item() * 1000, "free_block_mm": error[free, :2].mean().item() * 1000}
-
-    def validate():
-        with torch.no_grad():
-            return forward(held, False)[1]
-
-    frozen = {id(p) for p in head.card_world.parameters()}
-    groups = [{"params": [p for p in head.parameters() if id(p) not in frozen]}]
-    loop(args, policy, demos, state, "act", groups, args.rate or 1.5e-3, lambda: forward(rng.choice(train, args.batch), True), validate)
-
-
-def finetune(args):
-    """All of vision, fusion and head at a low rate; every step also sees one batch of the prior's own pictures."""
-    policy, state = load(args.out)
-    policy.eval()  # frozen batch statistics
-    policy = policy.to(memory_format=torch.channels_last)
-    demos = Demos(args.demos, policy.c)
-    words = Words(args.tokenizer, policy.c.max_tokens)
-    art = Art(args.cache, args.seed + 7)
-    captions = Captions(args.cache, art.rng)
-    text, mask = task_texts(policy, demos, words)
-    train, held = demos.split()
-    rng = np.random.default_rng(args.seed)
-    _, _, width, height = policy.c.crop
-
-    def robot(index, noise):
-        task = demos.columns["task"][index]
-        images, states = demos.image(index), demos.states[index]
-        if noise:
-            images = images * torch.empty(len(index), 1, 1, 1).uniform_(0.92, 1.08) + torch.randn_like(images) * 0.01
-            states = states + torch.randn_like(states) * 0.0015 / demos.state_std
-        with torch.autocast("cpu", torch.bfloat16):
-            fine, coarse = policy.vision(images.to(memory_format=torch.channels_last))
-            logits = policy.ground(coarse, text[task], mask[task])
-        return losses(policy, demos, index, policy.decide(fine.float(), logits.float(), states))
-
-    def prior():
-        images, emoji, centres, blocks = art.tables(args.batch // 2, width, height)
-        rows_of = np.arange(len(images)).repeat(2)
-        named = np.concatenate([art.rng.choice(emoji.shape[1], 2, replace=False) for _ in range(len(images))])
-        _, sentences = captions.pick(emoji[rows_of, named], robot=0.6)
-        with torch.autocast("cpu", torch.bfloat16):
-            _, coarse = policy.vision(images.to(memory_format=torch.channels_last))
-            with torch.no_grad():
-                t, m = policy.text(torch.from_numpy(words(sentences)))
-            logits = policy.ground(coarse[rows_of], t, m)
-        return prior_loss(policy, logits, centres[rows_of, named])
-
-    def step():
-        loss, figures = robot(rng.choice(train, args.batch), True)
-        loss_prior, right = prior()
-        return loss + 0.2 * loss_prior, figures | {"prior": right}
-
-    def validate():
-        with torch.no_grad():
-            return robot(rng.choice(held, min(len(held), 128), replace=False), False)[1]
-
-    groups = [
-        {"params": list(policy.head.parameters())},
-        {"params": [*policy.vision.parameters(), *policy.fusion.parameters()], "factor": args.body_factor},
-    ]
-    loop(args, policy, demos, state, "finetune", groups, args.rate or 5e-4, step, validate)
+    minutes = loop.run(args, out, name, module, groups, batches, content_of(module, way, demos), check)
+    return minutes, sum(p.numel() for g in groups for p in g["params"])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("warm", "act", "finetune"))
-    parser.add_argument("--prior", type=Path)
-    parser.add_argument("--demos", type=Path, required=True)
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--body-factor", type=float, default=0.3)
-    parser.add_argument("--log-every", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--restart", action="store_true")
-    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("way", help="a file of configs/, without .toml")
+    parser.add_argument("--prior", type=Path, required=True, help="checkpoint of pretrain.py")
+    parser.add_argument("--data", type=Path, required=True, help="what data.py wrote")
+    parser.add_argument("--robot-data", type=Path, help="other robot data to train on first (data.py's, from wink record --tasks diverse)")
+    parser.add_argument("--art", type=Path, required=True, help="what art.py wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--cache", type=Path, help="folder for what runs share: warmed trunks, features (default: beside --data)")
+    parser.add_argument("--start", type=Path, help="a policy checkpoint of the same architecture to go on from")
+    parser.add_argument("--heat", type=float, default=0.15, help="weight of the losses on where block and card are in the picture")
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--motion-steps", type=int, default=2500)
+    parser.add_argument("--latent-steps", type=int, default=1500)
+    parser.add_argument("--robot-steps", type=int, default=300, help="steps on --robot-data")
+    parser.add_argument("--cotrain-crowds", type=int, default=3)
+    parser.add_argument("--cotrain-tables", type=int, default=3)
+    loop.add_arguments(parser, steps=400, rate=2.5e-3)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    args.batch = args.batch or {"warm": 96, "act": 128, "finetune": 16}[args.stage]
-    {"warm": warm, "act": act, "finetune": finetune}[args.stage](args)
+    way = load_way(args.way)
+    if way.robot_first != (args.robot_data is not None):
+        raise loop.Refused(f"{args.way}: --robot-data {'is needed' if way.robot_first else 'is for diverse.toml only'}")
+    args.cache = args.cache or args.data.parent / "cache"
+    args.out.mkdir(parents=True, exist_ok=True)
+    loop.accelerator(args)
+    vlm = load_vlm(args.prior)
+    # A policy that goes on keeps the scales that it was made with.
+    start = loop.load(args.start, "policy") if args.start else None
+    demos = Demos(args.data, vlm.c, like=argparse.Namespace(**start) if start else None)
+    latent = LatentActions.of(args, vlm, demos, way.expert) if way.expert.kind == "latent" else None
+    policy = build(args, way, demos, latent)
+    if way.robot_first:
+        other = Demos(args.robot_data, vlm.c, like=demos)
+        options = argparse.Namespace(**(vars(args) | {"steps": args.robot_steps}))
+        clone(options, way, policy, other, args.out / "robot.ckpt", "robot", fixed_camera=False)
+        loop.restore(policy, loop.load(args.out / "robot.ckpt", "policy")["policy"], args.out / "robot.ckpt")
+    if start:
+        loop.restore(policy, start["policy"], args.start)
+    minutes, trained = clone(args, way, policy, demos, args.out / "policy.ckpt", f"{args.way}-{args.seed}", latent)
+    figures = {
+        "way": way.name, "title": way.title, "seed": args.seed, "parameters_total": sum(p.numel() for p in policy.parameters()), "parameters_trained": trained,
+        "steps": args.steps, "samples": args.steps * args.batch, "minutes": round(minutes, 2), "device": "cuda" if torch.cuda.is_available() and not args.cpu else f"cpu, {platform.machine()}, {args.threads} thread(s)",
+        "config": {k: (str(v) if isinstance(v, Path) else v) for k, v in {"vlm": way.vlm, "vlm_rate": way.vlm_rate, "cotrain": way.cotrain, "insulate": way.insulate, "expert": way.expert.to_dict(), "rate": args.rate, "batch": args.batch, "heat": args.heat, "start": args.start and args.start.name, "motion_steps": args.motion_steps}.items()},
+    }
+    (args.out / "train.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"{args.out}: {args.steps} steps, {minutes:.1f} min, {trained / 1e6:.2f} M parameters trained")
 
 
 if __name__ == "__main__":

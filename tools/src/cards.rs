@@ -1,7 +1,7 @@
 //! `wink cards`: the emoji cards to print for a real table.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{ValueEnum, value_parser};
@@ -11,7 +11,8 @@ use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, Str};
 use wink_sim::emoji::{self, Emoji, EmojiSplit};
 use wink_sim::render::CARD_PRINT_SHARE;
 
-use crate::bad_input::{as_bad_input, bad_input};
+use crate::bad_input::bad_input;
+use crate::out_file::PendingFile;
 use crate::progress;
 
 const POINTS_PER_CM: f32 = 72.0 / 2.54;
@@ -98,7 +99,7 @@ fn size_cm(text: &str) -> Result<f32, String> {
 pub fn run(args: &Args) -> Result<()> {
     let mut cards = chosen(args)?;
     cards.truncate(args.limit.map_or(usize::MAX, usize::from));
-    let mut file = PendingFile::create(&args.out)?;
+    let file = PendingFile::create(&args.out)?;
     let layout = Layout::of(args.size_cm);
     let pdf = write_pdf(&cards, &layout)?;
     file.write_and_publish(&pdf)?;
@@ -300,56 +301,6 @@ fn write_picture(pdf: &mut Pdf, id: Ref, index: usize) -> Result<()> {
     picture.color_space().device_rgb();
     picture.finish();
     Ok(())
-}
-
-/// A file that is there whole or not at all.
-struct PendingFile {
-    staged: tempfile::NamedTempFile,
-    target: PathBuf,
-}
-
-impl PendingFile {
-    /// Finds out that `target` cannot be written before any work is done.
-    fn create(target: &Path) -> Result<Self> {
-        let told = target.display();
-        if target.is_dir() {
-            return Err(bad_input(format!("--out {told}: is a folder; name a file")));
-        }
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let staged = builder
-            .prefix(".cards.")
-            .suffix(".partial")
-            .tempfile_in(folder)
-            .map_err(|error| {
-                as_bad_input(error).context(format!("--out {told}: cannot be written"))
-            })?;
-        Ok(Self {
-            staged,
-            target: target.to_owned(),
-        })
-    }
-
-    fn write_and_publish(&mut self, bytes: &[u8]) -> Result<()> {
-        let told = self.target.display();
-        self.staged
-            .write_all(bytes)
-            .with_context(|| format!("--out {told}"))?;
-        self.staged
-            .as_file()
-            .sync_all()
-            .with_context(|| format!("--out {told}"))?;
-        std::fs::rename(self.staged.path(), &self.target)
-            .with_context(|| format!("--out {told}: cannot be put in place"))
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
-//! `wink`: evaluate, record and inspect robot-arm policies.
+//! `wink`: evaluate, compare, record and inspect robot-arm policies.
 
 mod arm;
 mod bad_input;
 mod cards;
 mod eval;
 mod flash;
+mod frames;
 mod inspect;
 mod log;
 mod ordered;
 mod out_dir;
+mod out_file;
 mod progress;
 mod record;
+mod results;
 mod rollout;
+mod stats;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -28,10 +32,12 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  wink eval                                           the shipped policy on all three splits, with both controls
+  wink eval                                           the shipped policy on all three splits, with its controls
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
+  wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
   wink arm                                            an arm live: joints, loads, link; jog, calibrate
@@ -43,7 +49,9 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 enum Command {
     Eval(eval::Args),
     Record(record::Args),
+    Frames(frames::Args),
     Inspect(inspect::Args),
+    Results(results::Args),
     Cards(cards::Args),
     Flash(flash::Args),
     Arm(arm::Args),
@@ -65,7 +73,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Frames(args) => frames::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
         Command::Flash(args) => flash::run(&args),
         Command::Arm(args) => arm::run(&args),

@@ -6,6 +6,7 @@ use wink_runtime::camera::Frame;
 use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::{ControlLoop, TickReport};
 use wink_runtime::policy::Policy;
+use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
 use wink_sim::scene::base_in_world;
 use wink_sim::{MAX_STEPS, Outcome, Scene, SimBoard, SimOptions, Truth};
@@ -17,6 +18,12 @@ pub trait Pilot: Policy {
 }
 
 impl Pilot for Expert {
+    fn show(&mut self, truth: &Truth) {
+        self.observe(truth);
+    }
+}
+
+impl Pilot for TaskExpert {
     fn show(&mut self, truth: &Truth) {
         self.observe(truth);
     }
@@ -37,8 +44,15 @@ impl Rollout {
         pilot: &mut dyn Pilot,
         instruction: &str,
     ) -> Result<Self> {
-        let told = || format!("beginning the episode of seed {}", scene.seed);
-        let mut board = SimBoard::new(scene, options).with_context(told)?;
+        let board = SimBoard::new(scene, options)
+            .with_context(|| format!("beginning the episode of seed {}", scene.seed))?;
+        Self::begin_on(board, pilot, instruction)
+    }
+
+    /// Arms the arm of a table that is laid, and gives the pilot its instruction.
+    pub fn begin_on(mut board: SimBoard, pilot: &mut dyn Pilot, instruction: &str) -> Result<Self> {
+        let seed = board.table().seed;
+        let told = || format!("beginning the episode of seed {seed}");
         let config = ControlConfig {
             base_in_world: base_in_world(),
             ..ControlConfig::default()
@@ -61,7 +75,7 @@ impl Rollout {
         let report = self
             .control
             .tick(&mut self.board, pilot)
-            .with_context(|| format!("seed {}, step {}", self.board.scene().seed, self.steps))?;
+            .with_context(|| format!("seed {}, step {}", self.board.table().seed, self.steps))?;
         self.steps += 1;
         Ok(report)
     }

@@ -30,6 +30,18 @@ fn one_line_exit_code_2_nothing_written() {
             &["--split", "test", "val"],
         ),
         (
+            &[
+                "eval",
+                "--policy",
+                "expert",
+                "--controls",
+                "nonsense,rhyme",
+                "--out",
+                "x",
+            ],
+            &["--controls", "rhyme", "paraphrase"],
+        ),
+        (
             &["eval", "--policy", "expert", "--jobs", "0", "--out", "x"],
             &["--jobs"],
         ),
@@ -113,6 +125,24 @@ fn one_line_exit_code_2_nothing_written() {
             &["record", "--episodes", "1", "--out", "x", "--frame", "9000"],
             &["--frame", "9000"],
         ),
+        (
+            &["frames", "--data", "empty", "--out", "x.npy"],
+            &["--data", "empty", "meta/info.json"],
+        ),
+        (
+            &["frames", "--data", "full", "--out", "x.npy", "--every", "0"],
+            &["--every", "0"],
+        ),
+        (
+            &[
+                "frames", "--data", "full", "--out", "x.npy", "--crop", "1,2,3",
+            ],
+            &["--crop", "LEFT,TOP,WIDTH,HEIGHT"],
+        ),
+        (
+            &["frames", "--data", "full", "--out", "file"],
+            &["--out file", "--force"],
+        ),
         (&["frobnicate"], &["frobnicate"]),
     ];
     for (args, told) in table {
@@ -178,7 +208,9 @@ fn help_has_examples() {
         &["--help"][..],
         &["eval", "--help"],
         &["record", "--help"],
+        &["frames", "--help"],
         &["inspect", "--help"],
+        &["results", "--help"],
         &["cards", "--help"],
     ] {
         let output = wink(dir.path(), args);

@@ -10,7 +10,14 @@ use serde_json::Value;
 
 use common::{names, read, text, wink, wink_ok};
 
-const GROUPS: [&str; 5] = ["id", "train", "val", "other_label", "nonsense"];
+const GROUPS: [&str; 6] = [
+    "id",
+    "train",
+    "val",
+    "other_label",
+    "nonsense",
+    "paraphrase",
+];
 
 /// The scores of a split or a control.
 fn group<'a>(report: &'a Value, key: &str) -> &'a Value {
@@ -133,8 +140,13 @@ fn the_expert_executes_and_follows_the_label() {
         let label = column("judged_label").as_string::<i32>().value(row);
         let instruction = column("instruction").as_string::<i32>().value(row);
         assert_eq!(
-            instruction.ends_with(label),
+            instruction.contains(label),
             control != "nonsense",
+            "{instruction}"
+        );
+        assert_eq!(
+            instruction.starts_with("pick the block and place it on "),
+            control != "paraphrase",
             "{instruction}"
         );
     }
@@ -147,6 +159,56 @@ fn the_expert_executes_and_follows_the_label() {
         assert!(!html.contains(reference), "{reference}");
     }
     assert!(!html.contains("{{"));
+    // Nine right ones, none wrong, each with its pictures once: above or in the list.
+    assert_eq!(html.matches("class=\"pick\"").count(), 9);
+    assert_eq!(html.matches(">pictures above<").count(), 9);
+    assert!(html.contains("<h3>Wrong: 0</h3>"));
+
+    for split in ["id", "train", "val"] {
+        let confusion = &group(&report, split)["confusion"];
+        assert_eq!(confusion["pairs"], Value::Array(Vec::new()));
+        let sum = |tallies: Vec<&Value>, of: &str| -> u64 {
+            tallies
+                .iter()
+                .map(|tally| tally[of].as_u64().unwrap())
+                .sum()
+        };
+        let places: Vec<&Value> = confusion["places"].as_array().unwrap().iter().collect();
+        let emojis: Vec<&Value> = confusion["emojis"].as_object().unwrap().values().collect();
+        for tallies in [places, emojis] {
+            for of in ["named", "executed", "right"] {
+                assert_eq!(sum(tallies.clone(), of), 3, "{split} {of}");
+            }
+        }
+    }
+    assert!(group(&report, "nonsense").get("confusion").is_none());
+}
+
+#[test]
+fn a_small_report_has_no_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "eval",
+        "--policy",
+        "random",
+        "--split",
+        "val",
+        "--controls",
+        "none",
+    ];
+    let some = ["--episodes", "14", "--pictures", "1", "--out", "some"];
+    wink_ok(dir.path(), &[&args[..], &some].concat());
+    let none = ["--episodes", "14", "--no-html", "--out", "none"];
+    wink_ok(dir.path(), &[&args[..], &none].concat());
+    assert_eq!(
+        names(&dir.path().join("none")),
+        ["episodes.parquet", "report.json"]
+    );
+    // The first episode, and ten beyond it that ended alike.
+    let html = std::fs::read_to_string(dir.path().join("some/report.html")).unwrap();
+    assert_eq!(html.matches("<article").count(), 14);
+    assert_eq!(html.matches("data:image/jpeg;base64,").count(), 11 * 9);
+    assert!(html.contains("<h3>Wrong: 10</h3>") && html.contains("execution failed: "));
 }
 
 #[test]
@@ -160,6 +222,8 @@ fn chance_executes_nothing_and_says_so() {
             "random",
             "--split",
             "train",
+            "--controls",
+            "nonsense",
             "--episodes",
             "2",
             "--json",
@@ -179,6 +243,7 @@ fn chance_executes_nothing_and_says_so() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(failures, 2);
+    assert_eq!(report["controls"].as_object().unwrap().len(), 1);
     assert_eq!(report["controls"]["nonsense"]["split"], "train");
     assert!(names(dir.path()).is_empty());
 }

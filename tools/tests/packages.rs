@@ -81,6 +81,8 @@ fn a_network_runs_and_its_rows_do_not_depend_on_the_threads() {
             &package,
             "--split",
             "val",
+            "--controls",
+            "other_label,nonsense",
             "--episodes",
             "3",
             "--jobs",

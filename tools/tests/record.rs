@@ -84,6 +84,7 @@ fn two_demonstrations_as_lerobot_reads_them() {
         "data/chunk-000/file-000.parquet",
         "meta/episodes/chunk-000/file-000.parquet",
         "meta/info.json",
+        "meta/replay.json",
         "meta/stats.json",
         "meta/tasks.parquet",
     ];

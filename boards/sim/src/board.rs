@@ -1,9 +1,10 @@
 //! The simulated board: camera, wire and clock in front of the real firmware core, simulated servos behind it.
 
 use crate::outcome::{Outcome, Truth};
-use crate::render::{Appearance, RenderError};
+use crate::render::{Appearance, RenderError, Window};
 use crate::scene::Scene;
 use crate::table::Table;
+use crate::workcell::Workcell;
 use std::collections::VecDeque;
 use std::io::Read;
 use wink_firmware::config::{ConfigError, JointGuard};
@@ -20,6 +21,8 @@ pub struct SimOptions {
     pub appearance: Appearance,
     /// Width and height of the frames.
     pub frame_px: (u32, u32),
+    /// The part of the frames that is drawn, where not all of it is wanted.
+    pub window: Option<Window>,
 }
 
 impl Default for SimOptions {
@@ -28,6 +31,7 @@ impl Default for SimOptions {
         Self {
             appearance: Appearance::benchmark(),
             frame_px: (224, 224),
+            window: None,
         }
     }
 }
@@ -61,21 +65,29 @@ const OUTBOX_BYTES: usize = 64 * 1024;
 
 /// The table, its arm and its camera as one board. Time passes only in [`Clock::sleep_until`].
 pub struct SimBoard {
-    table: Table,
+    cell: Workcell,
     core: Core,
     outbox: VecDeque<u8>,
     line: Box<[u8; MAX_LINE]>,
 }
 
 impl SimBoard {
-    /// A board with the arm at home, disarmed, at time 0.
+    /// A board for an episode of the benchmark, with the arm at home, disarmed, at time 0.
     ///
     /// # Errors
-    /// When the frame size cannot be drawn.
+    /// When the firmware refuses the arm.
     pub fn new(scene: &Scene, options: SimOptions) -> Result<Self, SimError> {
+        Self::with_table(Table::from(scene), options)
+    }
+
+    /// A board with any table.
+    ///
+    /// # Errors
+    /// When the firmware refuses the arm.
+    pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
         let config = ideal(ArmDescription::wx250s().firmware_config());
         Ok(Self {
-            table: Table::new(scene, options),
+            cell: Workcell::new(table, options),
             core: Core::new(config).map_err(SimError::Firmware)?,
             outbox: VecDeque::with_capacity(4 * MAX_LINE),
             line: Box::new([0; MAX_LINE]),
@@ -84,20 +96,20 @@ impl SimBoard {
 
     /// The table as it was laid.
     #[must_use]
-    pub const fn scene(&self) -> &Scene {
-        self.table.scene()
+    pub const fn table(&self) -> &Table {
+        self.cell.table()
     }
 
     /// The true state of the table.
     #[must_use]
     pub fn truth(&self) -> Truth {
-        self.table.truth()
+        self.cell.truth()
     }
 
     /// How things stand, and what has happened so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.table.outcome()
+        self.cell.outcome()
     }
 
     /// What the firmware is doing.
@@ -109,13 +121,13 @@ impl SimBoard {
     /// How deep each finger sinks into the cube, metres: how far the contact is from a hard one.
     #[must_use]
     pub fn finger_penetration_m(&self) -> [f64; 2] {
-        self.table.finger_penetration_m()
+        self.cell.finger_penetration_m()
     }
 
     /// A digest over every state that the episode has gone through, bit for bit.
     #[must_use]
     pub const fn state_hash(&self) -> u64 {
-        self.table.state_hash()
+        self.cell.state_hash()
     }
 
     /// Draws the table as it is now.
@@ -123,18 +135,18 @@ impl SimBoard {
     /// # Errors
     /// When the frame size cannot be drawn.
     pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
-        self.table.render(frame)
+        self.cell.render(frame)
     }
 
     fn substep(&mut self) {
-        let now_us = self.table.now_us();
-        self.core.tick(now_us, self.table.servos_mut());
+        let now_us = self.cell.now_us();
+        self.core.tick(now_us, self.cell.servos_mut());
         while let Some(length) = self.core.telemetry(now_us, &mut self.line[..]) {
             self.outbox.extend(&self.line[..length]);
         }
         let excess = self.outbox.len().saturating_sub(OUTBOX_BYTES);
         self.outbox.drain(..excess);
-        self.table.substep();
+        self.cell.substep();
     }
 }
 
@@ -148,7 +160,7 @@ impl Camera for SimBoard {
 
 impl Link for SimBoard {
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.core.receive(bytes, self.table.now_us());
+        self.core.receive(bytes, self.cell.now_us());
         Ok(())
     }
 
@@ -159,11 +171,11 @@ impl Link for SimBoard {
 
 impl Clock for SimBoard {
     fn now_us(&self) -> u64 {
-        self.table.now_us()
+        self.cell.now_us()
     }
 
     fn sleep_until(&mut self, time_us: u64) {
-        while self.table.now_us() < time_us {
+        while self.cell.now_us() < time_us {
             self.substep();
         }
     }

@@ -147,10 +147,7 @@ impl Expert {
 
 impl Policy for Expert {
     fn begin_episode(&mut self, instruction_text: &str) -> Result<(), PolicyError> {
-        let named = self
-            .labels
-            .iter()
-            .position(|label| instruction(label) == instruction_text);
+        let named = named(&self.labels, instruction_text);
         // Told of a card that is not there, the script takes any: what it does then says nothing about recognition.
         self.card =
             named.unwrap_or_else(|| Draw::from_stream(self.seed, UNKNOWN_LABEL_STREAM).below(3));
@@ -242,6 +239,39 @@ impl Policy for RandomPolicy {
             steps: 1,
             execute: 1,
             dim: ACTION_DIM,
+        }
+    }
+}
+
+/// The card that a sentence names: the benchmark's own, or any other with a label in it, of several the longest.
+fn named(labels: &[&str; 3], instruction_text: &str) -> Option<usize> {
+    let exact = labels
+        .iter()
+        .position(|label| instruction(label) == instruction_text);
+    let spaced = format!(" {instruction_text} ");
+    exact.or_else(|| {
+        (0..labels.len())
+            .filter(|&card| spaced.contains(&format!(" {} ", labels[card])))
+            .max_by_key(|&card| labels[card].len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_read_in_any_sentence() {
+        let labels = ["train", "high-speed train", "ear"];
+        for (told, card) in [
+            ("pick the block and place it on train", Some(0)),
+            ("drop the cube on the train card", Some(0)),
+            ("put the block onto the high-speed train", Some(1)),
+            ("the block goes on the ear card", Some(2)),
+            ("put the block near the bear", None),
+            ("", None),
+        ] {
+            assert_eq!(named(&labels, told), card, "{told}");
         }
     }
 }

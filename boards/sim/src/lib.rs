@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod bus;
+pub mod diverse;
 pub mod emoji;
 pub mod expert;
 pub mod outcome;
@@ -14,9 +15,12 @@ pub mod render;
 pub mod scene;
 pub mod servos;
 pub mod table;
+pub mod workcell;
 pub mod world;
 
 pub use board::{SimBoard, SimError, SimOptions};
+pub use diverse::DiverseScene;
 pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
 pub use scene::{Scene, Split};
 pub use table::Table;
+pub use workcell::Workcell;

@@ -1,6 +1,6 @@
 //! What an episode came to: the benchmark's conditions, and what failure analysis asks for.
 
-use crate::scene::{CARD_HALF_SIZE_M, CUBE_EDGE_M, Scene};
+use crate::scene::{CARD_HALF_SIZE_M, CUBE_EDGE_M};
 use nalgebra::{Isometry3, Point3, Vector3};
 
 /// Steps after which an episode ends in any case.
@@ -35,6 +35,8 @@ pub struct Truth {
     pub finger_force_n: [f64; 2],
     /// Whether both fingers hold the cube, as the benchmark defines it.
     pub grasped: bool,
+    /// Centres and orientations of the other objects, where there are any.
+    pub others_in_world: Vec<Isometry3<f64>>,
     /// Centres of the cards in the world.
     pub card_centres: [Point3<f64>; 3],
     /// Index of the card that the scene's own instruction names.
@@ -187,10 +189,11 @@ impl Tracker {
         self.last_cube_m = cube_m;
     }
 
-    pub(crate) fn outcome(&self, scene: &Scene, truth: &Truth) -> Outcome {
+    pub(crate) fn outcome(&self, truth: &Truth) -> Outcome {
         let cube = truth.cube_position();
-        let card_distance_m: [f64; 3] =
-            std::array::from_fn(|card| (cube - Vector3::from(scene.cards[card].centre())).norm());
+        let card_distance_m = truth
+            .card_centres
+            .map(|centre| (cube - centre.coords).norm());
         let placed = card_distance_m.map(|distance| distance <= placed_distance_m());
         let placed_on = (0..3)
             .filter(|&card| placed[card])
@@ -212,7 +215,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::Split;
+    use crate::scene::{Scene, Split};
 
     fn scene() -> Scene {
         let mut scene = Scene::new(Split::Train, 0);
@@ -232,6 +235,7 @@ mod tests {
             finger_m: 0.037,
             finger_force_n: [0.0; 2],
             grasped,
+            others_in_world: Vec::new(),
             card_centres: scene.cards.map(|card| Point3::from(card.centre())),
             target: 1,
         }
@@ -287,7 +291,7 @@ mod tests {
                 tracker.observe(cube, grasped);
             }
             tracker.observe(cube, grasped);
-            let outcome = tracker.outcome(&scene, &truth(&scene, cube, grasped, speed));
+            let outcome = tracker.outcome(&truth(&scene, cube, grasped, speed));
             assert_eq!(outcome.executed(), executed, "case {index}: {outcome:?}");
             assert_eq!(outcome.failure(1), failure, "case {index}: {outcome:?}");
             assert_eq!(
@@ -304,7 +308,7 @@ mod tests {
         let [x, y, z] = scene.cards[1].centre();
         for (offset, placed) in [(0.098, true), (0.0995, false)] {
             let outcome =
-                Tracker::default().outcome(&scene, &truth(&scene, [x - offset, y, z], false, 0.2));
+                Tracker::default().outcome(&truth(&scene, [x - offset, y, z], false, 0.2));
             assert_eq!(outcome.placed_on.is_some(), placed, "{offset}");
             assert!(outcome.is_static);
         }
@@ -314,8 +318,7 @@ mod tests {
     fn between_two_overlapping_cards_both_count_and_the_nearer_is_executed() {
         let mut scene = scene();
         scene.cards[0].centre_xy = [0.2, 0.88];
-        let outcome =
-            Tracker::default().outcome(&scene, &truth(&scene, [0.2, 0.795, 0.015], false, 0.0));
+        let outcome = Tracker::default().outcome(&truth(&scene, [0.2, 0.795, 0.015], false, 0.0));
         assert_eq!(outcome.placed, [true, true, false]);
         assert_eq!(outcome.executed(), Some(0));
         assert!(outcome.success(0) && outcome.success(1) && !outcome.success(2));
@@ -336,7 +339,7 @@ mod tests {
             tracker.observe([0.1, 0.7, z], grasped);
         }
         let scene = scene();
-        let outcome = tracker.outcome(&scene, &truth(&scene, [0.1, 0.7, 0.015], false, 0.0));
+        let outcome = tracker.outcome(&truth(&scene, [0.1, 0.7, 0.015], false, 0.0));
         assert_eq!(outcome.released_at, Some([0.1, 0.7, 0.08]));
         assert!(outcome.ever_grasped && outcome.ever_lifted && !outcome.grasped);
     }

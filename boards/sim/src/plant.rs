@@ -1,8 +1,9 @@
 //! Arm and table as the firmware's servo wires see them: one substep of drives, contact and physics.
 
 use crate::outcome::{Outcome, Tracker, Truth};
-use crate::scene::{Scene, base_in_world};
+use crate::scene::base_in_world;
 use crate::servos::Servos;
+use crate::table::Table;
 use crate::world::guard::{self, ArmPose};
 use crate::world::{HandPose, SUBSTEP_S, World};
 use nalgebra::{Isometry3, Point3};
@@ -16,7 +17,7 @@ const EASE_ROUNDS: usize = 4;
 /// The arm, its servos and the table it works on.
 pub(crate) struct Plant {
     arm: ArmDescription,
-    scene: Scene,
+    table: Table,
     base_in_world: Isometry3<f64>,
     pub(crate) servos: Servos,
     world: World,
@@ -24,12 +25,12 @@ pub(crate) struct Plant {
 }
 
 impl Plant {
-    pub(crate) fn new(scene: &Scene, arm: ArmDescription) -> Self {
+    pub(crate) fn new(table: Table, arm: ArmDescription) -> Self {
         let servos = Servos::new(&arm, SUBSTEP_S);
         let base_in_world = base_in_world();
         let tool = ArmPose::new(&arm, &base_in_world, &servos.angles()).tool;
         let world = World::new(
-            scene,
+            &table,
             &HandPose {
                 tool,
                 finger_m: servos.finger_m(),
@@ -37,7 +38,7 @@ impl Plant {
         );
         Self {
             arm,
-            scene: *scene,
+            table,
             base_in_world,
             servos,
             world,
@@ -64,20 +65,18 @@ impl Plant {
             contacts,
         );
         steps[..ARM_JOINTS].copy_from_slice(&possible);
-        let hand = self.ease_into_cube(&mut steps);
+        let hand = self.ease_into_objects(&mut steps);
         self.servos.advance(&steps);
         self.world.step(&hand);
-        self.tracker.observe(
-            self.world.cube().translation.vector.into(),
-            self.world.contacts().grasped(),
-        );
+        self.tracker
+            .observe(self.world.cube().translation.vector.into(), self.grasped());
     }
 
-    /// Cuts the steps so that the hand comes no deeper into the cube than contact can push the cube away in a substep, and
+    /// Cuts the steps so that the hand comes no deeper into an object than contact can push it away in a substep, and
     /// returns where the hand then is.
     ///
-    /// Without this, a kinematic finger is a centimetre inside of the cube before any force is known.
-    fn ease_into_cube(&self, steps: &mut [f64; WIRE_JOINTS]) -> HandPose {
+    /// Without this, a kinematic finger is a centimetre inside of an object before any force is known.
+    fn ease_into_objects(&self, steps: &mut [f64; WIRE_JOINTS]) -> HandPose {
         let after = |steps: &[f64; WIRE_JOINTS]| {
             let angles = self.servos.angles();
             let angles = std::array::from_fn(|joint| angles[joint] + steps[joint]);
@@ -87,8 +86,8 @@ impl Plant {
             }
         };
         let wanted = after(steps);
-        // A held cube goes where the fingers go.
-        if self.world.contacts().grasped() || self.world.depth_m(&wanted) <= EASY_DEPTH_M {
+        // A held object goes where the fingers go, and counts for nothing here.
+        if self.world.depth_m(&wanted) <= EASY_DEPTH_M {
             return wanted;
         }
         let allowed_m = self
@@ -106,6 +105,11 @@ impl Plant {
         }
         *steps = [0.0; WIRE_JOINTS];
         after(steps)
+    }
+
+    /// Whether the fingers hold the object that the episode is about.
+    fn grasped(&self) -> bool {
+        self.world.contacts().held == Some(0)
     }
 
     /// The arm's frames in the world.
@@ -127,14 +131,15 @@ impl Plant {
             max_joint_speed: self.servos.max_joint_speed(),
             finger_m: self.servos.finger_m(),
             finger_force_n: contacts.finger_n,
-            grasped: contacts.grasped(),
-            card_centres: self.scene.cards.map(|card| Point3::from(card.centre())),
-            target: self.scene.target,
+            grasped: self.grasped(),
+            others_in_world: self.world.objects().skip(1).collect(),
+            card_centres: self.table.cards.map(|card| Point3::from(card.centre())),
+            target: self.table.target,
         }
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        self.tracker.outcome(&self.scene, &self.truth())
+        self.tracker.outcome(&self.truth())
     }
 
     /// Calls `visit` with the bits of every number that decides what happens next.

@@ -1,121 +1,136 @@
-//! The table with its arm, without a board: servos to drive, time to let pass, pictures to take.
-//!
-//! [`SimBoard`](crate::SimBoard) runs the firmware core on it. An emulated board drives it from outside, through
-//! [`ServoBus`](crate::bus::ServoBus).
+//! What lies on the table as physics and picture see it: free objects and flat cards, whatever they are there for.
 
-use crate::board::SimOptions;
-use crate::outcome::{Outcome, Truth};
-use crate::plant::Plant;
-use crate::render::{RenderError, Renderer};
-use crate::scene::Scene;
-use crate::servos::Servos;
-use crate::world::SUBSTEP_US;
-use wink_runtime::arm::ArmDescription;
-use wink_runtime::camera::Frame;
+use crate::render::Mark;
+use crate::scene::{CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M, Card, Scene};
 
-/// GrinningFace's table: cards, cube, arm and camera. Time passes only in [`Table::substep`].
+/// Most objects that a table can hold.
+pub const MAX_OBJECTS: usize = 8;
+
+/// A table before anything moves.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    scene: Scene,
-    options: SimOptions,
-    plant: Plant,
-    now_us: u64,
-    renderer: Option<Renderer>,
-    digest: u64,
+    /// What can be moved, at least one and at most [`MAX_OBJECTS`]. The first is what the episode is about, the one that
+    /// [`Truth`](crate::Truth) and [`Outcome`](crate::Outcome) call the cube.
+    pub objects: Vec<Object>,
+    /// What lies flat and fixed.
+    pub cards: [FlatCard; 3],
+    /// Index into `cards` of the card that the episode is about.
+    pub target: usize,
+    /// The seed that the table was drawn from.
+    pub seed: u64,
 }
 
-impl Table {
-    /// A table with the arm at home, its servos without torque, at time 0.
+/// Something that stands on the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Object {
+    /// Its shape.
+    pub solid: Solid,
+    /// Its centre on the table.
+    pub centre_xy: [f64; 2],
+    /// How far it is turned about the vertical.
+    pub yaw_rad: f64,
+    /// Its colour, linear 0 to 1; `None` for that of the appearance's cube.
+    pub rgb: Option<[f32; 3]>,
+}
+
+/// Shape and size around the centre.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Solid {
+    /// A box by half its edges.
+    Box {
+        /// Along x, y and z.
+        half_m: [f64; 3],
+    },
+    /// An upright cylinder.
+    Cylinder {
+        /// Of the round faces.
+        radius_m: f64,
+        /// Half the way from one to the other.
+        half_height_m: f64,
+    },
+}
+
+/// A square card.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FlatCard {
+    /// Its centre on the table.
+    pub centre_xy: [f64; 2],
+    /// Half its side.
+    pub half_size_m: f64,
+    /// What the colour of the appearance's paper is multiplied by, linear.
+    pub tint: [f32; 3],
+    /// What is printed on it.
+    pub print: Print,
+}
+
+/// What a card shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Print {
+    /// Nothing.
+    Blank,
+    /// The emoji of this index.
+    Emoji(usize),
+    /// A geometric figure.
+    Mark(Mark),
+}
+
+impl Object {
+    /// Where its centre is when it stands on a surface at height `z`.
     #[must_use]
-    pub fn new(scene: &Scene, options: SimOptions) -> Self {
-        Self {
-            scene: *scene,
-            options,
-            plant: Plant::new(scene, ArmDescription::wx250s()),
-            now_us: 0,
-            renderer: None,
-            digest: DIGEST_START,
+    pub const fn centre_on(&self, z: f64) -> [f64; 3] {
+        let [x, y] = self.centre_xy;
+        [x, y, z + self.solid.half_extents_m()[2]]
+    }
+}
+
+impl Solid {
+    /// Half the edges of the box around it.
+    #[must_use]
+    pub const fn half_extents_m(&self) -> [f64; 3] {
+        match *self {
+            Self::Box { half_m } => half_m,
+            Self::Cylinder {
+                radius_m,
+                half_height_m,
+            } => [radius_m, radius_m, half_height_m],
         }
     }
+}
 
-    /// Time since the table was laid.
+impl FlatCard {
+    /// The card's centre in the world.
     #[must_use]
-    pub const fn now_us(&self) -> u64 {
-        self.now_us
-    }
-
-    /// The table as it was laid.
-    #[must_use]
-    pub const fn scene(&self) -> &Scene {
-        &self.scene
-    }
-
-    /// The arm's servos.
-    pub const fn servos_mut(&mut self) -> &mut Servos {
-        &mut self.plant.servos
-    }
-
-    /// The true state of the table.
-    #[must_use]
-    pub fn truth(&self) -> Truth {
-        self.plant.truth()
-    }
-
-    /// How things stand, and what has happened so far.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.plant.outcome()
-    }
-
-    /// How deep each finger sinks into the cube, metres: how far the contact is from a hard one.
-    #[must_use]
-    pub fn finger_penetration_m(&self) -> [f64; 2] {
-        self.plant.world().finger_penetration_m()
-    }
-
-    /// A digest over every state that the table has gone through, bit for bit.
-    #[must_use]
-    pub const fn state_hash(&self) -> u64 {
-        self.digest
-    }
-
-    /// Draws the table as it is now.
-    ///
-    /// # Errors
-    /// When the frame size cannot be drawn.
-    pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
-        let (width, height) = self.options.frame_px;
-        let renderer = match &mut self.renderer {
-            Some(renderer) => renderer,
-            none => none.insert(Renderer::new(
-                &self.scene.cards,
-                &self.options.appearance,
-                width,
-                height,
-            )?),
-        };
-        frame.resize(width, height);
-        frame.time_us = self.now_us;
-        let finger_m = self.plant.servos.finger_m();
-        renderer.render(
-            &self.plant.pose().links,
-            [finger_m; 2],
-            &self.plant.world().cube(),
-            &mut frame.rgb,
-        )
-    }
-
-    /// Lets [`SUBSTEP_US`] pass: the servos move, and everything they touch.
-    pub fn substep(&mut self) {
-        self.plant.substep();
-        self.now_us += SUBSTEP_US;
-        let mut digest = self.digest;
-        self.plant.visit_state(|bits| {
-            digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29)
-        });
-        self.digest = digest;
+    pub const fn centre(&self) -> [f64; 3] {
+        [self.centre_xy[0], self.centre_xy[1], CARD_HALF_THICKNESS_M]
     }
 }
 
-const DIGEST_START: u64 = 0xcbf2_9ce4_8422_2325;
-/// Odd, so that multiplying loses nothing.
-const DIGEST_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+impl From<Card> for FlatCard {
+    fn from(card: Card) -> Self {
+        Self {
+            centre_xy: card.centre_xy,
+            half_size_m: CARD_HALF_SIZE_M,
+            tint: [1.0; 3],
+            print: Print::Emoji(card.emoji),
+        }
+    }
+}
+
+impl From<&Scene> for Table {
+    /// The benchmark's table: a cube and three emoji cards.
+    fn from(scene: &Scene) -> Self {
+        Self {
+            objects: vec![Object {
+                solid: Solid::Box {
+                    half_m: [CUBE_EDGE_M / 2.0; 3],
+                },
+                centre_xy: scene.cube_xy,
+                yaw_rad: 0.0,
+                rgb: None,
+            }],
+            cards: scene.cards.map(FlatCard::from),
+            target: scene.target,
+            seed: scene.seed,
+        }
+    }
+}

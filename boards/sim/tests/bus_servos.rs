@@ -13,7 +13,7 @@ use wink_firmware::{Config, Core, State};
 use wink_runtime::arm::{ArmDescription, ArmFile, ArmServos, WIRE_JOINTS};
 use wink_sim::bus::{BusEnd, LineNoise, ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
-use wink_sim::{Scene, SimOptions, Split, Table};
+use wink_sim::{Scene, SimOptions, Split, Table, Workcell};
 
 const WX250S: &str = include_str!("../../arms/wx250s.toml");
 const SUBSTEP_US: u64 = 10_000;
@@ -409,7 +409,7 @@ mod on {
         mut arm: SerialServos<BusEnd, L>,
     ) {
         let scene = Scene::new(Split::Val, 0);
-        let mut table = Table::new(&scene, SimOptions::default());
+        let mut table = Workcell::new(Table::from(&scene), SimOptions::default());
         let config: Config = ArmDescription::wx250s().firmware_config();
         let mut core = Core::new(config).unwrap();
         let mut run = |core: &mut Core, arm: &mut SerialServos<BusEnd, L>, ticks: usize| {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use wink_runtime::arm::ArmDescription;
 use wink_sim::render::{Appearance, Renderer};
 use wink_sim::scene::{Scene, Split, base_in_world};
+use wink_sim::{DiverseScene, Table};
 
 fn hex(digest: impl AsRef<[u8]>) -> String {
     digest
@@ -21,15 +22,15 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
         .collect()
 }
 
-/// Arm angles, finger travel and the cube's pose.
+/// Arm angles, finger travel and the objects' poses.
 struct Pose {
     angles: [f64; 6],
     fingers_m: [f64; 2],
-    cube: Isometry3<f64>,
+    objects: Vec<Isometry3<f64>>,
 }
 
 fn frame_digest(
-    scene: &Scene,
+    table: &Table,
     look: &Appearance,
     (width, height): (u32, u32),
     pose: &Pose,
@@ -38,19 +39,23 @@ fn frame_digest(
     let links = ArmDescription::wx250s()
         .link_poses(&pose.angles)
         .map(|link| base * link);
-    let mut renderer = Renderer::new(&scene.cards, look, width, height).unwrap();
+    let mut renderer = Renderer::new(table, look, width, height).unwrap();
     let mut rgb = vec![0; (width * height * 3) as usize];
     renderer
-        .render(&links, pose.fingers_m, &pose.cube, &mut rgb)
+        .render(&links, pose.fingers_m, &pose.objects, &mut rgb)
         .unwrap();
     hex(Sha256::digest(&rgb))
 }
 
-fn home(scene: &Scene) -> Pose {
+fn home(table: &Table) -> Pose {
+    let standing = table.objects.iter().map(|object| {
+        let [x, y, z] = object.centre_on(0.0);
+        Isometry3::translation(x, y, z)
+    });
     Pose {
         angles: ArmDescription::wx250s().home(),
         fingers_m: [0.037; 2],
-        cube: Isometry3::translation(scene.cube_xy[0], scene.cube_xy[1], 0.015),
+        objects: standing.collect(),
     }
 }
 
@@ -58,16 +63,18 @@ fn carrying() -> Pose {
     Pose {
         angles: [0.25, 0.45, -0.1, 0.2, 1.2, -0.3],
         fingers_m: [0.015, 0.016],
-        cube: Isometry3::from_parts(
+        objects: vec![Isometry3::from_parts(
             Translation3::new(0.13, 0.797, 0.17),
             UnitQuaternion::new(Vector3::new(0.4, -0.7, 0.2)),
-        ),
+        )],
     }
 }
 
 #[test]
 fn frames_are_the_same_on_every_machine() {
     let (val, train) = (Scene::new(Split::Val, 3), Scene::demonstration(7));
+    let (val, train) = (Table::from(&val), Table::from(&train));
+    let other = DiverseScene::new(10).table;
     let benchmark = Appearance::benchmark();
     let cases = [
         (
@@ -89,6 +96,11 @@ fn frames_are_the_same_on_every_machine() {
             "wide",
             frame_digest(&train, &benchmark, (161, 90), &home(&train)),
             "6836800b9904a02685b534abcbdd88e93e6f58b565da6024da28cfa4ac98143e",
+        ),
+        (
+            "other objects, seen from elsewhere",
+            frame_digest(&other, &Appearance::roaming(10), (224, 224), &home(&other)),
+            "b3eb26f1ed5f83b6b3a801fc1635184757ccca562354c1c18ce23a5142da05fb",
         ),
     ];
     let differing: Vec<_> = cases.iter().filter(|(_, got, want)| got != want).collect();

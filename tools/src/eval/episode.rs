@@ -85,3 +85,47 @@ impl Timing {
         self.tick_us.extend_from_slice(&other.tick_us);
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use wink_sim::scene::Split;
+
+    use super::super::instruction::Control;
+    use super::*;
+
+    /// An episode among goat, pizza and ear: which was named, and on which the cube was set down.
+    pub fn episode(named: usize, set_down_on: Option<usize>) -> Episode {
+        let card = |label: &str| CardName {
+            label: label.to_owned(),
+            glyph: String::new(),
+            code: String::new(),
+        };
+        let success = set_down_on == Some(named);
+        let missed = match set_down_on {
+            Some(_) => Failure::WrongCard,
+            None => Failure::Dropped,
+        };
+        Episode {
+            group: Group {
+                split: Split::Val,
+                control: Control::None,
+            },
+            index: 0,
+            seed: 0,
+            cards: [card("goat"), card("pizza"), card("ear")],
+            target: named,
+            judged: named,
+            instruction: String::new(),
+            placed_on: set_down_on,
+            executed_on: set_down_on,
+            success,
+            ever_grasped: true,
+            cube: [0.0; 3],
+            steps: 1,
+            state_hash: 0,
+            failure: (!success).then_some(missed),
+            timing: Timing::default(),
+            strip: vec![vec![0]],
+        }
+    }
+}

@@ -1,14 +1,16 @@
 //! `wink eval`: what a policy executes, and what it recognises.
 
+mod confusion;
 mod episode;
 mod html;
+mod instruction;
+mod json;
 mod picture;
 mod plan;
 mod policy;
 mod report;
 mod rows;
 mod run;
-mod stats;
 mod table;
 
 use std::fs;
@@ -22,14 +24,14 @@ use crate::bad_input::bad_input;
 use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 
-use plan::SplitChoice;
+use plan::{Controls, SplitChoice};
 use policy::Choice;
 use report::{Latency, Report};
 
 /// Evaluate a policy on the emoji table: execution, recognition, grounding, latency
 ///
 /// Prints the success rate, execution, recognition and normalised grounding per split, each with n and an exact 95%
-/// interval, two controls on the val split (or the one chosen), failures by kind, and latencies. Episode i of a split
+/// interval, controls on the val split (or the one chosen), failures by kind, and latencies. Episode i of a split
 /// is seeded S + i: the same seeds give the same rows, bit for bit, whatever --jobs is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
@@ -41,6 +43,12 @@ pub struct Args {
     /// Where the cards are drawn from
     #[arg(long, value_enum, default_value = "all")]
     split: SplitChoice,
+
+    /// Which controls to run: `all`, `none`, or some of `other_label` (the instruction names another card, and the cube
+    /// must follow it), `nonsense` (made-up words: recognition must fall to chance), `paraphrase` (the same card in
+    /// another sentence), with commas between them
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    controls: Controls,
 
     /// Episodes in each split and each control
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
@@ -62,6 +70,21 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Episodes of each split and control to picture in report.html: the first N, and beyond them up to ten that ended
+    /// right, ten on a wrong card and ten on none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        requires = "out",
+        conflicts_with = "no_html"
+    )]
+    pictures: u32,
+
+    /// Write report.json and episodes.parquet only: small enough to keep
+    #[arg(long, requires = "out")]
+    no_html: bool,
+
     /// Replace an earlier report
     #[arg(long, requires = "out")]
     force: bool,
@@ -73,10 +96,12 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  wink eval                                             the shipped policy, all splits, both controls
+  wink eval                                             the shipped policy, all splits, all controls
   wink eval --split val --episodes 100 --out out/val    one split; open out/val/report.html
+  wink eval --out out/small --no-html                   report.json and episodes.parquet, some 60 kB together
   wink eval --policy expert --split all --episodes 100  the ceiling: what the table and the arm allow
   wink eval --policy random --split val                 the floor
+  wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
   wink eval --policy models/wink-s --precision f32 --json";
 
 /// Runs the command.
@@ -96,13 +121,13 @@ pub fn run(args: &Args) -> Result<()> {
         .transpose()?;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
 
-    let groups = plan::groups(args.split);
+    let groups = plan::groups(args.split, &args.controls);
     let order = run::Order {
         groups: &groups,
         episodes,
         seed: args.seed,
         jobs,
-        pictures: out.is_some(),
+        pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
     let done = run::run(&order, &choice)?;
 
@@ -118,7 +143,7 @@ pub fn run(args: &Args) -> Result<()> {
         controls,
         latency_us: Latency::of(&done),
     };
-    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let json = json::text(&report)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(
         if args.json {
@@ -131,14 +156,17 @@ pub fn run(args: &Args) -> Result<()> {
 
     if let Some(out) = out {
         write(&out, "report.json", &json)?;
-        write(&out, "report.html", &html::render(&report, &done))?;
+        if !args.no_html {
+            write(&out, "report.html", &html::render(&report, &done))?;
+        }
         rows::write(&out.path().join("episodes.parquet"), &done)?;
         let path = out.publish()?;
         if !args.json {
             writeln!(
                 stdout,
-                "\n{}: report.html, report.json, episodes.parquet",
-                path.display()
+                "\n{}: {}report.json, episodes.parquet",
+                path.display(),
+                if args.no_html { "" } else { "report.html, " }
             )?;
         }
     }

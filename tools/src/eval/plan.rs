@@ -1,19 +1,11 @@
-//! Which episodes an evaluation runs, and what each is told.
+//! Which episodes an evaluation runs.
 
-use std::fmt;
+use std::str::FromStr;
 
 use clap::ValueEnum;
-use rand::seq::index::sample;
-use rand::{Rng, SeedableRng};
-use rand_pcg::Pcg64;
-use wink_sim::scene::{Scene, Split, instruction};
+use wink_sim::scene::Split;
 
-/// Made-up words from studies of how children learn words, none of which names anything (e.g. Horst and Hout, "The
-/// Novel Object and Unusual Name (NOUN) Database", 2016).
-const MADE_UP: [&str; 16] = [
-    "dax", "blicket", "wug", "toma", "fep", "modi", "koba", "gazzer", "tulver", "zorp", "pimwit",
-    "dofa", "kaki", "glark", "virdex", "sprock",
-];
+use super::instruction::Control;
 
 /// `--split`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,24 +40,40 @@ impl SplitChoice {
     }
 }
 
-/// What is done to the instruction to see whether the policy heeds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    /// Nothing: the benchmark itself.
-    None,
-    /// It names another of the three cards, and the episode is judged by the card it names: the cube must follow the words.
-    OtherLabel,
-    /// It names nothing, in made-up words, and the episode is judged by the original target: recognition must fall to chance.
-    Nonsense,
-}
+/// `--controls`: which of them, in the order in which they are run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controls(Vec<Control>);
 
-impl fmt::Display for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::OtherLabel => "other_label",
-            Self::Nonsense => "nonsense",
-        })
+impl FromStr for Controls {
+    type Err = String;
+
+    /// `all`, `none`, or names with commas between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => return Ok(Self(Control::ALL.to_vec())),
+            "none" => return Ok(Self(Vec::new())),
+            _ => {}
+        }
+        let mut chosen = [false; Control::ALL.len()];
+        for name in text.split(',').map(str::trim) {
+            let known = Control::ALL
+                .iter()
+                .position(|control| control.name() == name.replace('-', "_"));
+            let Some(known) = known else {
+                let names = Control::ALL.map(Control::name).join(", ");
+                return Err(format!(
+                    "no control \"{}\"; give all, none, or some of {names} with commas between them",
+                    name.escape_debug()
+                ));
+            };
+            chosen[known] = true;
+        }
+        let chosen = Control::ALL.into_iter().zip(chosen);
+        Ok(Self(
+            chosen
+                .filter_map(|(control, chosen)| chosen.then_some(control))
+                .collect(),
+        ))
     }
 }
 
@@ -83,80 +91,36 @@ impl Group {
     pub fn key(self) -> String {
         match self.control {
             Control::None => self.split.name().to_owned(),
-            control => control.to_string(),
+            control => control.name().to_owned(),
         }
     }
 }
 
-/// The chosen splits, then both controls.
-pub fn groups(choice: SplitChoice) -> Vec<Group> {
+/// The chosen splits, then the chosen controls.
+pub fn groups(choice: SplitChoice, controls: &Controls) -> Vec<Group> {
     let plain = choice.splits().iter().map(|&split| Group {
         split,
         control: Control::None,
     });
     let split = choice.control_split();
-    let controls = [Control::OtherLabel, Control::Nonsense].map(|control| Group { split, control });
+    let controls = controls.0.iter().map(|&control| Group { split, control });
     plain.chain(controls).collect()
-}
-
-/// What the policy is told, and by which card the episode is judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instruction {
-    /// The words.
-    pub text: String,
-    /// Index among the scene's cards.
-    pub judged: usize,
-}
-
-/// The instruction of this scene under a control; the same for the same scene.
-pub fn instruct(scene: &Scene, control: Control) -> Instruction {
-    let mut random = Pcg64::seed_from_u64(scene.seed);
-    match control {
-        Control::None => Instruction {
-            text: scene.instruction(),
-            judged: scene.target,
-        },
-        Control::OtherLabel => {
-            let other =
-                (scene.target + random.random_range(1..scene.cards.len())) % scene.cards.len();
-            Instruction {
-                text: scene.instruction_for(other),
-                judged: other,
-            }
-        }
-        Control::Nonsense => {
-            let words = scene.cards[scene.target]
-                .label()
-                .split_whitespace()
-                .count()
-                .max(1);
-            let made_up: Vec<&str> = sample(&mut random, MADE_UP.len(), words.min(MADE_UP.len()))
-                .iter()
-                .map(|word| MADE_UP[word])
-                .collect();
-            Instruction {
-                text: instruction(&made_up.join(" ")),
-                judged: scene.target,
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use wink_sim::emoji;
-
     use super::*;
 
     #[test]
     fn controls_follow_the_split_that_matters() {
+        let all: Controls = "all".parse().unwrap();
         for (choice, count, split) in [
-            (SplitChoice::All, 5, Split::Val),
-            (SplitChoice::Id, 3, Split::Id),
-            (SplitChoice::Train, 3, Split::Train),
-            (SplitChoice::Val, 3, Split::Val),
+            (SplitChoice::All, 6, Split::Val),
+            (SplitChoice::Id, 4, Split::Id),
+            (SplitChoice::Train, 4, Split::Train),
+            (SplitChoice::Val, 4, Split::Val),
         ] {
-            let groups = groups(choice);
+            let groups = groups(choice, &all);
             assert_eq!(groups.len(), count);
             for group in groups.iter().filter(|group| group.control != Control::None) {
                 assert_eq!(group.split, split);
@@ -165,50 +129,21 @@ mod tests {
     }
 
     #[test]
-    fn made_up_words_name_no_card() {
-        for word in MADE_UP {
-            for emoji in emoji::all() {
-                assert!(
-                    !emoji.label.split_whitespace().any(|part| part == word),
-                    "{word} is in {}",
-                    emoji.label
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn instructions_keep_the_template() {
-        for seed in 0..50 {
-            let scene = Scene::new(Split::Val, seed);
-            let labels = scene.cards.map(|card| card.label());
-            let plain = instruct(&scene, Control::None);
-            assert_eq!(
-                plain.text,
-                format!("pick the block and place it on {}", labels[scene.target])
-            );
-            assert_eq!(plain.judged, scene.target);
-
-            let other = instruct(&scene, Control::OtherLabel);
-            assert_ne!(other.judged, scene.target);
-            assert_eq!(
-                other.text,
-                format!("pick the block and place it on {}", labels[other.judged])
-            );
-            assert_eq!(other, instruct(&scene, Control::OtherLabel));
-
-            let nonsense = instruct(&scene, Control::Nonsense);
-            assert_eq!(nonsense.judged, scene.target);
-            assert_eq!(
-                nonsense.text.split_whitespace().count(),
-                plain.text.split_whitespace().count()
-            );
-            assert!(nonsense.text.starts_with("pick the block and place it on "));
-            assert!(
-                !labels.iter().any(|label| nonsense.text.ends_with(label)),
-                "{}",
-                nonsense.text
-            );
+    fn controls_are_chosen_by_name() {
+        use Control::{Nonsense, OtherLabel, Paraphrase};
+        let table: &[(&str, Option<&[Control]>)] = &[
+            ("all", Some(&[OtherLabel, Nonsense, Paraphrase])),
+            ("none", Some(&[])),
+            ("paraphrase", Some(&[Paraphrase])),
+            ("paraphrase, other-label", Some(&[OtherLabel, Paraphrase])),
+            ("nonsense,nonsense", Some(&[Nonsense])),
+            ("", None),
+            ("all,nonsense", None),
+            ("other label", None),
+        ];
+        for (text, want) in table {
+            let got = text.parse::<Controls>().ok().map(|controls| controls.0);
+            assert_eq!(got.as_deref(), *want, "{text}");
         }
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wink_sim::outcome::Failure;
 
+use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
-use super::plan::{Control, Group};
-use super::stats::{Percentiles, Proportion};
+use super::instruction::Control;
+use super::plan::Group;
+use crate::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.
 #[derive(Debug, Clone, Serialize)]
@@ -47,6 +49,9 @@ pub struct Scores {
     pub grounding: Proportion,
     /// Failures by kind.
     pub failures: BTreeMap<&'static str, u64>,
+    /// What was taken for what; splits only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
 }
 
 /// Where the time goes.
@@ -62,7 +67,8 @@ pub struct Latency {
 
 impl Scores {
     /// Counts the episodes of one group.
-    pub fn of<'a>(group: Group, episodes: impl Iterator<Item = &'a Episode>) -> Self {
+    pub fn of<'a>(group: Group, episodes: impl Iterator<Item = &'a Episode> + Clone) -> Self {
+        let confusion = (group.control == Control::None).then(|| Confusion::of(episodes.clone()));
         let (mut n, mut executed, mut succeeded) = (0, 0, 0);
         let mut failures: BTreeMap<&'static str, u64> =
             Failure::ALL.iter().map(|kind| (kind.name(), 0)).collect();
@@ -82,6 +88,7 @@ impl Scores {
             recognition,
             grounding: recognition.grounding(),
             failures,
+            confusion,
         }
     }
 }

@@ -12,8 +12,9 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::episode::{CardName, Episode};
 
@@ -21,15 +22,36 @@ use super::episode::{CardName, Episode};
 pub fn write(path: &Path, episodes: &[Episode]) -> Result<()> {
     let batch = batch(episodes)?;
     let told = || format!("writing {}", path.display());
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_created_by(concat!("wink ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
+    let options = ArrowWriterOptions::new()
+        .with_properties(small())
+        .with_skip_arrow_metadata(true);
     let file = File::create(path).with_context(told)?;
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
+    let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options)?;
     writer.write(&batch)?;
     writer.close().with_context(told)?;
     Ok(())
+}
+
+/// Reports are kept by the dozen: columns are encoded by what is in them, and statistics of a single row group are left out.
+fn small() -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_created_by(concat!("wink ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (column, encoding) in [
+        ("episode", Encoding::DELTA_BINARY_PACKED),
+        ("seed", Encoding::DELTA_BINARY_PACKED),
+        ("cube_x_m", Encoding::BYTE_STREAM_SPLIT),
+        ("cube_y_m", Encoding::BYTE_STREAM_SPLIT),
+        ("cube_z_m", Encoding::BYTE_STREAM_SPLIT),
+        ("state_hash", Encoding::PLAIN),
+    ] {
+        builder = builder
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), encoding);
+    }
+    builder.build()
 }
 
 fn batch(episodes: &[Episode]) -> Result<RecordBatch> {
@@ -76,7 +98,7 @@ fn batch(episodes: &[Episode]) -> Result<RecordBatch> {
         ),
         (
             "control",
-            text(&|episode| episode.group.control.to_string()),
+            text(&|episode| episode.group.control.name().to_owned()),
         ),
         ("episode", int(&|episode| Some(episode.index))),
         (

@@ -9,15 +9,16 @@ use wink_runtime::episode::TickReport;
 use wink_sim::{Scene, SimOptions, emoji};
 
 use super::episode::{CardName, Episode, Timing};
+use super::instruction::instruct;
 use super::picture::{EVERY_STEPS, small_jpeg};
-use super::plan::{Group, instruct};
+use super::plan::Group;
 use super::policy::{AnyPilot, Choice};
 use crate::ordered::for_each_ordered;
 use crate::progress;
 use crate::rollout::Rollout;
 
-/// Episodes of each group that are pictured: keeps the report small enough to open.
-const PICTURED: usize = 100;
+/// Beyond the first few of a group, this many of each ending keep their pictures.
+const PICTURED_OF_AN_ENDING: usize = 10;
 
 /// What to run.
 pub struct Order<'a> {
@@ -29,8 +30,8 @@ pub struct Order<'a> {
     pub seed: u64,
     /// Threads.
     pub jobs: usize,
-    /// Whether to take pictures for the report.
-    pub pictures: bool,
+    /// Take pictures for the report, and keep those of this many episodes of each group and of some beyond.
+    pub pictures: Option<usize>,
 }
 
 impl Order<'_> {
@@ -67,10 +68,13 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
                 group,
                 place,
                 &scene,
-                (order.pictures && place < PICTURED).then_some(frame),
+                order.pictures.is_some().then_some(frame),
             )
         },
-        |_, episode| {
+        |_, mut episode| {
+            if !keeps_pictures(&episode, &done, order.pictures.unwrap_or(0)) {
+                episode.strip.clear();
+            }
             done.push(episode);
             bar.inc(1);
             bar.set_message(tally(&done));
@@ -79,6 +83,20 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
     )?;
     bar.finish_and_clear();
     Ok(done)
+}
+
+/// The first `first` episodes of a group keep their pictures, and beyond them some of each ending, so that rare failures are seen.
+fn keeps_pictures(episode: &Episode, done: &[Episode], first: usize) -> bool {
+    let ending = |episode: &Episode| (episode.success, episode.executed());
+    let alike = done
+        .iter()
+        .rev()
+        .take_while(|other| other.group == episode.group && other.index >= first);
+    episode.index < first
+        || alike
+            .filter(|other| ending(other) == ending(episode) && !other.strip.is_empty())
+            .count()
+            < PICTURED_OF_AN_ENDING
 }
 
 /// The running figures of the group that is being run.

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use wink_sim::outcome::Failure;
 
 use super::report::{Report, Scores};
-use super::stats::{Percentiles, Proportion};
+use crate::stats::{Percentiles, Proportion};
 
 /// Scores, failures and latencies as three tables.
 pub fn render(report: &Report) -> String {

@@ -1,16 +1,21 @@
 //! One demonstration: the expert's episode with a picture of every step.
 
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+
 use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
 use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
-use wink_sim::expert::Expert;
-use wink_sim::render::Appearance;
-use wink_sim::{Scene, SimOptions, Truth};
+use wink_sim::render::{Appearance, Window};
+use wink_sim::{SimBoard, SimOptions, Truth};
 
-use super::lerobot::{Episode, Step};
+use super::columns::Step;
+use super::course::{Course, Tasks};
+use super::lerobot::Episode;
 use super::noise::Gaussian;
 use super::stats::ImageStats;
 use crate::rollout::{Pilot, Rollout};
@@ -18,21 +23,55 @@ use crate::rollout::{Pilot, Rollout};
 /// Times that a demonstration is tried with ever other noise before it is left out.
 const ATTEMPTS: u64 = 5;
 
+/// Standard deviations of the disturbance that are accepted, metres a step: above, noise drowns the expert.
+pub const NOISE_M: RangeInclusive<f64> = 0.0..=0.05;
+/// Steps that may follow the last one needed.
+pub const TAIL_STEPS: RangeInclusive<i64> = 0..=200;
+/// Widths and heights of the frames that are accepted, pixels.
+pub const FRAME_PX: RangeInclusive<i64> = 16..=1024;
+
 /// How to demonstrate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Standard deviation of the disturbance in metres a step; 0 for none.
     pub noise_m: f64,
-    /// Steps recorded after the cube was set down.
+    /// What is demonstrated.
+    #[serde(default)]
+    pub tasks: Tasks,
+    /// Steps recorded after the task was done.
     pub tail: u32,
     /// Whether each demonstration has a look of its own.
     pub randomise: bool,
+    /// Whether the recording shows frames.
+    pub images: bool,
     /// Width and height of the frames, pixels.
     pub frame: u32,
 }
 
+impl Settings {
+    /// What is wrong with settings that come from a file, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        let told = |name: &str, least: &dyn Display, most: &dyn Display| {
+            Err(format!("{name} must be {least} to {most}"))
+        };
+        if !NOISE_M.contains(&self.noise_m) {
+            return told("noise_m", NOISE_M.start(), NOISE_M.end());
+        }
+        if !TAIL_STEPS.contains(&i64::from(self.tail)) {
+            return told("tail", TAIL_STEPS.start(), TAIL_STEPS.end());
+        }
+        if !FRAME_PX.contains(&i64::from(self.frame)) {
+            return told("frame", FRAME_PX.start(), FRAME_PX.end());
+        }
+        Ok(())
+    }
+}
+
 /// What came of a demonstration.
 pub struct Demonstrated {
+    /// What it was of.
+    pub kind: &'static str,
     /// The recording, or `None` where the expert failed every time.
     pub episode: Option<Episode>,
     /// Attempts beyond the first.
@@ -63,17 +102,19 @@ impl Demonstrator {
         };
         for attempt in 0..attempts {
             // Pictures cost thirty times what the world does: rehearse without them.
-            if attempts > 1 && !self.rehearse(number, attempt)? {
+            if attempts > 1 && self.settings.images && !self.rehearse(number, attempt)? {
                 continue;
             }
             if let Some(episode) = self.film(number, attempt)? {
                 return Ok(Demonstrated {
+                    kind: episode.kind,
                     episode: Some(episode),
                     retries: attempt,
                 });
             }
         }
         Ok(Demonstrated {
+            kind: Course::new(self.settings.tasks, number).kind(),
             episode: None,
             retries: attempts - 1,
         })
@@ -81,86 +122,120 @@ impl Demonstrator {
 
     /// Whether this attempt succeeds.
     fn rehearse(&self, number: u64, attempt: u64) -> Result<bool> {
-        let mut stage = Stage::set(&self.settings, number, attempt)?;
-        while !stage.rollout.is_over() {
-            stage.rollout.tick(&mut stage.expert)?;
+        let mut attempt = Attempt::begin(&self.settings, None, number, attempt)?;
+        while !attempt.course.is_over(&attempt.rollout) {
+            attempt.step()?;
         }
-        Ok(stage.rollout.outcome().success(stage.scene.target))
+        Ok(attempt.succeeded())
     }
 
     fn film(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
-        let Stage {
-            scene,
-            mut expert,
-            mut rollout,
-        } = Stage::set(&self.settings, number, attempt)?;
+        let mut filmed = Attempt::begin(&self.settings, None, number, attempt)?;
         let mut steps = Vec::new();
         let mut image_stats = ImageStats::new();
-        let mut tail = 0..self.settings.tail;
-        while !rollout.is_over() || tail.next().is_some() {
-            rollout.look(&mut self.frame)?;
-            image_stats.add(&self.frame.rgb);
-            let truth = rollout.truth();
-            let report = rollout.tick(&mut expert)?;
+        while filmed.goes_on() {
+            let png = if self.settings.images {
+                filmed.look(&mut self.frame)?;
+                image_stats.add(&self.frame.rgb);
+                Some(png(&self.frame)?)
+            } else {
+                None
+            };
+            let truth = filmed.rollout.truth();
+            let (state, action) = filmed.step()?;
             steps.push(Step {
-                png: png(&self.frame)?,
-                state: report.proprio,
-                action: expert.wanted,
+                png,
+                state,
+                action,
                 cube: truth.cube_position().cast::<f32>().into(),
-                card: truth.target_card_position().cast::<f32>().into(),
+                goal: filmed.course.goal(&truth),
             });
         }
-        if !rollout.outcome().success(scene.target) {
+        if !filmed.succeeded() {
             return Ok(None);
         }
+        let course = &filmed.course;
         Ok(Some(Episode {
-            instruction: scene.instruction(),
+            instruction: course.instruction(),
             steps,
             image_stats,
-            seed: scene.seed,
-            cards: scene.cards.map(|card| card.label().to_owned()),
-            target: scene.target,
+            seed: number,
+            attempt,
+            kind: course.kind(),
+            cards: course.card_labels(),
+            target: course.target(),
         }))
     }
 }
 
-/// A demonstration about to begin.
-struct Stage {
-    scene: Scene,
+/// An attempt at a demonstration, step by step; the same steps for the same settings, number and attempt.
+pub struct Attempt {
+    course: Course,
     expert: Disturbed,
     rollout: Rollout,
+    tail: Range<u32>,
 }
 
-impl Stage {
-    fn set(settings: &Settings, number: u64, attempt: u64) -> Result<Self> {
-        let scene = Scene::demonstration(number);
+impl Attempt {
+    /// Before the first step. Where there is a window, frames are drawn in it only.
+    pub fn begin(
+        settings: &Settings,
+        window: Option<Window>,
+        number: u64,
+        attempt: u64,
+    ) -> Result<Self> {
+        let course = Course::new(settings.tasks, number);
         let appearance = if settings.randomise {
-            Appearance::randomised(number)
+            course.random_look(number)
         } else {
             Appearance::benchmark()
         };
         let options = SimOptions {
             appearance,
             frame_px: (settings.frame, settings.frame),
+            window,
         };
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
         let mut expert = Disturbed {
-            expert: Expert::new(&scene),
+            expert: course.expert(),
             noise: Gaussian::new(noise_seed, settings.noise_m / TRANSLATION_SCALE_M),
             wanted: [0.0; 7],
         };
-        let rollout = Rollout::begin(&scene, options, &mut expert, &scene.instruction())?;
+        let board = SimBoard::with_table(course.table(), options)?;
+        let rollout = Rollout::begin_on(board, &mut expert, &course.instruction())?;
         Ok(Self {
-            scene,
+            course,
             expert,
             rollout,
+            tail: 0..settings.tail,
         })
+    }
+
+    /// Whether one more step belongs to the demonstration. To be asked once before each.
+    pub fn goes_on(&mut self) -> bool {
+        !self.course.is_over(&self.rollout) || self.tail.next().is_some()
+    }
+
+    /// What the camera sees before the next step.
+    pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
+        self.rollout.look(frame)
+    }
+
+    /// One control step: the proprioception before it, and what the expert wanted to do.
+    pub fn step(&mut self) -> Result<([f32; 7], [f32; 7])> {
+        let report = self.rollout.tick(&mut self.expert)?;
+        Ok((report.proprio, self.expert.wanted))
+    }
+
+    /// Whether the demonstration shows what its instruction says.
+    pub fn succeeded(&self) -> bool {
+        self.course.is_done(&self.rollout)
     }
 }
 
 /// The expert with an unsteady hand: what it wanted is kept, what is executed is disturbed in x, y and z.
 struct Disturbed {
-    expert: Expert,
+    expert: Box<dyn Pilot>,
     noise: Gaussian,
     wanted: [f32; 7],
 }

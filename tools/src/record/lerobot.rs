@@ -1,25 +1,29 @@
 //! Writes a LeRobotDataset v3.0: parquet files, their index and statistics, laid out as `lerobot` loads them.
 //!
-//! Layout: <https://huggingface.co/docs/lerobot/lerobot-dataset-v3>. Images are PNG bytes inside the data files.
+//! Layout: <https://huggingface.co/docs/lerobot/lerobot-dataset-v3>. Images are PNG bytes inside the data files, or left out.
+//! Beside what LeRobot asks for stands what it takes to play every episode again: `meta/replay.json`, and seed and attempt of each.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use arrow::array::{
-    ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
-    StructArray, UInt64Array,
-};
+use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::columns::{
+    ACTION, ACTION_NAMES, CUBE, GOAL, IMAGE, INDEX_COLUMNS, POSITION_NAMES, RowIndex, STATE,
+    STATE_NAMES, Step, data_batch, data_schema, image_column,
+};
+use super::demonstration::Settings;
 use super::stats::{ImageStats, VectorStats};
 
 /// Data files are closed before they grow beyond this.
@@ -29,31 +33,37 @@ const CHUNK_FILES: usize = 1000;
 /// Rows are handed to the disk when this much of them is encoded: bounds the memory.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
-/// The camera feature's name.
-pub const IMAGE: &str = "observation.images.front";
-const STATE: &str = "observation.state";
-const ACTION: &str = "action";
-const CUBE: &str = "observation.cube_position";
-const CARD: &str = "observation.target_card_position";
-const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
-const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
-const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
-/// Columns that every dataset has, after its features.
-const INDEX_COLUMNS: [&str; 4] = ["frame_index", "episode_index", "index", "task_index"];
+/// Where a dataset says how it was demonstrated.
+pub const REPLAY: &str = "meta/replay.json";
+/// The index of its episodes.
+pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
+/// Columns of that index: which demonstration an episode is, and at which attempt it succeeded.
+pub const SEED: &str = "seed";
+pub const ATTEMPT: &str = "attempt";
 
-/// What a demonstration shows at one control step.
-#[derive(Clone)]
-pub struct Step {
-    /// The camera frame as a PNG file.
-    pub png: Vec<u8>,
-    /// Proprioception before the action.
-    pub state: [f32; 7],
-    /// What the demonstrator wanted.
-    pub action: [f32; 7],
-    /// Cube centre in the world, metres: truth, for auxiliary losses.
-    pub cube: [f32; 3],
-    /// Centre of the card that the instruction names, in the world, metres.
-    pub card: [f32; 3],
+/// The content of [`REPLAY`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// [`Replay::FORMAT`], or another version's.
+    pub format: u32,
+    /// The version of the tool.
+    pub wink: String,
+    /// How to demonstrate the same again.
+    pub settings: Settings,
+}
+
+impl Replay {
+    /// What this version of the tool writes and reads.
+    pub const FORMAT: u32 = 1;
+
+    fn of(settings: &Settings) -> Self {
+        Self {
+            format: Self::FORMAT,
+            wink: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: *settings,
+        }
+    }
 }
 
 /// One demonstration.
@@ -64,12 +74,16 @@ pub struct Episode {
     pub steps: Vec<Step>,
     /// Statistics of its frames, taken while their pixels were at hand.
     pub image_stats: ImageStats,
-    /// Which demonstration this is: `Scene::demonstration`.
+    /// Which demonstration this is.
     pub seed: u64,
+    /// What it is of.
+    pub kind: &'static str,
+    /// At which attempt it succeeded.
+    pub attempt: u64,
     /// Labels of the cards on the table.
     pub cards: [String; 3],
-    /// Which of them the instruction names.
-    pub target: usize,
+    /// Which of them the task is about, if it is about one.
+    pub target: Option<usize>,
 }
 
 /// What a whole dataset has in common.
@@ -78,8 +92,8 @@ pub struct DatasetInfo {
     pub robot_type: String,
     /// Control steps, and frames, a second.
     pub fps: u32,
-    /// Frame width and height in pixels.
-    pub frame: (u32, u32),
+    /// How its episodes were demonstrated.
+    pub settings: Settings,
 }
 
 /// What was written.
@@ -125,14 +139,16 @@ struct EpisodeRow {
     file: usize,
     from: usize,
     seed: u64,
+    attempt: u64,
+    kind: &'static str,
     cards: [String; 3],
-    target: usize,
+    target: Option<usize>,
 }
 
 impl DatasetWriter {
     /// Starts a dataset in the folder `root`.
     pub fn create(root: &Path, info: DatasetInfo) -> Result<Self> {
-        let names = [STATE, ACTION, CUBE, CARD];
+        let names = [STATE, ACTION, CUBE, GOAL];
         let sizes = [
             STATE_NAMES.len(),
             ACTION_NAMES.len(),
@@ -148,8 +164,8 @@ impl DatasetWriter {
         );
         Ok(Self {
             root: root.to_owned(),
+            schema: Arc::new(data_schema(info.settings.images)),
             info,
-            schema: Arc::new(data_schema()),
             data: None,
             closed_bytes: 0,
             files: 0,
@@ -181,7 +197,7 @@ impl DatasetWriter {
         let payload: u64 = episode
             .steps
             .iter()
-            .map(|step| step.png.len() as u64 + 120)
+            .map(|step| step.png.as_ref().map_or(0, Vec::len) as u64 + 120)
             .sum();
 
         let full = |file: &DataFile| file.payload + payload > DATA_FILE_MB << 20;
@@ -208,6 +224,8 @@ impl DatasetWriter {
             file: number,
             from: self.frames,
             seed: episode.seed,
+            attempt: episode.attempt,
+            kind: episode.kind,
             cards: episode.cards.clone(),
             target: episode.target,
         });
@@ -221,8 +239,12 @@ impl DatasetWriter {
         let meta = self.root.join("meta");
         fs::create_dir_all(&meta).with_context(|| format!("creating {}", meta.display()))?;
         self.write_tasks(&meta.join("tasks.parquet"))?;
-        self.write_episodes(&meta.join("episodes/chunk-000/file-000.parquet"))?;
+        self.write_episodes(&self.root.join(EPISODES))?;
         write_json(&meta.join("stats.json"), &self.stats_json())?;
+        write_json(
+            &self.root.join(REPLAY),
+            &json!(Replay::of(&self.info.settings)),
+        )?;
         write_json(&meta.join("info.json"), &self.info_json())?;
         Ok(Totals {
             episodes: self.episodes.len(),
@@ -247,7 +269,7 @@ impl DatasetWriter {
                     STATE => stats.add(&step.state),
                     ACTION => stats.add(&step.action),
                     CUBE => stats.add(&step.cube),
-                    CARD => stats.add(&step.card),
+                    GOAL => stats.add(&step.goal),
                     "timestamp" => stats.add(&[row.timestamp]),
                     index => {
                         let place = INDEX_COLUMNS
@@ -264,7 +286,9 @@ impl DatasetWriter {
     fn open_data(&mut self) -> Result<DataFile> {
         let number = self.files;
         self.files += 1;
-        let path = self.root.join(data_path(number));
+        let path = self
+            .root
+            .join(data_path(number / CHUNK_FILES, number % CHUNK_FILES));
         let properties = properties()
             // PNG does not shrink again, and no two frames are alike.
             .set_column_compression(image_column("bytes"), Compression::UNCOMPRESSED)
@@ -287,7 +311,10 @@ impl DatasetWriter {
 
     fn close_data(&mut self) -> Result<()> {
         if let Some(file) = self.data.take() {
-            let path = self.root.join(data_path(file.number));
+            let path = self.root.join(data_path(
+                file.number / CHUNK_FILES,
+                file.number % CHUNK_FILES,
+            ));
             file.writer
                 .close()
                 .with_context(|| format!("writing {}", path.display()))?;
@@ -330,6 +357,9 @@ impl DatasetWriter {
 
     fn write_episodes(&self, path: &Path) -> Result<()> {
         let rows = &self.episodes;
+        let unsigned = |value: &dyn Fn(&EpisodeRow) -> u64| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(value)))
+        };
         let int = |value: &dyn Fn(usize, &EpisodeRow) -> usize| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(
                 rows.iter()
@@ -356,14 +386,21 @@ impl DatasetWriter {
             ("dataset_to_index", int(&|_, row| row.from + row.length)),
             ("meta/episodes/chunk_index", int(&|_, _| 0)),
             ("meta/episodes/file_index", int(&|_, _| 0)),
+            (SEED, unsigned(&|row| row.seed)),
+            (ATTEMPT, unsigned(&|row| row.attempt)),
+            ("cards", strings(&|row| row.cards.to_vec())),
             (
-                "seed",
-                Arc::new(UInt64Array::from_iter_values(
-                    rows.iter().map(|row| row.seed),
+                "task_kind",
+                Arc::new(StringArray::from_iter_values(
+                    rows.iter().map(|row| row.kind),
                 )),
             ),
-            ("cards", strings(&|row| row.cards.to_vec())),
-            ("target", int(&|_, row| row.target)),
+            (
+                "target",
+                Arc::new(Int64Array::from_iter(
+                    rows.iter().map(|row| row.target.map(|card| card as i64)),
+                )),
+            ),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns
@@ -375,7 +412,9 @@ impl DatasetWriter {
 
     fn stats_json(&self) -> Value {
         let mut stats = Map::new();
-        stats.insert(IMAGE.to_owned(), self.image_stats.to_json());
+        if self.info.settings.images {
+            stats.insert(IMAGE.to_owned(), self.image_stats.to_json());
+        }
         for (name, feature) in &self.vector_stats {
             stats.insert((*name).to_owned(), feature.to_json());
         }
@@ -383,17 +422,19 @@ impl DatasetWriter {
     }
 
     fn info_json(&self) -> Value {
-        let (width, height) = self.info.frame;
         let vector =
             |names: &[&str]| json!({"dtype": "float32", "shape": [names.len()], "names": names});
         let mut features = json!({
-            IMAGE: {"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]},
             STATE: vector(&STATE_NAMES),
             ACTION: vector(&ACTION_NAMES),
             CUBE: vector(&POSITION_NAMES),
-            CARD: vector(&POSITION_NAMES),
+            GOAL: vector(&POSITION_NAMES),
             "timestamp": {"dtype": "float32", "shape": [1], "names": null},
         });
+        if self.info.settings.images {
+            let side = self.info.settings.frame;
+            features[IMAGE] = json!({"dtype": "image", "shape": [side, side, 3], "names": ["height", "width", "channels"]});
+        }
         for name in INDEX_COLUMNS {
             features[name] = json!({"dtype": "int64", "shape": [1], "names": null});
         }
@@ -415,84 +456,9 @@ impl DatasetWriter {
     }
 }
 
-/// The columns that count: time in the episode, and frame, episode, dataset and task index.
-struct RowIndex {
-    timestamp: f32,
-    indices: [i64; 4],
-}
-
-fn image_fields() -> Fields {
-    vec![
-        Field::new("bytes", DataType::Binary, true),
-        Field::new("path", DataType::Utf8, true),
-    ]
-    .into()
-}
-
-fn image_column(part: &str) -> ColumnPath {
-    ColumnPath::new(vec![IMAGE.to_owned(), part.to_owned()])
-}
-
-fn data_schema() -> Schema {
-    let floats = || DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
-    let mut fields = vec![Field::new(IMAGE, DataType::Struct(image_fields()), true)];
-    fields.extend([STATE, ACTION, CUBE, CARD].map(|name| Field::new(name, floats(), true)));
-    fields.push(Field::new("timestamp", DataType::Float32, true));
-    fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
-    Schema::new(fields)
-}
-
-fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Result<RecordBatch> {
-    fn lists<'a>(rows: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
-        let (mut values, mut lengths) = (Vec::new(), Vec::new());
-        for row in rows {
-            values.extend_from_slice(row);
-            lengths.push(row.len());
-        }
-        Arc::new(ListArray::new(
-            Arc::new(Field::new("element", DataType::Float32, true)),
-            OffsetBuffer::from_lengths(lengths),
-            Arc::new(Float32Array::from(values)),
-            None,
-        ))
-    }
-    let images = StructArray::new(
-        image_fields(),
-        vec![
-            Arc::new(BinaryArray::from_iter_values(
-                steps.iter().map(|step| &step.png),
-            )),
-            Arc::new(StringArray::from_iter_values(
-                rows.iter()
-                    .map(|row| format!("frame-{:06}.png", row.indices[0])),
-            )),
-        ],
-        None,
-    );
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(images),
-        lists(steps.iter().map(|step| &step.state[..])),
-        lists(steps.iter().map(|step| &step.action[..])),
-        lists(steps.iter().map(|step| &step.cube[..])),
-        lists(steps.iter().map(|step| &step.card[..])),
-        Arc::new(Float32Array::from_iter_values(
-            rows.iter().map(|row| row.timestamp),
-        )),
-    ];
-    for place in 0..INDEX_COLUMNS.len() {
-        columns.push(Arc::new(Int64Array::from_iter_values(
-            rows.iter().map(|row| row.indices[place]),
-        )));
-    }
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
-}
-
-fn data_path(number: usize) -> String {
-    format!(
-        "data/chunk-{:03}/file-{:03}.parquet",
-        number / CHUNK_FILES,
-        number % CHUNK_FILES
-    )
+/// Where a data file stands.
+pub fn data_path(chunk: impl Display, file: impl Display) -> String {
+    format!("data/chunk-{chunk:03}/file-{file:03}.parquet")
 }
 
 fn properties() -> WriterPropertiesBuilder {

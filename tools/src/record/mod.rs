@@ -1,10 +1,13 @@
 //! `wink record`: the scripted expert's demonstrations as a LeRobotDataset v3.0.
 
-mod demonstration;
-mod lerobot;
+pub mod columns;
+pub mod course;
+pub mod demonstration;
+pub mod lerobot;
 mod noise;
 mod stats;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,22 +21,26 @@ use crate::ordered::{default_jobs, for_each_ordered};
 use crate::out_dir::OutDir;
 use crate::progress;
 
-use demonstration::{Demonstrator, Settings};
+use course::Tasks;
+use demonstration::{Demonstrator, FRAME_PX, NOISE_M, Settings, TAIL_STEPS};
 use lerobot::{DatasetInfo, DatasetWriter};
 
 /// Control steps, and frames, a second.
 const FPS: u32 = 20;
-/// Where the noise drowns the expert: the largest standard deviation accepted, in metres a step.
-const MAX_NOISE_M: f64 = 0.05;
 
 /// Record the scripted expert's demonstrations as a LeRobotDataset v3.0
 ///
 /// Demonstration i is the scene that seed S + i stands for; those of the benchmark are 0 to 499. The same arguments
-/// write the same bytes, whatever --jobs is. A demonstration that fails is tried again with other noise, then left out
+/// write the same bytes, whatever --jobs is. observation.cube_position is where the object is that the task is about,
+/// observation.target_card_position where it is to be put. A demonstration that fails is tried again with other noise, then left out
 /// and replaced by a later one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct Args {
+    /// What is demonstrated
+    #[arg(long, value_enum, default_value_t)]
+    tasks: Tasks,
+
     /// How many demonstrations
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     episodes: u64,
@@ -54,16 +61,21 @@ pub struct Args {
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
 
-    /// Steps to go on after the cube was set down, so that letting go is more than one frame of the recording
-    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = value_parser!(u32).range(..=200))]
+    /// Steps to go on after the task is done, so that letting go is more than one frame of the recording
+    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = value_parser!(u32).range(TAIL_STEPS))]
     tail: u32,
 
-    /// Draw light, colours, table texture and camera pose anew for every demonstration
+    /// Draw light, colours, table texture and camera pose anew for every demonstration; with --tasks diverse the camera
+    /// stands up to 6 cm off
     #[arg(long)]
     randomise: bool,
 
+    /// Leave the frames out: kilobytes an episode instead of megabytes; `wink frames` renders them when they are wanted
+    #[arg(long)]
+    no_images: bool,
+
     /// Width and height of the frames, in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(16..=1024))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(FRAME_PX))]
     frame: u32,
 
     /// Threads; one per core unless given
@@ -75,6 +87,8 @@ const EXAMPLES: &str = "\
 Examples:
   wink record --episodes 500 --out data/demos
   wink record --episodes 2000 --out data/wide --noise 0.005 --randomise --seed 500
+  wink record --episodes 10000 --out data/many --no-images
+  wink record --episodes 10000 --out data/other --no-images --tasks diverse --randomise
   wink record --episodes 2 --out data/tiny --frame 96
 
 Load it with lerobot, offline:
@@ -82,10 +96,11 @@ Load it with lerobot, offline:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if !(0.0..=MAX_NOISE_M).contains(&args.noise) {
+    if !NOISE_M.contains(&args.noise) {
         return Err(bad_input(format!(
-            "--noise {}: must be 0 to {MAX_NOISE_M} m",
-            args.noise
+            "--noise {}: must be 0 to {} m",
+            args.noise,
+            NOISE_M.end()
         )));
     }
     let last = args.seed.checked_add(2 * args.episodes);
@@ -97,21 +112,24 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let out = OutDir::create(&args.out, args.force, "meta/info.json")?;
     let settings = Settings {
+        tasks: args.tasks,
         noise_m: args.noise,
         tail: args.tail,
         randomise: args.randomise,
+        images: !args.no_images,
         frame: args.frame,
     };
     let info = DatasetInfo {
         robot_type: "wx250s".to_owned(),
         fps: FPS,
-        frame: (args.frame, args.frame),
+        settings,
     };
     let mut writer = DatasetWriter::create(out.path(), info)?;
 
     let started = Instant::now();
     let bar = progress::bar(args.episodes, "recording");
     let (mut recorded, mut retried, mut left_out) = (0, 0, 0);
+    let mut kinds: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
     // Enough spare ones that only a broken expert runs out of them.
     let attempts = 2 * args.episodes as usize + 10;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
@@ -121,6 +139,9 @@ pub fn run(args: &Args) -> Result<()> {
         |demonstrator, index| demonstrator.demonstrate(args.seed + index as u64),
         |_, demonstrated| {
             retried += demonstrated.retries;
+            let [done, tried] = kinds.entry(demonstrated.kind).or_default();
+            *tried += 1;
+            *done += u64::from(demonstrated.episode.is_some());
             match demonstrated.episode {
                 Some(episode) => {
                     writer.add(&episode)?;
@@ -155,5 +176,12 @@ pub fn run(args: &Args) -> Result<()> {
         totals.bytes as f64 / 1e6,
         started.elapsed().as_secs_f64(),
     )?;
+    if args.tasks == Tasks::Diverse {
+        let each: Vec<String> = kinds
+            .iter()
+            .map(|(kind, [done, tried])| format!("{kind} {done} of {tried}"))
+            .collect();
+        writeln!(io::stdout(), "{}", each.join(", "))?;
+    }
     Ok(())
 }

@@ -8,6 +8,8 @@ use crate::scene::{BACK_WALL_RGB, CUBE_RGB, Draw, LEFT_WALL_RGB};
 
 /// Keeps these draws apart from those that place cards and cube.
 const STREAM: u64 = 0x6c6f_6f6b;
+/// And the camera's place from the rest of a look.
+const ROAMING_STREAM: u64 = 0x726f_616d;
 
 /// What the table top is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,20 @@ impl Appearance {
         }
     }
 
+    /// Like [`Appearance::randomised`], seen from elsewhere: the camera stands up to 6 cm and looks up to 3 cm off the benchmark's in
+    /// each direction, and sees more or less.
+    pub fn roaming(seed: u64) -> Self {
+        let base = Self::benchmark();
+        let draw = &mut Draw::from_stream(seed, ROAMING_STREAM);
+        let mut near = |point: [f64; 3], reach: f64| point.map(|at| at + reach * draw.signed());
+        Self {
+            eye: near(base.eye, 0.06),
+            look_at: near(base.look_at, 0.03),
+            vertical_fov_rad: base.vertical_fov_rad + 0.08 * draw.signed(),
+            ..Self::randomised(seed)
+        }
+    }
+
     /// The camera for a frame of `width` x `height` pixels.
     pub fn camera(&self, width: u32, height: u32) -> PinholeCamera {
         PinholeCamera::look_at(
@@ -171,7 +187,8 @@ impl Default for Appearance {
     }
 }
 
-fn srgb(rgb: [u8; 3]) -> [f32; 3] {
+/// Linear colour of an sRGB one.
+pub(crate) fn srgb(rgb: [u8; 3]) -> [f32; 3] {
     rgb.map(super::colour::srgb_to_linear)
 }
 
@@ -191,6 +208,22 @@ fn any_colour(draw: &mut Draw, low: f32, high: f32) -> [f32; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_roaming_camera_leaves_the_rest_of_the_look() {
+        for seed in 0..50 {
+            let (look, near) = (Appearance::roaming(seed), Appearance::randomised(seed));
+            assert_eq!(look, Appearance::roaming(seed));
+            assert_ne!(look.eye, near.eye);
+            let moved = Appearance {
+                eye: look.eye,
+                look_at: look.look_at,
+                vertical_fov_rad: look.vertical_fov_rad,
+                ..near
+            };
+            assert_eq!(look, moved);
+        }
+    }
 
     #[test]
     fn looks_follow_from_the_seed_and_stay_near_the_benchmark() {

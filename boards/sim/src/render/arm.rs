@@ -1,4 +1,4 @@
-//! The WidowX 250S's shapes, link by link, and the cube.
+//! The WidowX 250S's shapes, link by link.
 //!
 //! Joint offsets and servo sizes (XM430: 28.5 x 46.5 x 34 mm) are the maker's; brackets are simplified to what a camera at half a metre
 //! tells apart. Link frames are those of the arm description: x along the arm when it is stretched out, y to its left.
@@ -7,7 +7,6 @@ use nalgebra::Isometry3;
 
 use super::primitive::{Primitive, Shape};
 use super::vector::{Pose, V3};
-use crate::scene::CUBE_EDGE_M;
 use crate::world::shape::{LEFT_FINGER, PALM};
 
 /// What the moving things are made of.
@@ -23,17 +22,15 @@ pub(super) enum Material {
     Finger,
     /// Rubber of the finger pads.
     Pad,
-    Cube,
 }
 
 impl Material {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::Tube,
         Self::Servo,
         Self::Metal,
         Self::Finger,
         Self::Pad,
-        Self::Cube,
     ];
 }
 
@@ -164,17 +161,15 @@ const PARTS: &[Part] = {
 /// The tool point along x of the last link: `ee_arm`, fingers and gripper frames of the maker's description.
 const TOOL_X_M: f64 = 0.043 + 0.023 + 0.027_575;
 
-/// Most primitives that [`assemble`] makes.
-pub(super) const COUNT: usize = PARTS.len() + GRIPPER_PARTS + 1;
+/// How many primitives [`assemble`] makes.
+pub(super) const COUNT: usize = PARTS.len() + GRIPPER_PARTS;
 /// Palm, two rails, and four parts a finger.
 const GRIPPER_PARTS: usize = 3 + 2 * 4;
-const _: () = assert!(COUNT <= super::bound::MAX_PRIMITIVES);
 
-/// Lists the arm, its gripper and the cube in the world.
+/// Lists the arm and its gripper in the world.
 pub(super) fn assemble(
     links_in_world: &[Isometry3<f64>; 7],
     fingers_m: [f64; 2],
-    cube_in_world: &Isometry3<f64>,
     out: &mut Vec<Primitive>,
 ) {
     out.clear();
@@ -182,12 +177,6 @@ pub(super) fn assemble(
     let mut add = |part: &Part| out.push(part.in_world(&links[part.link]));
     PARTS.iter().for_each(&mut add);
     gripper(fingers_m).iter().for_each(&mut add);
-    let half = (0.5 * CUBE_EDGE_M) as f32;
-    out.push(Primitive {
-        shape: Shape::Box(V3::grey(half)),
-        pose: Pose::from_isometry(cube_in_world),
-        material: Material::Cube as usize,
-    });
 }
 
 /// Palm, rail and the two fingers at their travel, in the last link's frame. Pads lie where the physics has the fingers' inner faces.

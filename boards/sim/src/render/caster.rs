@@ -1,7 +1,6 @@
 //! Casts the rays of one frame at what moves, in front of the stage.
 
-use super::arm::Material;
-use super::bound::MaskGrid;
+use super::bound::{MAX_PRIMITIVES, MaskGrid};
 use super::camera::Rays;
 use super::light::{LIGHTS, Lighting, ShadowGrid, lifted};
 use super::primitive::{Primitive, Shape};
@@ -46,18 +45,15 @@ pub(super) struct Caster {
     placed: Vec<Placed>,
     screen: MaskGrid,
     shadows: [ShadowGrid; LIGHTS],
-    finishes: [Finish; Material::ALL.len()],
+    /// By material.
+    finishes: Vec<Finish>,
     lighting: Lighting,
 }
 
 impl Caster {
-    pub fn new(
-        lighting: Lighting,
-        finishes: [Finish; Material::ALL.len()],
-        screen: MaskGrid,
-    ) -> Self {
+    pub fn new(lighting: Lighting, finishes: Vec<Finish>, screen: MaskGrid) -> Self {
         Self {
-            placed: Vec::with_capacity(super::arm::COUNT),
+            placed: Vec::with_capacity(MAX_PRIMITIVES),
             screen,
             shadows: lighting.towards.map(ShadowGrid::new),
             finishes,

@@ -1,6 +1,6 @@
 //! The simulated camera's pictures: an analytic ray caster on the CPU.
 //!
-//! It draws the table, the walls, the cards, the cube and the arm from boxes, cylinders and capsules, with two shadowed lights and
+//! It draws the table, the walls, the cards, the objects and the arm from boxes, cylinders and capsules, with two shadowed lights and
 //! four samples a pixel. Only `+ - * /`, `sqrt` and the `libm` crate make pixels, so a frame is the same on every machine.
 //!
 //! It knows shapes and poses only: no physics, no episode, no wire.
@@ -12,33 +12,39 @@ mod camera;
 mod caster;
 mod colour;
 mod light;
+mod mark;
 mod noise;
 mod primitive;
 mod stage;
+mod surface;
 pub mod texture;
 mod vector;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use appearance::srgb;
 pub use appearance::{Appearance, TablePattern};
 pub use camera::PinholeCamera;
 pub use light::{Ambient, DistantLight};
-pub use stage::CARD_PRINT_SHARE;
+pub use mark::{Figure, Mark};
+pub use surface::CARD_PRINT_SHARE;
+pub use window::Window;
 
 use nalgebra::Isometry3;
 
 use crate::emoji;
-use crate::scene::Card;
+use crate::table::{MAX_OBJECTS, Object, Print, Solid, Table};
 use arm::Material;
-use bound::MaskGrid;
+use bound::{MAX_PRIMITIVES, MaskGrid};
 use camera::Rays;
 use caster::{Caster, Finish, Hit};
 use colour::Encoder;
 use light::{LIGHTS, Lighting, lifted};
-use primitive::Primitive;
+use primitive::{Primitive, Shape};
 use stage::{Stage, StageSample};
-use vector::V3;
+use vector::{Pose, V3};
 
 /// Edge of the square of pixels that is skipped or worked on as one.
 const TILE: usize = 4;
@@ -52,6 +58,7 @@ const SAMPLES: [[f32; 2]; 4] = [
 const MEAN: f32 = 1.0 / SAMPLES.len() as f32;
 /// Longest side of a frame in pixels.
 const MAX_SIDE: u32 = 2048;
+const _: () = assert!(arm::COUNT + MAX_OBJECTS <= MAX_PRIMITIVES);
 
 /// Why a frame cannot be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +79,17 @@ pub enum RenderError {
         /// The index it holds.
         emoji: usize,
     },
+    /// A table with more objects than can be drawn.
+    #[error("the table holds {0} objects, {MAX_OBJECTS} at most can be drawn")]
+    TooManyObjects(usize),
+    /// Not every object has a pose, or too many have.
+    #[error("{got} poses for {want} objects")]
+    ObjectPoses {
+        /// Objects on the table.
+        want: usize,
+        /// Poses given.
+        got: usize,
+    },
     /// The buffer's length is not width x height x 3.
     #[error("the frame buffer holds {got} bytes instead of {want}")]
     BufferSize {
@@ -89,32 +107,54 @@ pub struct Renderer {
     encoder: Encoder,
     stage: Stage,
     caster: Caster,
+    objects: Vec<Shape>,
     moving: Vec<Primitive>,
+    window: Window,
 }
 
 impl Renderer {
     /// Takes the picture of everything that does not move (table, walls, cards), once an episode.
     ///
     /// # Errors
-    /// If a side of the frame is 0 or over 2048 pixels, or a card's emoji does not exist.
+    /// If a side of the frame is 0 or over 2048 pixels, a card's emoji does not exist, or there are too many objects.
     pub fn new(
-        cards: &[Card],
+        table: &Table,
         appearance: &Appearance,
         width: u32,
         height: u32,
     ) -> Result<Self, RenderError> {
+        Self::windowed(
+            table,
+            appearance,
+            width,
+            height,
+            Window::whole(width, height),
+        )
+    }
+
+    /// Like [`Renderer::new`], but draws the pixels of a window only, and those the same: the others mean nothing.
+    ///
+    /// # Errors
+    /// As [`Renderer::new`].
+    pub fn windowed(
+        table: &Table,
+        appearance: &Appearance,
+        width: u32,
+        height: u32,
+        window: Window,
+    ) -> Result<Self, RenderError> {
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return Err(RenderError::FrameSize { width, height });
         }
-        if let Some((card, shown)) = cards
-            .iter()
-            .enumerate()
-            .find(|(_, card)| card.emoji >= emoji::all().len())
-        {
-            return Err(RenderError::UnknownEmoji {
-                card,
-                emoji: shown.emoji,
-            });
+        for (card, shown) in table.cards.iter().enumerate() {
+            if let Print::Emoji(emoji) = shown.print
+                && emoji >= emoji::all().len()
+            {
+                return Err(RenderError::UnknownEmoji { card, emoji });
+            }
+        }
+        if table.objects.len() > MAX_OBJECTS {
+            return Err(RenderError::TooManyObjects(table.objects.len()));
         }
         let camera = appearance.camera(width, height);
         let rays = camera.rays();
@@ -130,9 +170,15 @@ impl Renderer {
             camera,
             rays,
             encoder: Encoder::new(),
-            stage: stage::capture(cards, appearance, &lighting, &rays, size),
-            caster: Caster::new(lighting, finishes(appearance), tiles),
-            moving: Vec::with_capacity(arm::COUNT),
+            stage: stage::capture(&table.cards, appearance, &lighting, &rays, size, &window),
+            caster: Caster::new(lighting, finishes(appearance, &table.objects), tiles),
+            objects: table
+                .objects
+                .iter()
+                .map(|object| shape(object.solid))
+                .collect(),
+            moving: Vec::with_capacity(MAX_PRIMITIVES),
+            window,
         })
     }
 
@@ -144,15 +190,15 @@ impl Renderer {
     /// Draws a frame into `rgb` (height x width x 3, rows from the top, sRGB). Allocates nothing.
     ///
     /// `links_in_world` are the base and the frame after each of the six joints; `fingers_m` is the travel of the left and right finger
-    /// from the middle; `cube_in_world` is the pose of the cube's centre.
+    /// from the middle; `objects_in_world` are the poses of the objects' centres, in the table's order.
     ///
     /// # Errors
-    /// If `rgb` has another length.
+    /// If `rgb` has another length, or there is not one pose for each object.
     pub fn render(
         &mut self,
         links_in_world: &[Isometry3<f64>; 7],
         fingers_m: [f64; 2],
-        cube_in_world: &Isometry3<f64>,
+        objects_in_world: &[Isometry3<f64>],
         rgb: &mut [u8],
     ) -> Result<(), RenderError> {
         if rgb.len() != self.stage.rgb.len() {
@@ -161,7 +207,20 @@ impl Renderer {
                 got: rgb.len(),
             });
         }
-        arm::assemble(links_in_world, fingers_m, cube_in_world, &mut self.moving);
+        if objects_in_world.len() != self.objects.len() {
+            return Err(RenderError::ObjectPoses {
+                want: self.objects.len(),
+                got: objects_in_world.len(),
+            });
+        }
+        arm::assemble(links_in_world, fingers_m, &mut self.moving);
+        for (index, (shape, pose)) in self.objects.iter().zip(objects_in_world).enumerate() {
+            self.moving.push(Primitive {
+                shape: *shape,
+                pose: Pose::from_isometry(pose),
+                material: Material::ALL.len() + index,
+            });
+        }
         self.caster.place(&self.moving, &self.rays);
         self.draw(rgb);
         Ok(())
@@ -174,6 +233,9 @@ impl Renderer {
         let columns = (width as usize).div_ceil(TILE);
         for (tile, cells) in self.stage.tile_shadow_cells.iter().enumerate() {
             let (tile_x, tile_y) = (tile % columns, tile / columns);
+            if !self.window.meets_tile(tile_x, tile_y) {
+                continue;
+            }
             let mask = self.caster.mask(tile_x, tile_y);
             let shaded = (0..LIGHTS).any(|light| !self.caster.shadow(light).is_empty(cells[light]));
             if mask == 0 && !shaded {
@@ -241,23 +303,41 @@ impl Renderer {
     }
 }
 
-/// Colours of what moves.
-fn finishes(look: &Appearance) -> [Finish; Material::ALL.len()] {
-    let [r, g, b] = look.arm_tint;
-    let arm = |level: f32, gloss: f32| Finish {
-        albedo: V3::new(r, g, b) * level,
-        gloss,
-    };
-    let [cube_r, cube_g, cube_b] = look.cube;
-    Material::ALL.map(|material| match material {
-        Material::Tube => arm(0.028, 0.25),
-        Material::Servo => arm(0.055, 0.10),
-        Material::Metal => arm(0.30, 0.35),
-        Material::Finger => arm(0.11, 0.12),
-        Material::Pad => arm(0.32, 0.0),
-        Material::Cube => Finish {
-            albedo: V3::new(cube_r, cube_g, cube_b),
-            gloss: 0.04,
+fn shape(solid: Solid) -> Shape {
+    match solid {
+        Solid::Box { half_m: [x, y, z] } => Shape::Box(V3::new(x as f32, y as f32, z as f32)),
+        Solid::Cylinder {
+            radius_m,
+            half_height_m,
+        } => Shape::Cylinder {
+            radius: radius_m as f32,
+            half_length: half_height_m as f32,
         },
-    })
+    }
+}
+
+/// Colours of what moves: the arm's materials, then each object.
+fn finishes(look: &Appearance, objects: &[Object]) -> Vec<Finish> {
+    let [r, g, b] = look.arm_tint;
+    let arm = Material::ALL.map(|material| {
+        let (level, gloss) = match material {
+            Material::Tube => (0.028, 0.25),
+            Material::Servo => (0.055, 0.10),
+            Material::Metal => (0.30, 0.35),
+            Material::Finger => (0.11, 0.12),
+            Material::Pad => (0.32, 0.0),
+        };
+        Finish {
+            albedo: V3::new(r, g, b) * level,
+            gloss,
+        }
+    });
+    let objects = objects.iter().map(|object| {
+        let [r, g, b] = object.rgb.unwrap_or(look.cube);
+        Finish {
+            albedo: V3::new(r, g, b),
+            gloss: 0.04,
+        }
+    });
+    arm.into_iter().chain(objects).collect()
 }

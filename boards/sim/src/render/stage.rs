@@ -1,26 +1,23 @@
 //! What never moves: table, walls, floor, pedestal, cards. Seen once an episode, sample by sample.
 
-use super::appearance::{Appearance, TablePattern};
+use super::appearance::Appearance;
 use super::bound::{CellRect, MaskGrid};
 use super::camera::Rays;
 use super::light::{LIGHTS, Lighting, ShadowGrid, lifted};
-use super::noise::{cloud, value_noise};
 use super::primitive::{Primitive, Shape};
-use super::texture::{Pyramid, Texture};
+use super::surface::{Art, CARD_PRINT_SHARE, Surface};
 use super::vector::{Pose, V3};
-use super::{SAMPLES, TILE};
-use crate::emoji;
+use super::{SAMPLES, TILE, Window};
 use crate::scene::{
-    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, Card, FLOOR_Z_M,
-    LEFT_WALL_Y_M, TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
+    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M,
+    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
 };
+use crate::table::FlatCard;
 
 /// Half the side of the pedestal under the arm.
 const PEDESTAL_HALF_M: f64 = 0.06;
 /// Half the side of the floor.
 const FLOOR_HALF_M: f64 = 5.0;
-/// How much of a card's side the emoji takes; the rest is white margin.
-pub const CARD_PRINT_SHARE: f32 = 0.92;
 
 const FLOOR: V3 = V3::new(0.16, 0.16, 0.17);
 const PEDESTAL: V3 = V3::new(0.20, 0.21, 0.22);
@@ -41,6 +38,13 @@ pub(super) struct StageSample {
     /// Bit i: light i reaches the point.
     lit: u8,
 }
+
+const NOT_LOOKED_AT: StageSample = StageSample {
+    depth: f32::INFINITY,
+    albedo: V3::new(0.0, 0.0, 0.0),
+    face: NO_FACE,
+    lit: 0,
+};
 
 /// The static picture.
 pub(super) struct Stage {
@@ -98,22 +102,13 @@ fn face_of(normal: V3) -> u8 {
     }
 }
 
-enum Surface {
-    Table,
-    Plain(V3),
-    Card {
-        centre: [f32; 2],
-        print: &'static Pyramid,
-    },
-}
-
-struct Boxes {
+struct Boxes<'a> {
     primitives: Vec<Primitive>,
-    surfaces: Vec<Surface>,
+    surfaces: Vec<Surface<'a>>,
 }
 
-impl Boxes {
-    fn add(&mut self, min: [f64; 3], max: [f64; 3], surface: Surface) {
+impl<'a> Boxes<'a> {
+    fn add(&mut self, min: [f64; 3], max: [f64; 3], surface: Surface<'a>) {
         let middle = |axis: usize| (0.5 * (min[axis] + max[axis])) as f32;
         let half = |axis: usize| (0.5 * (max[axis] - min[axis])) as f32;
         self.primitives.push(Primitive {
@@ -125,7 +120,7 @@ impl Boxes {
     }
 }
 
-fn boxes(cards: &[Card], look: &Appearance) -> Boxes {
+fn boxes<'a>(cards: &[FlatCard], arts: &'a [Art], look: &Appearance) -> Boxes<'a> {
     let mut all = Boxes {
         primitives: Vec::new(),
         surfaces: Vec::new(),
@@ -162,36 +157,39 @@ fn boxes(cards: &[Card], look: &Appearance) -> Boxes {
         [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],
         Surface::Plain(FLOOR),
     );
-    for card in cards {
+    let [r, g, b] = look.paper;
+    for (card, art) in cards.iter().zip(arts) {
         let [x, y] = card.centre_xy;
+        let half = card.half_size_m;
+        let [tint_r, tint_g, tint_b] = card.tint;
         all.add(
-            [x - CARD_HALF_SIZE_M, y - CARD_HALF_SIZE_M, 0.0],
-            [
-                x + CARD_HALF_SIZE_M,
-                y + CARD_HALF_SIZE_M,
-                2.0 * CARD_HALF_THICKNESS_M,
-            ],
+            [x - half, y - half, 0.0],
+            [x + half, y + half, 2.0 * CARD_HALF_THICKNESS_M],
             Surface::Card {
                 centre: [x as f32, y as f32],
-                print: Texture::on_white(emoji::art(card.emoji)),
+                side: 2.0 * half as f32 * CARD_PRINT_SHARE,
+                paper: V3::new(r, g, b).times(V3::new(tint_r, tint_g, tint_b)),
+                print: art.on_white(),
             },
         );
     }
     all
 }
 
-/// Looks at the stage through every sample of the frame.
+/// Looks at the stage through every sample of the frame's window.
 pub(super) fn capture(
-    cards: &[Card],
+    cards: &[FlatCard],
     look: &Appearance,
     lighting: &Lighting,
     rays: &Rays,
     [width, height]: [usize; 2],
+    window: &Window,
 ) -> Stage {
+    let arts: Vec<Art> = cards.iter().map(Art::of).collect();
     let Boxes {
         primitives,
         surfaces,
-    } = boxes(cards, look);
+    } = boxes(cards, &arts, look);
     let mut screen = MaskGrid::new(
         width.div_ceil(TILE),
         height.div_ceil(TILE),
@@ -216,6 +214,10 @@ pub(super) fn capture(
     let mut samples = Vec::with_capacity(width * height * SAMPLES.len());
     for y in 0..height {
         for x in 0..width {
+            if !window.holds(x, y) {
+                samples.extend([NOT_LOOKED_AT; SAMPLES.len()]);
+                continue;
+            }
             let mask = screen.mask(x / TILE, y / TILE);
             for [dx, dy] in SAMPLES {
                 samples.push(seen.along(rays.direction(x as f32 + dx, y as f32 + dy), mask));
@@ -291,7 +293,7 @@ fn tile_shadow_cells(
 /// All that one look needs.
 struct Seen<'a> {
     primitives: &'a [Primitive],
-    surfaces: &'a [Surface],
+    surfaces: &'a [Surface<'a>],
     look: &'a Appearance,
     lighting: &'a Lighting,
     shadows: &'a [ShadowGrid; LIGHTS],
@@ -334,12 +336,7 @@ impl Seen<'_> {
         });
         StageSample {
             depth,
-            albedo: self.albedo(
-                &self.surfaces[primitive.material],
-                point,
-                normal,
-                footprint_m,
-            ),
+            albedo: self.surfaces[primitive.material].albedo(self.look, point, normal, footprint_m),
             face: face_of(normal),
             lit: lit.fold(0, |bits, light| bits | 1 << light),
         }
@@ -363,51 +360,4 @@ impl Seen<'_> {
         }
         false
     }
-
-    fn albedo(&self, surface: &Surface, point: V3, normal: V3, footprint_m: f32) -> V3 {
-        match surface {
-            Surface::Plain(colour) => *colour,
-            Surface::Table => table_colour(self.look, point),
-            Surface::Card { centre, print } => {
-                let [r, g, b] = self.look.paper;
-                let paper = V3::new(r, g, b);
-                let side = 2.0 * CARD_HALF_SIZE_M as f32 * CARD_PRINT_SHARE;
-                // Upright as the camera sees it, from behind the arm: the top lies towards +x, the right side towards -y.
-                let (u, v) = (
-                    0.5 - (point.y - centre[1]) / side,
-                    0.5 - (point.x - centre[0]) / side,
-                );
-                let on_print =
-                    normal.z > 0.0 && (0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v);
-                if on_print {
-                    print.sample(u, v, footprint_m / side).times(paper)
-                } else {
-                    paper
-                }
-            }
-        }
-    }
-}
-
-fn table_colour(look: &Appearance, point: V3) -> V3 {
-    let [[r0, g0, b0], [r1, g1, b1]] = look.table_colours;
-    let (light, dark) = (V3::new(r0, g0, b0), V3::new(r1, g1, b1));
-    let seed = look.table_seed;
-    let share = match look.table_pattern {
-        TablePattern::Plain => 0.0,
-        TablePattern::Wood => {
-            // Grain drawn out along x, bent a little, in boards 18 cm wide.
-            let board = (point.y / 0.18).floor();
-            let own = seed.wrapping_add((board as i32 as u32).wrapping_mul(31));
-            let bend = 0.02 * value_noise(point.x * 3.0, point.y * 6.0, own);
-            let grain = cloud(point.x * 2.5, (point.y + bend) * 45.0, own);
-            let tone = 0.35 * value_noise(board, 0.5, seed.wrapping_add(9));
-            let from_joint = (point.y / 0.18 - board - 0.5).abs();
-            let joint = if from_joint > 0.494 { 0.35 } else { 0.0 };
-            0.75 * grain + tone + joint - 0.05
-        }
-        TablePattern::Stone => value_noise(point.x * 160.0, point.y * 160.0, seed),
-        TablePattern::Clouds => cloud(point.x * 6.0, point.y * 6.0, seed),
-    };
-    light + (dark - light) * share
 }

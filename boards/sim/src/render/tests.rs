@@ -58,7 +58,7 @@ fn frame(renderer: &mut Renderer, pose: &Pose) -> Vec<u8> {
     let (width, height) = renderer.camera().size();
     let mut rgb = vec![0; (width * height * 3) as usize];
     renderer
-        .render(&pose.links, pose.fingers_m, &pose.cube, &mut rgb)
+        .render(&pose.links, pose.fingers_m, &[pose.cube], &mut rgb)
         .unwrap();
     rgb
 }
@@ -146,7 +146,8 @@ fn card_corners_land_where_the_benchmarks_pinhole_camera_puts_them() {
     };
     for seed in [1, 2, 3] {
         let scene = Scene::new(Split::Val, seed);
-        let mut renderer = Renderer::new(&scene.cards, &look, SIDE as u32, SIDE as u32).unwrap();
+        let mut renderer =
+            Renderer::new(&Table::from(&scene), &look, SIDE as u32, SIDE as u32).unwrap();
         let rgb = frame(&mut renderer, &away());
         let found = blobs(SIDE, |pixel| {
             rgb[3 * pixel..3 * pixel + 3]
@@ -189,7 +190,7 @@ fn emojis_stand_upright_as_the_camera_sees_them() {
     for seed in 0..4 {
         let scene = Scene::new(Split::Val, seed);
         let mut renderer =
-            Renderer::new(&scene.cards, &Appearance::benchmark(), SIDE, SIDE).unwrap();
+            Renderer::new(&Table::from(&scene), &Appearance::benchmark(), SIDE, SIDE).unwrap();
         let rgb = frame(&mut renderer, &away());
         for card in scene.cards {
             // `right` and `down` of the picture, and the same with each flip.
@@ -242,7 +243,7 @@ fn bounds_and_shortcuts_change_no_pixel() {
         } else {
             Appearance::randomised(seed)
         };
-        let mut renderer = Renderer::new(&scene.cards, &look, 150, 110).unwrap();
+        let mut renderer = Renderer::new(&Table::from(&scene), &look, 150, 110).unwrap();
         let pose = Pose {
             links: arm(seed as f64 * 0.3 - 0.9, 0.5, 0.9),
             cube: Isometry3::translation(0.05, 0.72, 0.06 * seed as f64),
@@ -262,14 +263,131 @@ fn bounds_and_shortcuts_change_no_pixel() {
 }
 
 #[test]
+fn a_window_shows_the_same_pixels() {
+    let scene = Scene::new(Split::Train, 4);
+    let (table, look) = (Table::from(&scene), Appearance::benchmark());
+    let whole = frame(
+        &mut Renderer::new(&table, &look, 120, 90).unwrap(),
+        &home(&scene),
+    );
+    for (left, top, width, height) in [(0, 0, 120, 90), (33, 21, 50, 47), (119, 89, 1, 1)] {
+        let window = Window {
+            left,
+            top,
+            width,
+            height,
+        };
+        assert!(window.fits(120, 90));
+        let mut renderer = Renderer::windowed(&table, &look, 120, 90, window).unwrap();
+        let part = frame(&mut renderer, &home(&scene));
+        for y in top..top + height {
+            let start = 3 * (y * 120 + left) as usize;
+            let row = start..start + 3 * width as usize;
+            assert!(part[row.clone()] == whole[row], "{window:?}, row {y}");
+        }
+    }
+    for (left, top, width, height) in [(71, 0, 50, 9), (0, 80, 1, 11), (u32::MAX, 0, 2, 1)] {
+        let window = Window {
+            left,
+            top,
+            width,
+            height,
+        };
+        assert!(!window.fits(120, 90));
+    }
+}
+
+#[test]
+fn objects_and_printed_cards_show_their_colours() {
+    const SIDE: u32 = 224;
+    let scene = Scene::new(Split::Train, 0);
+    let object = |solid, xy, rgb| Object {
+        solid,
+        centre_xy: xy,
+        yaw_rad: 0.0,
+        rgb: Some(rgb),
+    };
+    let mut table = Table::from(&scene);
+    let cylinder = Solid::Cylinder {
+        radius_m: 0.018,
+        half_height_m: 0.01,
+    };
+    table.objects = vec![
+        object(cylinder, [0.02, 0.6], [0.6, 0.02, 0.02]),
+        object(
+            Solid::Box { half_m: [0.02; 3] },
+            [0.05, 0.5],
+            [0.02, 0.5, 0.02],
+        ),
+    ];
+    table.cards[1].print = Print::Blank;
+    table.cards[1].tint = [0.02, 0.02, 0.6];
+    table.cards[2].print = Print::Mark(Mark {
+        figure: Figure::Circle,
+        rgb: [240, 230, 20],
+    });
+    let mut renderer = Renderer::new(&table, &Appearance::benchmark(), SIDE, SIDE).unwrap();
+    let poses: Vec<_> = table
+        .objects
+        .iter()
+        .map(|object| {
+            Isometry3::translation(
+                object.centre_xy[0],
+                object.centre_xy[1],
+                object.centre_on(0.0)[2],
+            )
+        })
+        .collect();
+    let mut rgb = vec![0; (SIDE * SIDE * 3) as usize];
+    renderer
+        .render(&away().links, [0.037; 2], &poses, &mut rgb)
+        .unwrap();
+    let top = |index: usize| {
+        let [x, y] = table.objects[index].centre_xy;
+        [x, y, 2.0 * table.objects[index].solid.half_extents_m()[2]]
+    };
+    let centre = |card: usize| {
+        [
+            table.cards[card].centre_xy[0],
+            table.cards[card].centre_xy[1],
+            0.002,
+        ]
+    };
+    // Channels from strongest to weakest, as far as they are told apart.
+    for (what, place, strong, weak) in [
+        ("red cylinder", top(0), vec![0], vec![1, 2]),
+        ("green box", top(1), vec![1], vec![0, 2]),
+        ("blue card", centre(1), vec![2], vec![0, 1]),
+        ("yellow circle", centre(2), vec![0, 1], vec![2]),
+    ] {
+        let seen = colour_at(&rgb, SIDE as usize, place);
+        let least = strong
+            .iter()
+            .map(|&channel| seen[channel])
+            .fold(f64::INFINITY, f64::min);
+        let most = weak
+            .iter()
+            .map(|&channel| seen[channel])
+            .fold(0.0, f64::max);
+        assert!(least > most + 60.0, "{what}: {seen:?}");
+    }
+    let refused = renderer.render(&away().links, [0.037; 2], &poses[..1], &mut rgb);
+    assert_eq!(refused, Err(RenderError::ObjectPoses { want: 2, got: 1 }));
+    table.objects = vec![table.objects[0]; MAX_OBJECTS + 1];
+    let refused = Renderer::new(&table, &Appearance::benchmark(), 8, 8).err();
+    assert_eq!(refused, Some(RenderError::TooManyObjects(MAX_OBJECTS + 1)));
+}
+
+#[test]
 fn a_frame_depends_on_its_pose_alone() {
     let scene = Scene::new(Split::Val, 5);
-    let mut renderer = Renderer::new(&scene.cards, &Appearance::benchmark(), 96, 96).unwrap();
+    let mut renderer =
+        Renderer::new(&Table::from(&scene), &Appearance::benchmark(), 96, 96).unwrap();
     let first = frame(&mut renderer, &home(&scene));
     let other = frame(&mut renderer, &away());
     assert_ne!(first, other);
     assert_eq!(frame(&mut renderer, &home(&scene)), first);
-    let mut fresh = Renderer::new(&scene.cards, &Appearance::benchmark(), 96, 96).unwrap();
+    let mut fresh = Renderer::new(&Table::from(&scene), &Appearance::benchmark(), 96, 96).unwrap();
     assert_eq!(frame(&mut fresh, &home(&scene)), first);
 }
 
@@ -302,7 +420,8 @@ fn the_cube_is_told_from_table_and_fingers() {
             ..look
         };
         let scene = Scene::new(Split::Val, 1);
-        let mut renderer = Renderer::new(&scene.cards, &look, SIDE as u32, SIDE as u32).unwrap();
+        let mut renderer =
+            Renderer::new(&Table::from(&scene), &look, SIDE as u32, SIDE as u32).unwrap();
         let top = [scene.cube_xy[0], scene.cube_xy[1], CUBE_EDGE_M];
         let table = frame(&mut renderer, &away());
         let cube = Pose {
@@ -326,21 +445,21 @@ fn impossible_frames_are_refused() {
     let scene = Scene::new(Split::Val, 1);
     let look = Appearance::benchmark();
     for (width, height) in [(0, 10), (10, 0), (2049, 10), (10, u32::MAX)] {
-        let refused = Renderer::new(&scene.cards, &look, width, height).err();
+        let refused = Renderer::new(&Table::from(&scene), &look, width, height).err();
         assert_eq!(refused, Some(RenderError::FrameSize { width, height }));
     }
-    let mut cards = scene.cards;
-    cards[1].emoji = 328;
+    let mut wrong = scene;
+    wrong.cards[1].emoji = 328;
     assert_eq!(
-        Renderer::new(&cards, &look, 8, 8)
+        Renderer::new(&Table::from(&wrong), &look, 8, 8)
             .err()
             .unwrap()
             .to_string(),
         "card 1 shows emoji 328, but there are only 328"
     );
-    let mut renderer = Renderer::new(&scene.cards, &look, 3, 5).unwrap();
+    let mut renderer = Renderer::new(&Table::from(&scene), &look, 3, 5).unwrap();
     let pose = home(&scene);
-    let refused = renderer.render(&pose.links, pose.fingers_m, &pose.cube, &mut [0; 44]);
+    let refused = renderer.render(&pose.links, pose.fingers_m, &[pose.cube], &mut [0; 44]);
     assert_eq!(refused, Err(RenderError::BufferSize { want: 45, got: 44 }));
     assert_eq!(frame(&mut renderer, &pose).len(), 45);
 }

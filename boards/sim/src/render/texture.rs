@@ -44,14 +44,20 @@ impl Texture {
         })
     }
 
-    /// A fully transparent picture of one texel.
-    pub fn blank() -> Self {
+    /// A picture of `width` x `height` texels, four bytes each.
+    pub(super) fn from_rgba(width: u32, height: u32, rgba: Vec<u8>) -> Self {
+        debug_assert_eq!(rgba.len(), 4 * (width * height) as usize);
         Self {
-            width: 1,
-            height: 1,
-            rgba: vec![0; 4],
+            width,
+            height,
+            rgba,
             on_white: OnceLock::new(),
         }
+    }
+
+    /// A fully transparent picture of one texel.
+    pub fn blank() -> Self {
+        Self::from_rgba(1, 1, vec![0; 4])
     }
 
     /// Columns.

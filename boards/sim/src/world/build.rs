@@ -3,19 +3,19 @@
 use super::shape::{HandBox, LEFT_FINGER, PALM, right_finger};
 use super::{HandPose, SUBSTEP_S, pose_of};
 use crate::scene::{
-    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M,
-    FLOOR_Z_M, LEFT_WALL_Y_M, Scene, TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M,
-    WALL_THICKNESS_M,
+    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M,
+    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
 };
-use rapier3d::math::Vector;
+use crate::table::{Object, Solid, Table};
+use rapier3d::math::{Pose, Rotation, Vector};
 use rapier3d::prelude::{
     ColliderBuilder, ColliderHandle, IntegrationParameters, PhysicsWorld, RigidBodyBuilder,
     RigidBodyHandle,
 };
 
-/// Density of the cube in kg/m3: 27 g.
-const CUBE_DENSITY: f32 = 1000.0;
-/// Friction of cube, table and cards; rapier takes the mean of the two surfaces.
+/// Density of the objects in kg/m3: the benchmark's cube has 27 g.
+const DENSITY: f32 = 1000.0;
+/// Friction of objects, table and cards; rapier takes the mean of the two surfaces.
 const PLAIN_FRICTION: f32 = 0.5;
 /// Friction of the fingers' rubber pads.
 const PAD_FRICTION: f32 = 1.5;
@@ -26,14 +26,13 @@ const FLOOR_HALF_M: f64 = 5.0;
 
 /// What has to be found again.
 pub(super) struct Handles {
-    pub cube: RigidBodyHandle,
-    pub cube_collider: ColliderHandle,
+    pub objects: Vec<(RigidBodyHandle, ColliderHandle)>,
     /// Palm, left finger, right finger.
     pub hand: [RigidBodyHandle; 3],
     pub hand_colliders: [ColliderHandle; 3],
 }
 
-pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
+pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
     let mut physics = PhysicsWorld {
         gravity: Vector::new(0.0, 0.0, -9.81),
         integration_parameters: IntegrationParameters {
@@ -45,18 +44,22 @@ pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
         },
         ..PhysicsWorld::new()
     };
-    furniture(&mut physics, scene);
+    furniture(&mut physics, table);
 
-    let half = (CUBE_EDGE_M / 2.0) as f32;
-    let [x, y] = scene.cube_xy;
-    let (cube, cube_collider) = physics.insert(
-        RigidBodyBuilder::dynamic()
-            .translation(vector([x, y, CUBE_EDGE_M / 2.0]))
-            .can_sleep(false),
-        ColliderBuilder::cuboid(half, half, half)
-            .density(CUBE_DENSITY)
-            .friction(PLAIN_FRICTION),
-    );
+    let objects = table
+        .objects
+        .iter()
+        .map(|object| {
+            physics.insert(
+                RigidBodyBuilder::dynamic()
+                    .pose(standing(object))
+                    .can_sleep(false),
+                solid(object.solid)
+                    .density(DENSITY)
+                    .friction(PLAIN_FRICTION),
+            )
+        })
+        .collect();
 
     let shapes = [
         (PALM, PLAIN_FRICTION),
@@ -72,8 +75,7 @@ pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
         )
     });
     let handles = Handles {
-        cube,
-        cube_collider,
+        objects,
         hand: parts.map(|(body, _)| body),
         hand_colliders: parts.map(|(_, collider)| collider),
     };
@@ -81,7 +83,7 @@ pub(super) fn build(scene: &Scene, hand: &HandPose) -> (PhysicsWorld, Handles) {
 }
 
 /// Everything that never moves: table, walls, cards, pedestal, floor.
-fn furniture(physics: &mut PhysicsWorld, scene: &Scene) {
+fn furniture(physics: &mut PhysicsWorld, table: &Table) {
     let mut fixed = |min: [f64; 3], max: [f64; 3]| {
         let centre_m = std::array::from_fn(|axis| (min[axis] + max[axis]) / 2.0);
         let half_m = std::array::from_fn(|axis| (max[axis] - min[axis]) / 2.0);
@@ -117,16 +119,43 @@ fn furniture(physics: &mut PhysicsWorld, scene: &Scene) {
         [-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1],
         [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],
     );
-    for card in scene.cards {
+    for card in table.cards {
         let [x, y] = card.centre_xy;
+        let half = card.half_size_m;
         fixed(
-            [x - CARD_HALF_SIZE_M, y - CARD_HALF_SIZE_M, 0.0],
-            [
-                x + CARD_HALF_SIZE_M,
-                y + CARD_HALF_SIZE_M,
-                2.0 * CARD_HALF_THICKNESS_M,
-            ],
+            [x - half, y - half, 0.0],
+            [x + half, y + half, 2.0 * CARD_HALF_THICKNESS_M],
         );
+    }
+}
+
+fn standing(object: &Object) -> Pose {
+    let (sine, cosine) = (
+        libm::sin(object.yaw_rad / 2.0),
+        libm::cos(object.yaw_rad / 2.0),
+    );
+    Pose::from_parts(
+        vector(object.centre_on(0.0)),
+        Rotation::from_xyzw(0.0, 0.0, sine as f32, cosine as f32),
+    )
+}
+
+fn solid(solid: Solid) -> ColliderBuilder {
+    match solid {
+        Solid::Box { half_m } => cuboid(HandBox {
+            centre_m: [0.0; 3],
+            half_m,
+        }),
+        Solid::Cylinder {
+            radius_m,
+            half_height_m,
+        } => {
+            // rapier's cylinders lie along y.
+            const HALF_SQRT: f32 = std::f32::consts::FRAC_1_SQRT_2;
+            let upright = Rotation::from_xyzw(HALF_SQRT, 0.0, 0.0, HALF_SQRT);
+            ColliderBuilder::cylinder(half_height_m as f32, radius_m as f32)
+                .position(Pose::from_parts(Vector::ZERO, upright))
+        }
     }
 }
 

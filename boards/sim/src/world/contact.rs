@@ -1,11 +1,12 @@
-//! What the hand feels of the cube.
+//! What the hand feels of the objects.
 
 use super::build::Handles;
 use super::{SUBSTEP_S, isometry_of};
 use nalgebra::Vector3;
 use rapier3d::math::Pose;
 use rapier3d::parry::query;
-use rapier3d::prelude::PhysicsWorld;
+use rapier3d::parry::shape::Shape;
+use rapier3d::prelude::{ColliderHandle, PhysicsWorld};
 
 /// A finger meets resistance from here on.
 const TOUCH_FORCE_N: f64 = 0.1;
@@ -13,38 +14,30 @@ const TOUCH_FORCE_N: f64 = 0.1;
 const HOLD_FORCE_N: f64 = 1.0;
 /// A single finger, or the hand against the table, gives in above this.
 const STALL_FORCE_N: f64 = 30.0;
-/// The cube counts as grasped when both fingers feel at least this.
+/// An object counts as grasped when both fingers feel at least this.
 const GRASP_FORCE_N: f64 = 0.5;
 /// cos 85 deg: a grasping force lies within 85 degrees of the finger's opening direction.
 const GRASP_COS: f64 = 0.087_155_742_747_658_17;
 
-/// Forces of the cube on the hand, of the last substep, in newtons and the world frame.
+/// Forces of all objects on the hand, of the last substep, in newtons and the world frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Contacts {
-    /// How hard the cube pushes on the left and on the right finger.
+    /// How hard the left and the right finger are pushed on.
     pub finger_n: [f64; 2],
-    /// Cosine of the angle between that push and the finger's opening direction.
-    pub(super) finger_cos: [f64; 2],
+    /// Index of the object that both fingers hold: each feels at least 0.5 N of it, within 85 degrees of its opening direction.
+    pub held: Option<usize>,
     /// Sum over palm and fingers.
     pub hand_n: Vector3<f64>,
 }
 
 impl Contacts {
-    /// Whether both fingers push on the cube with at least 0.5 N within 85 degrees of their opening direction.
-    #[must_use]
-    pub fn grasped(&self) -> bool {
-        (0..2).all(|finger| {
-            self.finger_n[finger] >= GRASP_FORCE_N && self.finger_cos[finger] >= GRASP_COS
-        })
-    }
-
-    /// Whether a finger feels the cube.
+    /// Whether a finger feels an object.
     #[must_use]
     pub fn fingers_touch(&self) -> bool {
         self.finger_n.iter().any(|&force| force > TOUCH_FORCE_N)
     }
 
-    /// Whether the fingers must not close any further: the cube is held, or one of them is blocked.
+    /// Whether the fingers must not close any further: something is held, or one of them is blocked.
     #[must_use]
     pub fn fingers_hold(&self) -> bool {
         self.finger_n.iter().all(|&force| force > HOLD_FORCE_N)
@@ -60,61 +53,78 @@ impl Contacts {
 
 pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
     let mut contacts = Contacts::default();
-    for (part, collider) in handles.hand_colliders.into_iter().enumerate() {
-        let Some(pair) = physics
-            .narrow_phase
-            .contact_pair(collider, handles.cube_collider)
-        else {
-            continue;
-        };
-        // The impulse is that on the pair's second collider.
-        let sign = if pair.collider1 == collider {
-            -1.0
-        } else {
-            1.0
-        };
-        let impulse = pair.total_impulse();
-        let force =
-            Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S);
-        contacts.hand_n += force;
-        let Some(finger) = part.checked_sub(1) else {
-            continue;
-        };
-        let magnitude = force.norm();
-        contacts.finger_n[finger] = magnitude;
-        if magnitude > 0.0 {
+    let mut on_fingers = [Vector3::zeros(); 2];
+    for (object, &(_, object_collider)) in handles.objects.iter().enumerate() {
+        let mut gripping = 0;
+        for (part, collider) in handles.hand_colliders.into_iter().enumerate() {
+            let Some(force) = force_on(physics, collider, object_collider) else {
+                continue;
+            };
+            contacts.hand_n += force;
+            let Some(finger) = part.checked_sub(1) else {
+                continue;
+            };
+            on_fingers[finger] += force;
+            let magnitude = force.norm();
             let y =
                 isometry_of(physics.bodies[handles.hand[part]].position()).rotation * Vector3::y();
             let opening = if finger == 0 { y } else { -y };
-            contacts.finger_cos[finger] = force.dot(&opening) / magnitude;
+            if magnitude >= GRASP_FORCE_N && force.dot(&opening) / magnitude >= GRASP_COS {
+                gripping += 1;
+            }
+        }
+        if gripping == 2 {
+            contacts.held = Some(object);
         }
     }
+    contacts.finger_n = on_fingers.map(|force| force.norm());
     contacts
 }
 
-/// How deep palm, left and right finger sink into the cube when the hand's parts and the cube are at these poses, metres.
+/// The force of an object on a part of the hand, if they touch.
+fn force_on(
+    physics: &PhysicsWorld,
+    part: ColliderHandle,
+    object: ColliderHandle,
+) -> Option<Vector3<f64>> {
+    let pair = physics.narrow_phase.contact_pair(part, object)?;
+    // The impulse is that on the pair's second collider.
+    let sign = if pair.collider1 == part { -1.0 } else { 1.0 };
+    let impulse = pair.total_impulse();
+    Some(Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S))
+}
+
+/// How deep palm, left and right finger sink into an object when the hand's parts and the object are at these poses, metres.
 pub(super) fn depths_m(
     physics: &PhysicsWorld,
     handles: &Handles,
     hand: &[Pose; 3],
-    cube: &Pose,
+    object: usize,
+    object_pose: &Pose,
 ) -> [f64; 3] {
-    let cube_shape = &physics.colliders[handles.cube_collider];
+    let (shape, in_body) = placed(physics, handles.objects[object].1);
+    let object_pose = object_pose * in_body;
     std::array::from_fn(|part| {
-        let shape = &physics.colliders[handles.hand_colliders[part]];
-        let in_body = shape
-            .position_wrt_parent()
-            .copied()
-            .unwrap_or(Pose::IDENTITY);
+        let (part_shape, in_body) = placed(physics, handles.hand_colliders[part]);
         query::contact(
             &(hand[part] * in_body),
-            shape.shape(),
-            cube,
-            cube_shape.shape(),
+            part_shape,
+            &object_pose,
+            shape,
             0.0,
         )
         .ok()
         .flatten()
         .map_or(0.0, |contact| f64::from(-contact.dist).max(0.0))
     })
+}
+
+/// A collider's shape, and where its body has it.
+fn placed(physics: &PhysicsWorld, collider: ColliderHandle) -> (&dyn Shape, Pose) {
+    let collider = &physics.colliders[collider];
+    let in_body = collider
+        .position_wrt_parent()
+        .copied()
+        .unwrap_or(Pose::IDENTITY);
+    (collider.shape(), in_body)
 }

@@ -1,7 +1,7 @@
-//! The physics of the table: a cube that is free, an arm that is moved, everything else fixed.
+//! The physics of the table: objects that are free, an arm that is moved, everything else fixed.
 //!
 //! The arm's hand is kinematic: servos decide where it goes (see [`crate::servos`]), contact decides when it must stop
-//! (`guard`, [`Contacts::fingers_hold`]). The cube is held by friction alone. rapier's single-precision
+//! (`guard`, [`Contacts::fingers_hold`]). An object is held by friction alone. rapier's single-precision
 //! glam types stay inside this folder.
 
 mod build;
@@ -11,24 +11,26 @@ pub mod shape;
 
 pub use contact::Contacts;
 
-use crate::scene::Scene;
+use crate::table::Table;
 use build::Handles;
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 use rapier3d::math::{Pose, Rotation, Vector};
-use rapier3d::prelude::PhysicsWorld;
+use rapier3d::prelude::{PhysicsWorld, RigidBody};
 
 /// Physics substep in microseconds; five make one control step.
 pub const SUBSTEP_US: u64 = 10_000;
 /// Physics substep in seconds.
 pub const SUBSTEP_S: f64 = 0.01;
 
-/// No part of the hand is further than this from the tool point and near enough to touch the cube's centre.
-const HAND_RADIUS_M: f32 = 0.13;
+/// No part of the hand is further than this from the tool point.
+const HAND_RADIUS_M: f32 = 0.1;
 
 /// The table with everything on it.
 pub struct World {
     physics: PhysicsWorld,
     handles: Handles,
+    /// For each object: further from the tool point than this, its centre is out of the hand's reach.
+    reach_m: Vec<f32>,
     contacts: Contacts,
 }
 
@@ -42,13 +44,18 @@ pub struct HandPose {
 }
 
 impl World {
-    /// Sets the table: the cube at rest, the hand at its pose.
+    /// Sets the table: the objects at rest, the hand at its pose.
     #[must_use]
-    pub fn new(scene: &Scene, hand: &HandPose) -> Self {
-        let (physics, handles) = build::build(scene, hand);
+    pub fn new(table: &Table, hand: &HandPose) -> Self {
+        let (physics, handles) = build::build(table, hand);
+        let reach_m = table.objects.iter().map(|object| {
+            let [x, y, z] = object.solid.half_extents_m();
+            HAND_RADIUS_M + (x * x + y * y + z * z).sqrt() as f32
+        });
         Self {
             physics,
             handles,
+            reach_m: reach_m.collect(),
             contacts: Contacts::default(),
         }
     }
@@ -64,16 +71,21 @@ impl World {
         self.contacts = contact::read(&self.physics, &self.handles);
     }
 
-    /// The cube's centre and orientation in the world.
-    #[must_use]
-    pub fn cube(&self) -> Isometry3<f64> {
-        isometry_of(self.cube_body().position())
+    /// The objects' centres and orientations in the world, in the table's order.
+    pub fn objects(&self) -> impl Iterator<Item = Isometry3<f64>> + '_ {
+        (0..self.handles.objects.len()).map(|object| isometry_of(self.body(object).position()))
     }
 
-    /// The cube's speed in metres per second.
+    /// The centre and orientation of the object that the episode is about.
+    #[must_use]
+    pub fn cube(&self) -> Isometry3<f64> {
+        isometry_of(self.body(0).position())
+    }
+
+    /// Its speed in metres per second.
     #[must_use]
     pub fn cube_speed(&self) -> f64 {
-        f64::from(self.cube_body().linvel().length())
+        f64::from(self.body(0).linvel().length())
     }
 
     /// The forces of the last substep.
@@ -82,7 +94,7 @@ impl World {
         &self.contacts
     }
 
-    /// How deep each finger sinks into the cube, metres; 0 where they do not overlap.
+    /// How deep each finger sinks into the first object, metres; 0 where they do not overlap.
     #[must_use]
     pub fn finger_penetration_m(&self) -> [f64; 2] {
         let hand = self
@@ -93,26 +105,36 @@ impl World {
             &self.physics,
             &self.handles,
             &hand,
-            self.cube_body().position(),
+            0,
+            self.body(0).position(),
         );
         [left, right]
     }
 
-    /// How deep the hand, moved to `hand`, would sink into the cube if the cube kept its velocity for a substep, metres.
+    /// How deep the hand, moved to `hand`, would sink into an object that is not held, if all kept their velocity for a
+    /// substep, metres.
     #[must_use]
     pub fn depth_m(&self, hand: &HandPose) -> f64 {
-        let cube = self.cube_body();
-        let ahead = cube.position().translation + cube.linvel() * SUBSTEP_S as f32;
+        (0..self.handles.objects.len())
+            .filter(|&object| self.contacts.held != Some(object))
+            .map(|object| self.depth_in_m(object, hand))
+            .fold(0.0, f64::max)
+    }
+
+    fn depth_in_m(&self, object: usize, hand: &HandPose) -> f64 {
+        let body = self.body(object);
+        let ahead = body.position().translation + body.linvel() * SUBSTEP_S as f32;
         let tool = hand.tool.translation.vector.cast::<f32>();
-        if (ahead - Vector::new(tool.x, tool.y, tool.z)).length() > HAND_RADIUS_M {
+        if (ahead - Vector::new(tool.x, tool.y, tool.z)).length() > self.reach_m[object] {
             return 0.0;
         }
-        let cube_pose = Pose::from_parts(ahead, cube.position().rotation);
+        let pose = Pose::from_parts(ahead, body.position().rotation);
         contact::depths_m(
             &self.physics,
             &self.handles,
             &hand.bodies().map(|part| pose_of(&part)),
-            &cube_pose,
+            object,
+            &pose,
         )
         .into_iter()
         .fold(0.0, f64::max)
@@ -120,31 +142,23 @@ impl World {
 
     /// Calls `visit` with every number that decides what happens next, in a fixed order.
     pub fn visit_state(&self, mut visit: impl FnMut(f32)) {
-        let body = self.cube_body();
-        let pose = body.position();
-        for value in pose
-            .translation
-            .to_array()
-            .into_iter()
-            .chain(pose.rotation.to_array())
-        {
-            visit(value);
-        }
-        for value in body
-            .linvel()
-            .to_array()
-            .into_iter()
-            .chain(body.angvel().to_array())
-        {
-            visit(value);
+        for object in 0..self.handles.objects.len() {
+            let body = self.body(object);
+            let pose = body.position();
+            let place = pose.translation.to_array().into_iter();
+            place.chain(pose.rotation.to_array()).for_each(&mut visit);
+            let velocity = body.linvel().to_array().into_iter();
+            velocity
+                .chain(body.angvel().to_array())
+                .for_each(&mut visit);
         }
         for value in self.contacts.finger_n {
             visit(value as f32);
         }
     }
 
-    fn cube_body(&self) -> &rapier3d::prelude::RigidBody {
-        &self.physics.bodies[self.handles.cube]
+    fn body(&self, object: usize) -> &RigidBody {
+        &self.physics.bodies[self.handles.objects[object].0]
     }
 }
 
@@ -185,7 +199,7 @@ fn isometry_of(pose: &Pose) -> Isometry3<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::{CUBE_EDGE_M, Split};
+    use crate::scene::{CUBE_EDGE_M, Scene, Split};
     use std::f64::consts::FRAC_PI_2;
 
     fn hand(x: f64, y: f64, z: f64, finger_m: f64) -> HandPose {
@@ -200,7 +214,7 @@ mod tests {
     fn left_alone_the_cube_lies_still_and_weighs_27_g() {
         let scene = Scene::new(Split::Train, 1);
         let away = hand(0.0, 0.7, 0.4, 0.037);
-        let mut world = World::new(&scene, &away);
+        let mut world = World::new(&Table::from(&scene), &away);
         for _ in 0..500 {
             world.step(&away);
         }
@@ -214,7 +228,7 @@ mod tests {
         let weight_n: f64 = world
             .physics
             .narrow_phase
-            .contact_pairs_with(world.handles.cube_collider)
+            .contact_pairs_with(world.handles.objects[0].1)
             .map(|pair| f64::from(pair.total_impulse().z).abs() / SUBSTEP_S)
             .sum();
         assert!(
@@ -230,7 +244,10 @@ mod tests {
         // The hand's offset along the opening direction, and how far the fingers close.
         for (offset_m, closed_m, grasped) in [(0.0, 0.01, true), (0.012, 0.024, false)] {
             let mut finger_m = 0.03;
-            let mut world = World::new(&scene, &hand(x, y + offset_m, 0.027, finger_m));
+            let mut world = World::new(
+                &Table::from(&scene),
+                &hand(x, y + offset_m, 0.027, finger_m),
+            );
             let mut touched = false;
             for _ in 0..60 {
                 if finger_m > closed_m && !world.contacts().fingers_hold() {
@@ -241,7 +258,7 @@ mod tests {
             }
             assert!(touched, "offset {offset_m}");
             assert_eq!(
-                world.contacts().grasped(),
+                world.contacts().held.is_some(),
                 grasped,
                 "offset {offset_m}: {:?}",
                 world.contacts()
@@ -253,7 +270,7 @@ mod tests {
     fn depth_is_that_of_the_hand_moved() {
         let scene = Scene::new(Split::Train, 3);
         let [x, y] = scene.cube_xy;
-        let world = World::new(&scene, &hand(x, y, 0.2, 0.037));
+        let world = World::new(&Table::from(&scene), &hand(x, y, 0.2, 0.037));
         assert_eq!(world.depth_m(&hand(x, y, 0.2, 0.037)), 0.0);
         assert_eq!(world.depth_m(&hand(x, y, 0.03, 0.02)), 0.0);
         let depth_m = world.depth_m(&hand(x, y, 0.03, 0.013));

@@ -7,6 +7,7 @@
 )]
 
 mod determinism;
+mod diverse;
 mod expert;
 mod robustness;
 mod runner;

@@ -6,8 +6,9 @@ use wink_runtime::arm::ArmDescription;
 use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
 use wink_runtime::policy::Policy;
+use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
-use wink_sim::{MAX_STEPS, Scene, SimBoard, SimOptions, Split, Truth};
+use wink_sim::{DiverseScene, MAX_STEPS, Scene, SimBoard, SimOptions, Split, Truth};
 
 const EXPERT: [(Split, u64, u64); 6] = [
     (Split::Id, 0, 0x1dbc_adff_0bbf_f85b),
@@ -22,13 +23,27 @@ const RANDOM: [(Split, u64, u64); 2] = [
     (Split::Val, 7, 0x831c_2acd_4ef0_0794),
 ];
 
+/// Scenes of the other tasks.
+const DIVERSE: [(u64, &str, u64); 3] = [
+    (2, "place_on", 0x4732_b38f_c016_39e1),
+    (4, "push", 0xe3ee_b0db_b767_8277),
+    (10, "stack", 0x82c1_109f_063d_76c4),
+];
+
 fn digest<P: Policy>(scene: &Scene, policy: &mut P, observe: impl Fn(&mut P, &Truth)) -> u64 {
-    let mut board = SimBoard::new(scene, SimOptions::default()).unwrap();
+    let board = SimBoard::new(scene, SimOptions::default()).unwrap();
+    digest_of(board, &scene.instruction(), policy, observe)
+}
+
+fn digest_of<P: Policy>(
+    mut board: SimBoard,
+    instruction: &str,
+    policy: &mut P,
+    observe: impl Fn(&mut P, &Truth),
+) -> u64 {
     let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
     control.connect(&mut board).unwrap();
-    control
-        .begin(&mut board, policy, &scene.instruction())
-        .unwrap();
+    control.begin(&mut board, policy, instruction).unwrap();
     for _ in 0..MAX_STEPS {
         observe(policy, &board.truth());
         control.tick(&mut board, policy).unwrap();
@@ -49,6 +64,19 @@ fn the_experts_episodes_are_the_same_on_every_machine() {
     check(&EXPERT, |scene| {
         digest(scene, &mut Expert::new(scene), Expert::observe)
     });
+}
+
+#[test]
+fn other_tasks_are_the_same_on_every_machine() {
+    let got = DIVERSE.map(|(number, ..)| {
+        let scene = DiverseScene::new(number);
+        let board = SimBoard::with_table(scene.table.clone(), SimOptions::default()).unwrap();
+        let told = &scene.instruction;
+        let mut expert = TaskExpert::new(&scene);
+        let digest = digest_of(board, told, &mut expert, TaskExpert::observe);
+        (number, scene.task.kind(), digest)
+    });
+    assert_eq!(got, DIVERSE, "got {got:#x?}");
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! Plays a recorded episode again, checks it against the recording, and hands out the frames that are kept.
+
+use anyhow::Result;
+use wink_runtime::camera::Frame;
+use wink_sim::render::Window;
+
+use super::crop::cut;
+use super::dataset::Dataset;
+use crate::bad_input::bad_input;
+use crate::record::demonstration::{Attempt, Settings};
+
+/// Whether a frame is kept when one in `every` is.
+pub fn is_kept(episode: usize, frame: usize, every: u64) -> bool {
+    (episode as u64 + frame as u64).is_multiple_of(every)
+}
+
+/// Plays episodes again; keeps its buffers from one to the next.
+pub struct Player<'a> {
+    dataset: &'a Dataset,
+    settings: Settings,
+    every: u64,
+    crop: Window,
+    frame: Frame,
+    cropped: Vec<u8>,
+}
+
+impl<'a> Player<'a> {
+    /// For frames of `settings`, which may be of another size than the recorded ones.
+    pub fn new(dataset: &'a Dataset, settings: Settings, every: u64, crop: Window) -> Self {
+        Self {
+            dataset,
+            settings,
+            every,
+            crop,
+            frame: Frame::default(),
+            cropped: Vec::new(),
+        }
+    }
+
+    /// Calls `take` with the pixels of each frame of the episode that is kept, in order.
+    pub fn play(
+        &mut self,
+        episode: usize,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let recorded = &self.dataset.episodes[episode];
+        let states = self.dataset.states(episode);
+        let mut attempt = Attempt::begin(
+            &self.settings,
+            Some(self.crop),
+            recorded.number,
+            recorded.attempt,
+        )?;
+        for (frame, state) in states.iter().enumerate() {
+            let goes_on = attempt.goes_on();
+            if goes_on && is_kept(episode, frame, self.every) {
+                attempt.look(&mut self.frame)?;
+                cut(&self.crop, &self.frame, &mut self.cropped);
+                take(&self.cropped)?;
+            }
+            let same = goes_on && {
+                let (replayed, _) = attempt.step()?;
+                replayed.map(f32::to_bits) == state.map(f32::to_bits)
+            };
+            if !same {
+                return Err(differs(episode, frame, recorded.number));
+            }
+        }
+        if attempt.goes_on() {
+            return Err(differs(episode, states.len(), recorded.number));
+        }
+        Ok(())
+    }
+}
+
+fn differs(episode: usize, frame: usize, number: u64) -> anyhow::Error {
+    bad_input(format!(
+        "episode {episode}, frame {frame}: demonstration {number} played again is not what was recorded; \
+         record the dataset again with this version"
+    ))
+}

@@ -1,0 +1,123 @@
+//! The columns of a dataset's data files: names, types, and an episode's rows as a batch.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use arrow::array::{
+    ArrayRef, BinaryArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use parquet::schema::types::ColumnPath;
+
+/// The camera feature's name.
+pub const IMAGE: &str = "observation.images.front";
+pub const STATE: &str = "observation.state";
+pub const ACTION: &str = "action";
+pub const CUBE: &str = "observation.cube_position";
+/// Where the object is to be put: on the benchmark's table, the card that the instruction names.
+pub const GOAL: &str = "observation.target_card_position";
+pub const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+pub const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
+pub const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
+/// Columns that every dataset has, after its features.
+pub const INDEX_COLUMNS: [&str; 4] = ["frame_index", "episode_index", "index", "task_index"];
+
+/// What a demonstration shows at one control step.
+#[derive(Clone)]
+pub struct Step {
+    /// The camera frame as a PNG file; `None` throughout a dataset without images.
+    pub png: Option<Vec<u8>>,
+    /// Proprioception before the action.
+    pub state: [f32; 7],
+    /// What the demonstrator wanted.
+    pub action: [f32; 7],
+    /// Centre of the cube, or of the object that the task is about, in the world, metres: truth, for auxiliary losses.
+    pub cube: [f32; 3],
+    /// Centre of the card that the instruction names, or wherever else the object is to be put, in the world, metres.
+    pub goal: [f32; 3],
+}
+
+/// The columns that count: time in the episode, and frame, episode, dataset and task index.
+pub struct RowIndex {
+    pub timestamp: f32,
+    pub indices: [i64; INDEX_COLUMNS.len()],
+}
+
+fn image_fields() -> Fields {
+    vec![
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("path", DataType::Utf8, true),
+    ]
+    .into()
+}
+
+pub fn image_column(part: &str) -> ColumnPath {
+    ColumnPath::new(vec![IMAGE.to_owned(), part.to_owned()])
+}
+
+/// The schema of the data files.
+pub fn data_schema(images: bool) -> Schema {
+    let floats = || DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
+    let mut fields = Vec::new();
+    if images {
+        fields.push(Field::new(IMAGE, DataType::Struct(image_fields()), true));
+    }
+    fields.extend([STATE, ACTION, CUBE, GOAL].map(|name| Field::new(name, floats(), true)));
+    fields.push(Field::new("timestamp", DataType::Float32, true));
+    fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
+    Schema::new(fields)
+}
+
+/// One episode's rows of the data files.
+pub fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Result<RecordBatch> {
+    fn lists<'a>(rows: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
+        let (mut values, mut lengths) = (Vec::new(), Vec::new());
+        for row in rows {
+            values.extend_from_slice(row);
+            lengths.push(row.len());
+        }
+        Arc::new(ListArray::new(
+            Arc::new(Field::new("element", DataType::Float32, true)),
+            OffsetBuffer::from_lengths(lengths),
+            Arc::new(Float32Array::from(values)),
+            None,
+        ))
+    }
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    if schema.column_with_name(IMAGE).is_some() {
+        columns.push(Arc::new(images(steps, rows)));
+    }
+    columns.extend([
+        lists(steps.iter().map(|step| &step.state[..])),
+        lists(steps.iter().map(|step| &step.action[..])),
+        lists(steps.iter().map(|step| &step.cube[..])),
+        lists(steps.iter().map(|step| &step.goal[..])),
+    ]);
+    columns.push(Arc::new(Float32Array::from_iter_values(
+        rows.iter().map(|row| row.timestamp),
+    )));
+    for place in 0..INDEX_COLUMNS.len() {
+        columns.push(Arc::new(Int64Array::from_iter_values(
+            rows.iter().map(|row| row.indices[place]),
+        )));
+    }
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn images(steps: &[Step], rows: &[RowIndex]) -> StructArray {
+    StructArray::new(
+        image_fields(),
+        vec![
+            Arc::new(BinaryArray::from_iter(
+                steps.iter().map(|step| step.png.as_ref()),
+            )),
+            Arc::new(StringArray::from_iter_values(
+                rows.iter()
+                    .map(|row| format!("frame-{:06}.png", row.indices[0])),
+            )),
+        ],
+        None,
+    )
+}

@@ -1,0 +1,11 @@
+//! The statistics of reports.
+
+mod difference;
+mod paired;
+mod percentiles;
+mod proportion;
+
+pub use difference::Difference;
+pub use paired::{Paired, holm};
+pub use percentiles::Percentiles;
+pub use proportion::Proportion;
