@@ -76,7 +76,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let (bytes, after) = rest
                 .split_at_checked(count)
                 .ok_or("the packet is shorter than its fields")?;
-            writeln!(out, "  {:<18}{name:<28}{}", hex(bytes), says(bytes))?;
+            let line = format!("  {:<18}{name:<28}{}", hex(bytes), says(bytes));
+            writeln!(out, "{}", line.trim_end())?;
             rest = after;
         }
         if !rest.is_empty() {

@@ -3,6 +3,8 @@
 //! Everything here runs in real time on a machine that may be busy: timeouts are generous, and what is asserted are
 //! positions, not times.
 
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -38,7 +38,7 @@ impl LineNoise {
         Self {
             to_servos,
             to_board,
-            random: Pcg32::new(seed, 0x5e20_b05),
+            random: Pcg32::new(seed, 0x05e2_0b05),
         }
     }
 

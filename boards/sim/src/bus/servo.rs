@@ -179,7 +179,7 @@ impl BusServo {
         self.model.is_dynamixel() && self.memory[10] & 1 == 1
     }
 
-    fn from_encoder(&self, encoder: f64) -> f64 {
+    fn present_tick(&self, encoder: f64) -> f64 {
         let turned = if self.backwards() {
             TICKS_PER_TURN - encoder
         } else {
@@ -207,7 +207,7 @@ impl BusServo {
     /// Notes what the encoder and the motor say. `load` is -1 to 1 in the encoder's direction.
     pub(super) fn feel(&mut self, encoder: f64, ticks_per_s: f64, load: f64) {
         let sign = if self.backwards() { -1.0 } else { 1.0 };
-        let tick = self.from_encoder(encoder.round());
+        let tick = self.present_tick(encoder.round());
         let motion = self.motion(tick, ticks_per_s * sign, load * sign);
         self.model.measure(&mut self.memory, &motion);
         let complaints = motion.complaints & self.model.unloads_on(&self.memory);
