@@ -2,7 +2,10 @@
 //! `.ci/firmware.sh` runs them, or `cargo test -p wink-emulate --release -- --ignored --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
-#![expect(clippy::print_stdout, reason = "the figures are what a person runs these for")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are what a person runs these for"
+)]
 
 use wink_emulate::faults::{CASES, head, run};
 use wink_emulate::trial::Trial;

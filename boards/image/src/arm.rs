@@ -6,6 +6,10 @@ use wink_firmware::{Config, Core};
 
 use crate::prepared::PreparedServos;
 
+#[allow(
+    clippy::approx_constant,
+    reason = "limits are what the arm's file says, near pi or not"
+)]
 mod built {
     include!(concat!(env!("OUT_DIR"), "/arm.rs"));
 }

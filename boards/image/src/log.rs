@@ -6,7 +6,7 @@ use crate::control::Meter;
 
 #[cfg(not(feature = "defmt"))]
 #[derive(Debug, Default)]
-pub struct Log;
+pub struct Log {}
 
 #[cfg(not(feature = "defmt"))]
 impl Log {
