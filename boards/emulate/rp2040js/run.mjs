@@ -6,6 +6,7 @@
 //   3 run   microseconds at most, length, bytes for UART0 (the host), count, { after so many microseconds, byte } for UART1
 //           (the servos)                       -> microseconds passed, length, bytes from UART0, length, bytes from UART1
 //   4 peek  address, length                    -> bytes
+//   5 jump  address: the program goes on from there
 //
 // A run ends early once the board has sent a packet on UART1, so that the answer comes in time.
 import { readSync, writeSync } from 'node:fs';
@@ -28,7 +29,11 @@ function reset() {
   mcu.core.VTOR = VECTORS;
   mcu.core.reset();
   mcu.watchdogBit = false;
-  mcu.peripherals[0x40058].onWatchdogTrigger = () => (mcu.watchdogBit = true);
+  const watchdog = mcu.peripherals[0x40058];
+  watchdog.onWatchdogTrigger = () => {
+    mcu.watchdogBit = true;
+    watchdog.timer.enable = false; // else rp2040js lets it bite again at once, for ever
+  };
   [hostOut, servoOut, servoIn, hostIn, hostDue, quietAt] = [[], [], [], [], 0, Infinity];
   mcu.uart[0].onByte = (byte) => hostOut.push(byte);
   mcu.uart[1].onByte = (byte) => {
@@ -115,6 +120,10 @@ const orders = {
   4: () => {
     const address = number();
     say(Buffer.from(Array.from({ length: number() }, (_, index) => mcu.readUint8(address + index))));
+  },
+  5: () => {
+    mcu.core.PC = number() & ~1; // the lowest bit says that it is Thumb code
+    mcu.core.waiting = false;
   },
 };
 

@@ -40,6 +40,11 @@ pub trait Faults {
     /// # Errors
     /// When the emulator has ended.
     fn brown_out(&mut self, servos: bool) -> Result<(), EmulatorError>;
+    /// Lets the board's program hang as after a hard fault; `false` where the emulator has no watchdog to end that.
+    ///
+    /// # Errors
+    /// When the emulator has ended, or the image has no handler of hard faults.
+    fn hang(&mut self) -> Result<bool, EmulatorError>;
 }
 
 /// The table behind an image in its emulator. Time passes only in [`Clock::sleep_until`].
@@ -193,12 +198,7 @@ impl EmulatedBoard {
     /// # Errors
     /// When the emulator has ended, or the image has no such symbol.
     pub fn variable(&mut self, name: &str) -> Result<Vec<u32>, EmulatorError> {
-        let Some((address, size)) = self.image.symbol(name) else {
-            return Err(EmulatorError::BadImage {
-                path: self.image.path().to_owned(),
-                why: format!("it has no symbol {name}"),
-            });
-        };
+        let (address, size) = self.symbol(name)?;
         self.words(address, size)
     }
 
@@ -207,17 +207,18 @@ impl EmulatedBoard {
     /// # Errors
     /// When the emulator has ended, or the image does not tell where its stack is.
     pub fn stack(&mut self) -> Result<Vec<u32>, EmulatorError> {
-        let bounds = (
-            self.image.symbol("_stack_end"),
-            self.image.symbol("_stack_start"),
-        );
-        let (Some((end, _)), Some((start, _))) = bounds else {
-            return Err(EmulatorError::BadImage {
-                path: self.image.path().to_owned(),
-                why: "it has no symbols _stack_end and _stack_start".to_owned(),
-            });
-        };
+        let (end, _) = self.symbol("_stack_end")?;
+        let (start, _) = self.symbol("_stack_start")?;
         self.words(end, start.saturating_sub(end) as usize)
+    }
+
+    fn symbol(&self, name: &str) -> Result<(u32, usize), EmulatorError> {
+        self.image
+            .symbol(name)
+            .ok_or_else(|| EmulatorError::BadImage {
+                path: self.image.path().to_owned(),
+                why: format!("it has no symbol {name}"),
+            })
     }
 
     fn words(&mut self, address: u32, size: usize) -> Result<Vec<u32>, EmulatorError> {
@@ -357,6 +358,11 @@ impl Faults for EmulatedBoard {
         self.telemetry = None;
         self.origin_us = self.now_us;
         Ok(())
+    }
+
+    fn hang(&mut self) -> Result<bool, EmulatorError> {
+        let (address, _) = self.symbol("HardFault_")?;
+        self.machine.jump(address)
     }
 }
 

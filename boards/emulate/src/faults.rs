@@ -13,7 +13,7 @@ use crate::{Emulator, Faults, Images, LinkNoise};
 type Case = (&'static str, fn(&mut Trial) -> Result<String, TrialError>);
 
 /// All cases, each on a board of its own.
-pub const CASES: [Case; 14] = [
+pub const CASES: [Case; 15] = [
     ("host killed mid-motion", host_killed),
     ("1% of bytes damaged, host link", |trial| {
         link_noise(trial, 0.01)
@@ -60,6 +60,7 @@ pub const CASES: [Case; 14] = [
     ("brown-out of board and servos", |trial| {
         brown_out(trial, true)
     }),
+    ("the board's program hangs", program_hangs),
     ("setpoints NaN, 1e9, out of range", impossible_setpoints),
     (
         "setpoints old, repeated, from the future",
@@ -235,6 +236,21 @@ fn servo_overheats(trial: &mut Trial) -> Result<String, TrialError> {
 
 fn brown_out(trial: &mut Trial, servos: bool) -> Result<String, TrialError> {
     trial.board.brown_out(servos)?;
+    starts_anew(trial, servos)
+}
+
+/// Nobody feeds the watchdog then.
+fn program_hangs(trial: &mut Trial) -> Result<String, TrialError> {
+    if trial.board.hang()? {
+        starts_anew(trial, false)
+    } else {
+        trial.drive(0.5)?;
+        Ok("no watchdog emulated".to_owned())
+    }
+}
+
+/// What a board must do that was powered a moment ago, its servos with it or not.
+fn starts_anew(trial: &mut Trial, servos: bool) -> Result<String, TrialError> {
     trial.be_silent(0.5);
     let meanwhile = trial.state_words();
     let disarmed = trial.state() == Some(State::Disarmed);

@@ -13,6 +13,7 @@ const LOAD: u32 = 1;
 const RESET: u32 = 2;
 const RUN: u32 = 3;
 const PEEK: u32 = 4;
+const JUMP: u32 = 5;
 
 /// A running Pico.
 pub struct Rp2040js {
@@ -119,6 +120,10 @@ impl Machine for Rp2040js {
     fn peek(&mut self, address: u32, length: usize) -> Result<Vec<u8>, EmulatorError> {
         self.say(&words(&[PEEK, address, length as u32]))?;
         self.bytes(length).map_err(|_| ended())
+    }
+
+    fn jump(&mut self, address: u32) -> Result<bool, EmulatorError> {
+        self.say(&words(&[JUMP, address])).map(|()| true)
     }
 }
 
