@@ -204,8 +204,8 @@ impl fmt::Display for LinkStats {
         let trips = &self.round_trip_us;
         writeln!(
             f,
-            "Round trip of {} pings: {:.1} ms at least, {:.1} mean, {:.1} at most (answers are read once a tick); the board's \
-             clock is {:.1} ms ahead, within {:.1}",
+            "Round trip of {} pings: {:.1} ms at least, {:.1} mean, {:.1} at most (answers are read once a tick); board's \
+             clock minus host's {:.1} ms, within {:.1}",
             trips.count,
             ms(trips.least),
             ms(trips.mean),
