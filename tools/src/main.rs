@@ -1,10 +1,13 @@
 //! `wink`: evaluate, compare, record and inspect robot-arm policies.
 
+mod arm;
 mod bad_input;
 mod cards;
 mod eval;
+mod flash;
 mod frames;
 mod inspect;
+mod log;
 mod ordered;
 mod out_dir;
 mod out_file;
@@ -38,6 +41,9 @@ Examples:
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
+  wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
+  wink arm                                            an arm live: joints, loads, link; jog, calibrate
+  wink log --board nucleo-f411                        what a board logs
 
 Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 
@@ -50,6 +56,9 @@ enum Command {
     Quantize(quantize::Args),
     Results(results::Args),
     Cards(cards::Args),
+    Flash(flash::Args),
+    Arm(arm::Args),
+    Log(log::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +81,9 @@ fn main() -> ExitCode {
         Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
+        Command::Flash(args) => flash::run(&args),
+        Command::Arm(args) => arm::run(&args),
+        Command::Log(args) => log::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

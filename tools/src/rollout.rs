@@ -1,15 +1,17 @@
-//! One episode on the simulated board: the same control loop, wire and firmware as on an arm.
+//! One episode on a simulated or emulated board: the same control loop, wire and firmware as on an arm.
 
 use anyhow::{Context, Result};
-use wink_runtime::arm::ArmDescription;
+use wink_emulate::EmulatedBoard;
+use wink_runtime::arm::{ArmClient, ArmDescription};
 use wink_runtime::camera::Frame;
 use wink_runtime::control::ControlConfig;
-use wink_runtime::episode::{ControlLoop, TickReport};
+use wink_runtime::episode::{Board, ControlLoop, TickReport};
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
+use wink_sim::render::RenderError;
 use wink_sim::scene::base_in_world;
-use wink_sim::{MAX_STEPS, Outcome, Scene, SimBoard, SimOptions, Truth};
+use wink_sim::{MAX_STEPS, Outcome, SimBoard, Truth};
 
 /// A policy that may be shown what only a script is allowed to know.
 pub trait Pilot: Policy {
@@ -29,38 +31,87 @@ impl Pilot for TaskExpert {
     }
 }
 
+/// A board with a table before it, of which everything can be told.
+pub trait World: Board {
+    /// The seed of the table.
+    fn seed(&self) -> u64;
+    /// The true state of the table.
+    fn truth(&self) -> Truth;
+    /// How things stand, and what has happened so far.
+    fn outcome(&self) -> Outcome;
+    /// A digest over every state so far.
+    fn state_hash(&self) -> u64;
+    /// Draws the table as it is now.
+    fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError>;
+    /// Why the board no longer answers, where the emulator knows.
+    fn failure(&mut self) -> Option<anyhow::Error> {
+        None
+    }
+}
+
+/// Both kinds of boards say the same of their tables.
+macro_rules! told_by_itself {
+    () => {
+        fn seed(&self) -> u64 {
+            self.table().seed
+        }
+
+        fn truth(&self) -> Truth {
+            self.truth()
+        }
+
+        fn outcome(&self) -> Outcome {
+            self.outcome()
+        }
+
+        fn state_hash(&self) -> u64 {
+            self.state_hash()
+        }
+
+        fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
+            self.render(frame)
+        }
+    };
+}
+
+impl World for SimBoard {
+    told_by_itself!();
+}
+
+impl World for EmulatedBoard {
+    told_by_itself!();
+
+    fn failure(&mut self) -> Option<anyhow::Error> {
+        self.take_failure().map(anyhow::Error::from)
+    }
+}
+
 /// An episode under way.
 pub struct Rollout {
-    board: SimBoard,
+    board: Box<dyn World>,
     control: ControlLoop,
     steps: usize,
 }
 
 impl Rollout {
-    /// Lays the table, arms the arm and gives the pilot its instruction.
-    pub fn begin(
-        scene: &Scene,
-        options: SimOptions,
+    /// Arms the arm of a table that is laid, and gives the pilot its instruction.
+    pub fn begin_on(
+        mut board: Box<dyn World>,
         pilot: &mut dyn Pilot,
         instruction: &str,
     ) -> Result<Self> {
-        let board = SimBoard::new(scene, options)
-            .with_context(|| format!("beginning the episode of seed {}", scene.seed))?;
-        Self::begin_on(board, pilot, instruction)
-    }
-
-    /// Arms the arm of a table that is laid, and gives the pilot its instruction.
-    pub fn begin_on(mut board: SimBoard, pilot: &mut dyn Pilot, instruction: &str) -> Result<Self> {
-        let seed = board.table().seed;
+        let seed = board.seed();
         let told = || format!("beginning the episode of seed {seed}");
         let config = ControlConfig {
             base_in_world: base_in_world(),
             ..ControlConfig::default()
         };
         let mut control = ControlLoop::new(ArmDescription::wx250s(), config);
-        control.connect(&mut board).with_context(told)?;
-        control
-            .begin(&mut board, pilot, instruction)
+        let begun = control
+            .connect(&mut *board)
+            .and_then(|()| control.begin(&mut *board, pilot, instruction));
+        begun
+            .map_err(|error| because(&mut *board, error.into()))
             .with_context(told)?;
         Ok(Self {
             board,
@@ -72,12 +123,17 @@ impl Rollout {
     /// One control step.
     pub fn tick(&mut self, pilot: &mut dyn Pilot) -> Result<TickReport> {
         pilot.show(&self.board.truth());
-        let report = self
-            .control
-            .tick(&mut self.board, pilot)
-            .with_context(|| format!("seed {}, step {}", self.board.table().seed, self.steps))?;
+        let report = self.control.tick(&mut *self.board, pilot);
+        let report = report
+            .map_err(|error| because(&mut *self.board, error.into()))
+            .with_context(|| format!("seed {}, step {}", self.board.seed(), self.steps))?;
         self.steps += 1;
         Ok(report)
+    }
+
+    /// The host's end of the wire, for its counters.
+    pub fn client(&self) -> &ArmClient {
+        self.control.client()
     }
 
     /// Whether the cube has been set down on a card, or the time is up.
@@ -108,5 +164,13 @@ impl Rollout {
     /// What the camera sees now.
     pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
         Ok(self.board.render(frame)?)
+    }
+}
+
+/// A board that is gone says why; the link only says that it is.
+fn because(board: &mut dyn World, error: anyhow::Error) -> anyhow::Error {
+    match board.failure() {
+        Some(failure) => failure.context(error),
+        None => error,
     }
 }

@@ -1,16 +1,15 @@
 //! The simulated board: camera, wire and clock in front of the real firmware core, simulated servos behind it.
 
 use crate::outcome::{Outcome, Truth};
-use crate::plant::Plant;
-use crate::render::{Appearance, RenderError, Renderer, Window};
+use crate::render::{Appearance, RenderError, Window};
 use crate::scene::Scene;
 use crate::table::Table;
-use crate::world::SUBSTEP_US;
+use crate::workcell::Workcell;
 use std::collections::VecDeque;
 use std::io::Read;
-use wink_firmware::Core;
-use wink_firmware::config::ConfigError;
+use wink_firmware::config::{ConfigError, JointGuard};
 use wink_firmware::wire::MAX_LINE;
+use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ArmDescription, Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
@@ -49,20 +48,27 @@ pub enum SimError {
     Render(#[from] RenderError),
 }
 
+/// The limits of the arm's servos, without those that spare a real one's gears and windings: the benchmark's servos have
+/// neither, and its gripper squeezes as hard as it can.
+fn ideal(mut config: Config) -> Config {
+    for joint in &mut config.joints {
+        joint.jerk = f32::INFINITY;
+    }
+    for guard in &mut config.guards {
+        *guard = JointGuard::OFF;
+    }
+    config
+}
+
 /// Bytes of telemetry kept when the host does not read; the oldest are dropped, as in a serial port's buffer.
 const OUTBOX_BYTES: usize = 64 * 1024;
 
 /// The table, its arm and its camera as one board. Time passes only in [`Clock::sleep_until`].
 pub struct SimBoard {
-    table: Table,
-    options: SimOptions,
-    plant: Plant,
+    cell: Workcell,
     core: Core,
-    now_us: u64,
     outbox: VecDeque<u8>,
     line: Box<[u8; MAX_LINE]>,
-    renderer: Option<Renderer>,
-    digest: u64,
 }
 
 impl SimBoard {
@@ -79,37 +85,31 @@ impl SimBoard {
     /// # Errors
     /// When the firmware refuses the arm.
     pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
-        let arm = ArmDescription::wx250s();
-        let core = Core::new(arm.firmware_config()).map_err(SimError::Firmware)?;
+        let config = ideal(ArmDescription::wx250s().firmware_config());
         Ok(Self {
-            plant: Plant::new(table.clone(), arm),
-            table,
-            options,
-            core,
-            now_us: 0,
+            cell: Workcell::new(table, options),
+            core: Core::new(config).map_err(SimError::Firmware)?,
             outbox: VecDeque::with_capacity(4 * MAX_LINE),
             line: Box::new([0; MAX_LINE]),
-            renderer: None,
-            digest: DIGEST_START,
         })
     }
 
     /// The table as it was laid.
     #[must_use]
     pub const fn table(&self) -> &Table {
-        &self.table
+        self.cell.table()
     }
 
     /// The true state of the table.
     #[must_use]
     pub fn truth(&self) -> Truth {
-        self.plant.truth()
+        self.cell.truth()
     }
 
     /// How things stand, and what has happened so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.plant.outcome()
+        self.cell.outcome()
     }
 
     /// What the firmware is doing.
@@ -121,13 +121,13 @@ impl SimBoard {
     /// How deep each finger sinks into the cube, metres: how far the contact is from a hard one.
     #[must_use]
     pub fn finger_penetration_m(&self) -> [f64; 2] {
-        self.plant.world().finger_penetration_m()
+        self.cell.finger_penetration_m()
     }
 
     /// A digest over every state that the episode has gone through, bit for bit.
     #[must_use]
     pub const fn state_hash(&self) -> u64 {
-        self.digest
+        self.cell.state_hash()
     }
 
     /// Draws the table as it is now.
@@ -135,48 +135,20 @@ impl SimBoard {
     /// # Errors
     /// When the frame size cannot be drawn.
     pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
-        let (width, height) = self.options.frame_px;
-        let renderer = match &mut self.renderer {
-            Some(renderer) => renderer,
-            none => none.insert(Renderer::windowed(
-                &self.table,
-                &self.options.appearance,
-                width,
-                height,
-                self.options.window.unwrap_or(Window::whole(width, height)),
-            )?),
-        };
-        frame.resize(width, height);
-        frame.time_us = self.now_us;
-        let finger_m = self.plant.servos.finger_m();
-        renderer.render(
-            &self.plant.pose().links,
-            [finger_m; 2],
-            &self.plant.world().objects().collect::<Vec<_>>(),
-            &mut frame.rgb,
-        )
+        self.cell.render(frame)
     }
 
     fn substep(&mut self) {
-        self.core.tick(self.now_us, &mut self.plant.servos);
-        while let Some(length) = self.core.telemetry(self.now_us, &mut self.line[..]) {
+        let now_us = self.cell.now_us();
+        self.core.tick(now_us, self.cell.servos_mut());
+        while let Some(length) = self.core.telemetry(now_us, &mut self.line[..]) {
             self.outbox.extend(&self.line[..length]);
         }
         let excess = self.outbox.len().saturating_sub(OUTBOX_BYTES);
         self.outbox.drain(..excess);
-        self.plant.substep();
-        self.now_us += SUBSTEP_US;
-        let mut digest = self.digest;
-        self.plant.visit_state(|bits| {
-            digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29)
-        });
-        self.digest = digest;
+        self.cell.substep();
     }
 }
-
-const DIGEST_START: u64 = 0xcbf2_9ce4_8422_2325;
-/// Odd, so that multiplying loses nothing.
-const DIGEST_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Camera for SimBoard {
     fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
@@ -188,7 +160,7 @@ impl Camera for SimBoard {
 
 impl Link for SimBoard {
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.core.receive(bytes, self.now_us);
+        self.core.receive(bytes, self.cell.now_us());
         Ok(())
     }
 
@@ -199,11 +171,11 @@ impl Link for SimBoard {
 
 impl Clock for SimBoard {
     fn now_us(&self) -> u64 {
-        self.now_us
+        self.cell.now_us()
     }
 
     fn sleep_until(&mut self, time_us: u64) {
-        while self.now_us < time_us {
+        while self.cell.now_us() < time_us {
             self.substep();
         }
     }

@@ -5,6 +5,7 @@
 //! policies that look, reports.
 
 pub mod board;
+pub mod bus;
 pub mod diverse;
 pub mod emoji;
 pub mod expert;
@@ -14,6 +15,7 @@ pub mod render;
 pub mod scene;
 pub mod servos;
 pub mod table;
+pub mod workcell;
 pub mod world;
 
 pub use board::{SimBoard, SimError, SimOptions};
@@ -21,3 +23,4 @@ pub use diverse::DiverseScene;
 pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
 pub use scene::{Scene, Split};
 pub use table::Table;
+pub use workcell::Workcell;

@@ -40,7 +40,7 @@ pub struct Servos {
     goals: [f64; WIRE_JOINTS],
     /// Written, and in force from the next tick on.
     next_goals: [f64; WIRE_JOINTS],
-    torque_on: bool,
+    torque_on: [bool; WIRE_JOINTS],
     speed_limits: [f64; WIRE_JOINTS],
     stops: [[f64; 2]; WIRE_JOINTS],
     /// Share of the distance to the goal that the lag covers in one substep.
@@ -67,7 +67,7 @@ impl Servos {
             loads: [0.0; WIRE_JOINTS],
             goals: positions,
             next_goals: positions,
-            torque_on: false,
+            torque_on: [false; WIRE_JOINTS],
             speed_limits,
             stops,
             share: 1.0 - libm::exp(-substep_s / TAU_S),
@@ -87,6 +87,32 @@ impl Servos {
         self.positions[GRIPPER]
     }
 
+    /// True position of a joint on the wire, rad or m.
+    #[must_use]
+    pub const fn position(&self, joint: usize) -> f64 {
+        self.positions[joint]
+    }
+
+    /// True velocity of a joint on the wire, rad/s or m/s.
+    #[must_use]
+    pub const fn velocity(&self, joint: usize) -> f64 {
+        self.velocities[joint]
+    }
+
+    /// Share of its greatest torque that a joint's drive gives, -1 to 1.
+    #[must_use]
+    pub const fn load(&self, joint: usize) -> f64 {
+        self.loads[joint]
+    }
+
+    /// Drives one joint towards `goal` from the next tick on, or takes its torque away.
+    pub fn drive_joint(&mut self, joint: usize, goal: Option<f64>) {
+        self.torque_on[joint] = goal.is_some();
+        if let Some(goal) = goal.filter(|goal| goal.is_finite()) {
+            self.next_goals[joint] = goal;
+        }
+    }
+
     /// Greatest joint speed of the arm, radians per second.
     #[must_use]
     pub fn max_joint_speed(&self) -> f64 {
@@ -98,7 +124,7 @@ impl Servos {
     /// The steps that the drives make in a substep if nothing is in the way.
     pub fn drive(&self) -> [f64; WIRE_JOINTS] {
         std::array::from_fn(|joint| {
-            if !self.torque_on {
+            if !self.torque_on[joint] {
                 return 0.0;
             }
             let most = self.speed_limits[joint] * self.substep_s;
@@ -122,7 +148,7 @@ impl Servos {
             self.velocities[joint] = step / self.substep_s;
             let torque = STIFFNESS * (self.goals[joint] - self.positions[joint])
                 - DAMPING * self.velocities[joint];
-            self.loads[joint] = if self.torque_on {
+            self.loads[joint] = if self.torque_on[joint] {
                 torque.clamp(-FORCE_LIMIT, FORCE_LIMIT) / FORCE_LIMIT
             } else {
                 0.0
@@ -168,6 +194,7 @@ impl ServoBus for Servos {
                 position: self.measured(joint),
                 velocity: self.velocities[joint] as f32,
                 load: self.loads[joint] as f32,
+                ..ServoState::default()
             };
         }
         Ok(())
@@ -187,7 +214,7 @@ impl ServoBus for Servos {
     }
 
     fn set_torque(&mut self, on: bool) -> Result<(), WrongJointCount> {
-        self.torque_on = on;
+        self.torque_on = [on; WIRE_JOINTS];
         Ok(())
     }
 }

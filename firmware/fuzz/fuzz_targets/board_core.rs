@@ -5,9 +5,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wink_firmware::config::JointLimits;
-use wink_firmware::servo::{ServoBus, ServoState};
-use wink_firmware::wire::{Command, HostMessage, MAX_LINE, Setpoint, encode_host};
+use wink_firmware::config::{JointGuard, JointLimits, StallLimit};
+use wink_firmware::servo::{Alerts, ServoBus, ServoState};
+use wink_firmware::wire::{Command, HostHello, HostMessage, MAX_LINE, Setpoint, encode_host};
 use wink_firmware::{Config, Core, JointVec};
 
 mod seal;
@@ -17,6 +17,7 @@ const LIMITS: JointLimits = JointLimits {
     max: 2.0,
     velocity: 3.0,
     acceleration: 60.0,
+    jerk: 6_000.0,
 };
 const JOINTS: usize = 2;
 
@@ -25,6 +26,7 @@ struct Servos {
     torque: bool,
     deaf: bool,
     mute: bool,
+    says: ServoState,
 }
 
 impl ServoBus for Servos {
@@ -32,7 +34,10 @@ impl ServoBus for Servos {
 
     fn read(&mut self, states: &mut [ServoState]) -> Result<(), ()> {
         for (state, position) in states.iter_mut().zip(self.positions) {
-            state.position = position;
+            *state = ServoState {
+                position,
+                ..self.says
+            };
         }
         if self.mute { Err(()) } else { Ok(()) }
     }
@@ -81,12 +86,25 @@ impl<'a> Script<'a> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut core = Core::new(Config::new(&[LIMITS; JOINTS]).expect("fits")).expect("makes sense");
+    let mut config = Config::new(&[LIMITS; JOINTS]).expect("fits");
+    config.guards.fill(JointGuard {
+        torque: 0.8,
+        stall: Some(StallLimit {
+            load: 0.5,
+            current_a: f32::INFINITY,
+            error: 0.01,
+            time_us: 20_000,
+        }),
+        max_temperature_c: 70.0,
+    });
+    config.min_voltage_v = 10.0;
+    let mut core = Core::new(config).expect("makes sense");
     let mut servos = Servos {
         positions: [0.5, -1.9],
         torque: false,
         deaf: false,
         mute: false,
+        says: ServoState::default(),
     };
     let mut script = Script(bytes);
     let mut now_us = 0;
@@ -109,7 +127,7 @@ fn run_step(
         core.receive(&line[..len], *now_us);
     };
     match script.byte()? {
-        b'h' => send(core, Command::Hello),
+        b'h' => send(core, Command::Hello(HostHello::default())),
         b'a' => send(core, Command::Arm),
         b'd' => send(core, Command::Disarm),
         b'o' => send(core, Command::Hold),
@@ -136,6 +154,16 @@ fn run_step(
             let count = usize::from(script.byte()?);
             core.receive(script.bytes(count), *now_us);
         }
+        b'g' => {
+            servos.says = ServoState {
+                load: f32::from(script.byte()?) / 100.0,
+                temperature_c: Some(f32::from(script.byte()?)),
+                voltage_v: Some(f32::from(script.byte()?) / 10.0),
+                alerts: Alerts::from_bits_truncate(script.byte()?),
+                ..ServoState::default()
+            };
+        }
+        b't' => *now_us = now_us.saturating_sub(u64::from(script.byte()?) * 1_000),
         b'f' => {
             let which = script.byte()?;
             (servos.deaf, servos.mute) = (which & 1 != 0, which & 2 != 0);

@@ -15,6 +15,16 @@ pub(crate) struct Reference {
     pub velocity: f32,
 }
 
+impl Reference {
+    /// A place to stay.
+    pub const fn rest(position: f32) -> Self {
+        Self {
+            position,
+            velocity: 0.0,
+        }
+    }
+}
+
 /// A joint's command.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct JointMotion {
@@ -109,6 +119,7 @@ mod tests {
         max: 2.0,
         velocity: 3.0,
         acceleration: 20.0,
+        jerk: f32::INFINITY,
     };
 
     /// Ticks `joint` towards a resting reference and returns the positions it went through.

@@ -127,6 +127,7 @@ mod tests {
             max: 1.0,
             velocity: 1.0,
             acceleration: 1.0,
+            jerk: f32::INFINITY,
         };
         let config = Config::new(&[limits; 2]).unwrap();
         let now_us = 1_000_000;

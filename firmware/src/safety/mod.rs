@@ -4,8 +4,11 @@
 //! received, calls [`Core::tick`] at its control rate, and sends what [`Core::telemetry`] returns.
 
 mod board;
+mod commands;
 mod gate;
+mod guard;
 mod status;
+mod step;
 
 use board::Board;
 

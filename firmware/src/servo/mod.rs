@@ -1,6 +1,13 @@
 //! The one trait that servo drivers implement.
 
+mod calibration;
+pub mod dynamixel;
+pub mod feetech;
+pub mod pca9685;
 pub mod pwm;
+pub mod serial;
+
+pub use calibration::{TICKS_PER_TURN, TickCalibration, Transmission};
 
 /// What one servo says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -11,6 +18,47 @@ pub struct ServoState {
     pub velocity: f32,
     /// 1 at the servo's rated load; 0 where the servo does not say.
     pub load: f32,
+    /// Motor current, A, signed as `load`; `None` where the servo does not say.
+    pub current_a: Option<f32>,
+    /// Temperature inside the servo, degrees Celsius; `None` where it does not say.
+    pub temperature_c: Option<f32>,
+    /// Supply voltage at the servo, V; `None` where it does not say.
+    pub voltage_v: Option<f32>,
+    /// What the servo itself complains of.
+    pub alerts: Alerts,
+}
+
+impl ServoState {
+    /// A servo that was never read: its motion is NaN.
+    pub const NOT_MEASURED: Self = Self {
+        position: f32::NAN,
+        velocity: f32::NAN,
+        load: f32::NAN,
+        current_a: None,
+        temperature_c: None,
+        voltage_v: None,
+        alerts: Alerts::empty(),
+    };
+}
+
+bitflags::bitflags! {
+    /// Complaints that servos have in common. Where one switches its own torque off for a
+    /// complaint, the arm may sag whatever the board does.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Alerts: u8 {
+        /// Supply voltage outside of the servo's limits.
+        const VOLTAGE = 1;
+        /// The position sensor is broken.
+        const ENCODER = 1 << 1;
+        /// Hotter than the servo's limit.
+        const OVERHEATING = 1 << 2;
+        /// More current than the servo's limit.
+        const OVERCURRENT = 1 << 3;
+        /// More load for longer than the servo's limit.
+        const OVERLOAD = 1 << 4;
+        /// The motor's driver or supply is broken (Dynamixel: "electrical shock").
+        const ELECTRICAL = 1 << 5;
+    }
 }
 
 /// All servos of an arm, on whatever bus.

@@ -3,6 +3,8 @@
 //!
 //! Such a servo says nothing back: its state is the last goal it was sent. What it does on its
 //! first pulse nobody can limit, so give its true rest position to [`PwmServo::new`].
+//!
+//! Sixteen such servos on one I2C chip: [`super::pca9685`].
 
 use core::fmt;
 
@@ -32,19 +34,23 @@ pub struct PwmCalibration {
 }
 
 impl PwmCalibration {
-    fn makes_sense(&self) -> bool {
+    pub(super) fn makes_sense(&self) -> bool {
         let (a, b) = (self.shortest, self.longest);
         let pulses = 0.0 < a.pulse_us && a.pulse_us < b.pulse_us && b.pulse_us <= self.period_us;
         let positions = a.position.is_finite() && b.position.is_finite();
         pulses && self.period_us.is_finite() && positions && a.position != b.position
     }
 
-    /// Pulse as a part of the period, 0 to 1.
-    fn duty(&self, position: f32) -> f32 {
+    /// Length of the pulse for a position, microseconds: never outside of the two points.
+    pub(super) fn pulse_us(&self, position: f32) -> f32 {
         let (a, b) = (self.shortest, self.longest);
         let fraction = (position - a.position) / (b.position - a.position);
-        let pulse_us = a.pulse_us + (b.pulse_us - a.pulse_us) * fraction.clamp(0.0, 1.0);
-        pulse_us / self.period_us
+        a.pulse_us + (b.pulse_us - a.pulse_us) * fraction.clamp(0.0, 1.0)
+    }
+
+    /// Pulse as a part of the period, 0 to 1.
+    fn duty(&self, position: f32) -> f32 {
+        self.pulse_us(position) / self.period_us
     }
 }
 

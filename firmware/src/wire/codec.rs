@@ -1,9 +1,10 @@
 //! One line to one message and back.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use serde::{Deserialize, Serialize};
 
-use super::{BoardMessage, HostMessage, Message, WireError};
+use super::cursor::{Cursor, JsonError};
+use super::writer::Writer;
+use super::{BoardMessage, HostMessage, WireError, board_body, host_body};
 
 /// The CRC of zlib, PNG and Ethernet: every language has it.
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -14,20 +15,30 @@ const CRC_DIGITS: usize = 8;
 /// Length of `,"crc":"xxxxxxxx"}`.
 const TRAILER: usize = CRC_KEY.len() + CRC_DIGITS + CRC_END.len();
 
-#[derive(Serialize)]
-struct Outgoing<'a, B> {
-    seq: u32,
-    message: &'a B,
+/// A message of either direction.
+pub trait Message: Sized {
+    #[doc(hidden)]
+    fn read(seq: u32, body: Body<'_>) -> Result<Self, JsonError>;
 }
 
-// Unknown fields are refused, not skipped: skipping recurses once per bracket, on a small stack.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "B: Deserialize<'de>"))]
-struct Incoming<'a, B> {
-    seq: u32,
-    message: B,
-    #[serde(rename = "crc")]
-    _crc: &'a str,
+/// What stands in a line's `message` field and after it.
+#[derive(Debug)]
+pub struct Body<'a>(Cursor<'a>);
+
+impl Message for HostMessage {
+    fn read(seq: u32, mut body: Body<'_>) -> Result<Self, JsonError> {
+        let command = host_body::read(&mut body.0)?;
+        body.0.end()?;
+        Ok(Self { seq, command })
+    }
+}
+
+impl Message for BoardMessage {
+    fn read(seq: u32, mut body: Body<'_>) -> Result<Self, JsonError> {
+        let message = board_body::read(seq, &mut body.0)?;
+        body.0.end()?;
+        Ok(message)
+    }
 }
 
 /// Writes a host message and its newline to the start of `out`; returns the number of bytes.
@@ -35,7 +46,9 @@ struct Incoming<'a, B> {
 /// # Errors
 /// [`WireError::BufferFull`]; [`MAX_HOST_LINE`](super::MAX_HOST_LINE) bytes are always enough.
 pub fn encode_host(message: &HostMessage, out: &mut [u8]) -> Result<usize, WireError> {
-    encode(message.seq, &message.command, out)
+    let mut writer = start(message.seq, out);
+    host_body::write(&message.command, &mut writer);
+    seal(&mut writer)
 }
 
 /// Writes a board message and its newline to the start of `out`; returns the number of bytes.
@@ -43,31 +56,29 @@ pub fn encode_host(message: &HostMessage, out: &mut [u8]) -> Result<usize, WireE
 /// # Errors
 /// [`WireError::BufferFull`]; [`MAX_LINE`](super::MAX_LINE) bytes are always enough.
 pub fn encode_board(message: &BoardMessage, out: &mut [u8]) -> Result<usize, WireError> {
-    let seq = match message {
-        BoardMessage::Hello(hello) => hello.seq,
-        BoardMessage::Telemetry(telemetry) => telemetry.seq,
-    };
-    encode(seq, message, out)
+    let mut writer = start(message.seq(), out);
+    board_body::write(message, &mut writer);
+    seal(&mut writer)
 }
 
-fn encode<B: Serialize>(seq: u32, message: &B, out: &mut [u8]) -> Result<usize, WireError> {
-    let written = serde_json_core::to_slice(&Outgoing { seq, message }, out)
-        .map_err(|_| WireError::BufferFull)?;
-    // The trailer takes the place of the closing brace.
-    let body_len = written.saturating_sub(1);
-    let (body, rest) = out
-        .split_at_mut_checked(body_len)
-        .ok_or(WireError::BufferFull)?;
+fn start(seq: u32, out: &mut [u8]) -> Writer<'_> {
+    let mut writer = Writer::new(out);
+    writer.text("{");
+    writer.key("seq");
+    writer.whole(seq);
+    writer.key("message");
+    writer
+}
+
+/// Ends the line and returns its length.
+fn seal(writer: &mut Writer<'_>) -> Result<usize, WireError> {
+    let body = writer.written().ok_or(WireError::BufferFull)?;
     let crc = hex(CRC.checksum(body));
-    let trailer = CRC_KEY.iter().chain(&crc).chain(CRC_END).chain(b"\n");
-    let line_len = body_len.saturating_add(TRAILER).saturating_add(1);
-    if rest.len() <= TRAILER {
-        return Err(WireError::BufferFull);
+    for part in [CRC_KEY.as_slice(), &crc, CRC_END, b"\n"] {
+        writer.bytes(part);
     }
-    for (slot, byte) in rest.iter_mut().zip(trailer) {
-        *slot = *byte;
-    }
-    Ok(line_len)
+    let line = writer.written().ok_or(WireError::BufferFull)?;
+    Ok(line.len())
 }
 
 /// Reads one line without its newline.
@@ -90,9 +101,24 @@ pub fn decode<M: Message>(line: &[u8]) -> Result<M, WireError> {
             computed,
         });
     }
-    let (incoming, _) =
-        serde_json_core::from_slice::<Incoming<'_, M::Body>>(line).map_err(WireError::Json)?;
-    Ok(M::from_parts(incoming.seq, incoming.message))
+    parse(body).map_err(WireError::Json)
+}
+
+fn parse<M: Message>(body: &[u8]) -> Result<M, JsonError> {
+    let mut cursor = Cursor::new(body);
+    cursor.expect(b'{')?;
+    field(&mut cursor, b"seq")?;
+    let seq = cursor.whole()?;
+    cursor.expect(b',')?;
+    field(&mut cursor, b"message")?;
+    M::read(seq, Body(cursor))
+}
+
+fn field(cursor: &mut Cursor<'_>, name: &[u8]) -> Result<(), JsonError> {
+    if cursor.string()? != name {
+        return Err(JsonError::Unknown);
+    }
+    cursor.expect(b':')
 }
 
 fn hex(value: u32) -> [u8; CRC_DIGITS] {
@@ -116,9 +142,10 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::servo::Alerts;
     use crate::wire::{
-        Command, Counters, Fault, Hello, HoldReason, MAX_HOST_LINE, MAX_LINE, Setpoint, State,
-        Telemetry,
+        Capabilities, Command, Counters, Fault, Health, Hello, HoldReason, HostHello,
+        MAX_HOST_LINE, MAX_LINE, Name, Pong, Refusal, Setpoint, State, Telemetry, name,
     };
     use crate::{JointVec, MAX_JOINTS};
 
@@ -154,12 +181,48 @@ mod tests {
             velocities: values.clone(),
             loads: values,
             last_setpoint_seq: largest,
-            counters: Counters::from([largest; 15]),
+            counters: Counters::from_array([largest; Counters::COUNT]),
+        }
+    }
+
+    fn hello() -> Hello {
+        Hello {
+            seq: 0,
+            answers: 1,
+            version: 2,
+            joints: 7,
+            description_hash: 5,
+            time_us: 12,
+            refused: Refusal::None,
+            arm: Name::new(),
+            image: Name::new(),
+            capabilities: Capabilities::empty(),
+        }
+    }
+
+    const PONG: Pong = Pong {
+        seq: 3,
+        host_time_us: 7,
+        received_us: 8,
+        time_us: 9,
+    };
+
+    fn health() -> Health {
+        let values = |first| JointVec::from_slice(&[first, f32::NAN]).unwrap();
+        Health {
+            seq: 4,
+            time_us: 9,
+            temperatures_c: values(41.0),
+            voltages_v: values(12.1),
+            currents_a: values(f32::NAN),
+            alerts: heapless::Vec::from_array([Alerts::empty(), Alerts::OVERHEATING]),
+            ticks: 5,
+            longest_tick_us: 1003,
         }
     }
 
     /// The line with its CRC made anew.
-    fn seal(body: &str) -> String {
+    fn sealed(body: &str) -> String {
         std::format!(r#"{body},"crc":"{:08x}"}}"#, CRC.checksum(body.as_bytes()))
     }
 
@@ -177,16 +240,34 @@ mod tests {
                  \"positions\":[0.1,-2.0,1e-9]}},\"crc\":\"7d35da9d\"}\n",
             ),
             (
+                host_line(
+                    1,
+                    Command::Hello(HostHello {
+                        version: 2,
+                        description_hash: 5,
+                    }),
+                ),
+                "{\"seq\":1,\"message\":{\"hello\":{\"version\":2,\"description_hash\":5}},\"crc\":\"6e8a6b64\"}\n",
+            ),
+            (
+                host_line(9, Command::Ping { host_time_us: 7 }),
+                "{\"seq\":9,\"message\":{\"ping\":{\"host_time_us\":7}},\"crc\":\"008ac0a9\"}\n",
+            ),
+            (
                 board_line(&BoardMessage::Hello(Hello {
-                    seq: 0,
-                    answers: 1,
-                    version: 1,
-                    joints: 7,
-                    description_hash: 5,
-                    time_us: 12,
+                    arm: name("so\"101"),
+                    capabilities: Capabilities::FEEDBACK | Capabilities::STALL_GUARD,
+                    ..hello()
                 })),
-                "{\"seq\":0,\"message\":{\"hello\":{\"answers\":1,\"version\":1,\"joints\":7,\
-                 \"description_hash\":5,\"time_us\":12}},\"crc\":\"a89e1766\"}\n",
+                "{\"seq\":0,\"message\":{\"hello\":{\"answers\":1,\"version\":2,\"joints\":7,\"description_hash\":5,\"time_us\":12,\"refused\":\"none\",\"arm\":\"so?101\",\"image\":\"\",\"capabilities\":[\"feedback\",\"stall_guard\"]}},\"crc\":\"a704f9a8\"}\n",
+            ),
+            (
+                board_line(&BoardMessage::Pong(PONG)),
+                "{\"seq\":3,\"message\":{\"pong\":{\"host_time_us\":7,\"received_us\":8,\"time_us\":9}},\"crc\":\"f1c7eb1e\"}\n",
+            ),
+            (
+                board_line(&BoardMessage::Health(health())),
+                "{\"seq\":4,\"message\":{\"health\":{\"time_us\":9,\"temperatures_c\":[41.0,null],\"voltages_v\":[12.1,null],\"currents_a\":[null,null],\"alerts\":[0,4],\"ticks\":5,\"longest_tick_us\":1003}},\"crc\":\"892be7c6\"}\n",
             ),
         ];
         for (line, expected) in cases {
@@ -197,9 +278,13 @@ mod tests {
     #[test]
     fn host_messages_survive_the_wire() {
         let commands = [
-            Command::Hello,
+            Command::Hello(HostHello::default()),
+            Command::Ping {
+                host_time_us: u64::MAX,
+            },
             Command::Arm,
             Command::Disarm,
+            Command::PowerDown,
             Command::Hold,
             Command::ClearFault,
             setpoint(0, &[]),
@@ -222,6 +307,53 @@ mod tests {
     }
 
     #[test]
+    fn board_messages_survive_the_wire() {
+        let messages = [
+            BoardMessage::Hello(Hello {
+                refused: Refusal::Description,
+                arm: name("Arm der Universität Köln, Raum 7"),
+                image: name("nucleo-f411"),
+                capabilities: Capabilities::all(),
+                ..hello()
+            }),
+            BoardMessage::Pong(PONG),
+            BoardMessage::Telemetry(Telemetry {
+                hold: HoldReason::PoweringDown,
+                ..telemetry(0.1, 7)
+            }),
+        ];
+        for message in messages {
+            let line = board_line(&message);
+            assert_eq!(decode(line.trim_end().as_bytes()), Ok(message), "{line}");
+        }
+        let line = board_line(&BoardMessage::Health(health()));
+        let Ok(BoardMessage::Health(read)) = decode(line.trim_end().as_bytes()) else {
+            panic!("{line}")
+        };
+        assert!(read.temperatures_c[1].is_nan());
+        assert_eq!((read.alerts, read.ticks), (health().alerts, 5));
+    }
+
+    #[test]
+    fn spaces_and_the_order_of_fields_do_not_matter() {
+        let line = sealed(
+            r#"{"seq": 8, "message": {"setpoint": {"positions": [0.1, -2], "deadline_us": 7 } } "#,
+        );
+        let message: HostMessage = decode(line.as_bytes()).unwrap();
+        assert_eq!(message.command, setpoint(7, &[0.1, -2.0]));
+    }
+
+    #[test]
+    fn the_first_versions_hello_is_understood() {
+        let line = sealed(r#"{"seq":1,"message":"hello""#);
+        let message: HostMessage = decode(line.as_bytes()).unwrap();
+        let Command::Hello(hello) = message.command else {
+            panic!()
+        };
+        assert_eq!(hello.version, 1);
+    }
+
+    #[test]
     fn not_a_number_arrives_as_such() {
         let line = host_line(1, setpoint(1, &[f32::NAN, f32::INFINITY]));
         let message: HostMessage = decode(line.trim_end().as_bytes()).unwrap();
@@ -229,7 +361,8 @@ mod tests {
             panic!()
         };
         assert!(setpoint.positions.iter().all(|position| position.is_nan()));
-        let line = seal(r#"{"seq":1,"message":{"setpoint":{"deadline_us":1,"positions":[1e999]}}"#);
+        let line =
+            sealed(r#"{"seq":1,"message":{"setpoint":{"deadline_us":1,"positions":[1e999]}}"#);
         let message: HostMessage = decode(line.as_bytes()).unwrap();
         let Command::Setpoint(setpoint) = message.command else {
             panic!()
@@ -290,9 +423,14 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_told_apart() {
-        let json = |body: &str| decode::<HostMessage>(seal(body).as_bytes());
+        let json = |body: &str| decode::<HostMessage>(sealed(body).as_bytes());
         for body in [
             r#"{"seq":1,"message":"dance""#,
+            r#"{"seq":1,"message":{}"#,
+            r#"{"seq":1,"message":{"ping":{}}"#,
+            r#"{"seq":1,"message":{"ping":{"host_time_us":1},"ping":{"host_time_us":1}}"#,
+            r#"{"seq":1,"message":{"hello":{"description_hash":1}}"#,
+            r#"{"message":"arm","seq":1"#,
             r#"{"seq":-1,"message":"arm""#,
             r#"{"seq":4294967296,"message":"arm""#,
             r#"{"seq":1"#,
@@ -330,14 +468,17 @@ mod tests {
 
     #[test]
     fn a_later_boards_hello_can_still_be_read() {
-        let line = seal(
-            r#"{"seq":0,"message":{"hello":{"answers":1,"version":9,"joints":6,"description_hash":5,"time_us":12,"capabilities":["stall",{"a":[1]}]}}"#,
+        let line = sealed(
+            r#"{"seq":0,"message":{"hello":{"answers":1,"version":9,"joints":6,"description_hash":5,"time_us":12,"more":[{"a":[1]}],"capabilities":["dance","feedback"]}}"#,
         );
         let message: BoardMessage = decode(line.as_bytes()).unwrap();
         let BoardMessage::Hello(hello) = message else {
             panic!()
         };
-        assert_eq!(hello.version, 9);
+        assert_eq!(
+            (hello.version, hello.capabilities),
+            (9, Capabilities::FEEDBACK)
+        );
     }
 
     #[test]

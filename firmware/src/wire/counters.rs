@@ -1,13 +1,10 @@
 //! What happened since the board started, counted by reason.
 
-use serde::{Deserialize, Serialize};
-
 /// Counts since the board started; each stops at its largest value rather than wrapping.
 ///
 /// On the wire an array of numbers in the order of the fields, since names would be most of the
 /// telemetry line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "[u32; 15]", into = "[u32; 15]")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Setpoints accepted.
     pub accepted: u32,
@@ -59,8 +56,14 @@ impl Counters {
     }
 }
 
-impl From<Counters> for [u32; 15] {
-    fn from(c: Counters) -> Self {
+impl Counters {
+    /// How many there are.
+    pub const COUNT: usize = 15;
+
+    /// In the order of the wire.
+    #[must_use]
+    pub const fn to_array(self) -> [u32; Self::COUNT] {
+        let c = self;
         [
             c.accepted,
             c.bad_lines,
@@ -79,10 +82,10 @@ impl From<Counters> for [u32; 15] {
             c.servo_writes_failed,
         ]
     }
-}
 
-impl From<[u32; 15]> for Counters {
-    fn from(values: [u32; 15]) -> Self {
+    /// From the order of the wire.
+    #[must_use]
+    pub const fn from_array(values: [u32; Self::COUNT]) -> Self {
         let [
             accepted,
             bad_lines,

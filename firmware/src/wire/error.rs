@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::JsonError;
+
 /// Why bytes are no message, or a message no line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireError {
@@ -17,7 +19,7 @@ pub enum WireError {
         computed: u32,
     },
     /// The CRC fits, but the line is no message of this protocol version.
-    Json(serde_json_core::de::Error),
+    Json(JsonError),
     /// The message does not fit the buffer given to the encoder.
     BufferFull,
 }

@@ -1,10 +1,13 @@
 //! What host and board say to each other.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use heapless::String;
 
-use super::Counters;
-use crate::JointVec;
+use super::{Capabilities, Counters, Fault, HoldReason, PROTOCOL_VERSION, Refusal, State};
+use crate::servo::Alerts;
+use crate::{JointVec, MAX_JOINTS};
+
+/// A name of an arm or an image; longer ones are cut.
+pub type Name = String<24>;
 
 /// A message with its place in its direction's sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,30 +19,58 @@ pub struct HostMessage {
 }
 
 /// What a host asks of the board.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Start a session: the board answers [`Hello`], takes this message's number as the start of
-    /// the sequence and, when it was following setpoints, holds.
-    Hello,
+    /// the sequence and, when it was following setpoints, holds. A host that does not fit is told
+    /// so, and can then only stop the arm.
+    Hello(HostHello),
     /// Switch torque on at the measured position, or go on after a hold.
     Arm,
-    /// Switch torque off at once. The arm may fall: this is the only thing that lets it.
+    /// Stop category 0 of IEC 60204-1: switch torque off at once. The arm may fall: this and
+    /// [`Command::PowerDown`] are the only things that let it.
     Disarm,
-    /// Stop within the acceleration limits and keep the pose until the next [`Command::Arm`].
+    /// Stop category 1 of IEC 60204-1: stop within the limits, then switch torque off. The arm may
+    /// fall then.
+    PowerDown,
+    /// Stop category 2 of IEC 60204-1: stop within the limits and keep the pose, with torque, until
+    /// the next [`Command::Arm`]. What the board does by itself when in doubt.
     Hold,
     /// Leave [`State::Fault`]: to [`State::Holding`] at the measured position with torque on, else
     /// to [`State::Disarmed`].
     ClearFault,
+    /// Answer [`Pong`] at once.
+    Ping {
+        /// The host's own time, which the answer repeats, microseconds.
+        host_time_us: u64,
+    },
     /// Where to be, and when.
     Setpoint(Setpoint),
+}
+
+/// Who the host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostHello {
+    /// [`PROTOCOL_VERSION`] of the host.
+    pub version: u16,
+    /// Of the arm that the host means to drive; 0 for whichever.
+    pub description_hash: u32,
+}
+
+impl Default for HostHello {
+    /// This version, whichever arm.
+    fn default() -> Self {
+        Self {
+            version: PROTOCOL_VERSION,
+            description_hash: 0,
+        }
+    }
 }
 
 /// Reach `positions` at board time `deadline_us`.
 ///
 /// A setpoint read after its deadline is stale and refused, as is one too far ahead.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Setpoint {
     /// Board time, microseconds since the board started.
     pub deadline_us: u64,
@@ -48,25 +79,39 @@ pub struct Setpoint {
 }
 
 /// What a board tells the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum BoardMessage {
     /// Answer to [`Command::Hello`].
     Hello(Hello),
+    /// Answer to [`Command::Ping`].
+    Pong(Pong),
     /// Sent unasked, every period.
     Telemetry(Telemetry),
+    /// Sent unasked, more seldom.
+    Health(Health),
 }
 
-/// Who the board is.
-// Fields that a later version adds are skipped, so that an older host can still read the version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+impl BoardMessage {
+    /// The board's own message number.
+    #[must_use]
+    pub const fn seq(&self) -> u32 {
+        match self {
+            Self::Hello(hello) => hello.seq,
+            Self::Pong(pong) => pong.seq,
+            Self::Telemetry(telemetry) => telemetry.seq,
+            Self::Health(health) => health.seq,
+        }
+    }
+}
+
+/// Who the board is. Of a later version, the fields up to the time can still be read.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hello {
     /// The board's own message number.
-    #[serde(skip)]
     pub seq: u32,
     /// Number of the host's hello that this answers.
     pub answers: u32,
-    /// [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION) of the board.
+    /// [`PROTOCOL_VERSION`] of the board.
     pub version: u16,
     /// Number of joints on the wire.
     pub joints: u8,
@@ -74,13 +119,34 @@ pub struct Hello {
     pub description_hash: u32,
     /// Board time when the hello was answered: the origin of deadlines.
     pub time_us: u64,
+    /// Why the board will not be armed by this host.
+    pub refused: Refusal,
+    /// Name of the arm that the board was built for; empty when unknown.
+    pub arm: Name,
+    /// Name of the board's image; empty when unknown.
+    pub image: Name,
+    /// What the board can do.
+    pub capabilities: Capabilities,
+}
+
+/// Four times from which the host tells round trip and clock offset, as NTP does (RFC 5905): it
+/// knows when it sent the ping and when this came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pong {
+    /// The board's own message number.
+    pub seq: u32,
+    /// As the ping said.
+    pub host_time_us: u64,
+    /// Board time when the ping was read.
+    pub received_us: u64,
+    /// Board time when this was written.
+    pub time_us: u64,
 }
 
 /// The board's state and the arm's, as last read from the servos.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// The board's own message number.
-    #[serde(skip)]
     pub seq: u32,
     /// Board time when the servos were read.
     pub time_us: u64,
@@ -102,73 +168,23 @@ pub struct Telemetry {
     pub counters: Counters,
 }
 
-/// What the board is doing. The crate's front page draws how it changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Torque off.
-    #[default]
-    Disarmed,
-    /// Torque on, following setpoints.
-    Armed,
-    /// Torque on, stopped: [`HoldReason`] says why and what ends it.
-    Holding,
-    /// Something is broken: as holding where torque was on, until [`Command::ClearFault`].
-    Fault,
-}
-
-/// Why the arm holds its pose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HoldReason {
-    /// It does not.
-    #[default]
-    None,
-    /// Setpoints stopped coming; the next good one goes on.
-    Starved,
-    /// Servos stopped answering; the next good setpoint goes on once they answer again.
-    Servo,
-    /// The host asked, or a new host said hello; [`Command::Arm`] goes on.
-    Commanded,
-}
-
-/// Why the board is in [`State::Fault`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// It is not.
-    #[default]
-    None,
-    /// Servos could not be read, or reported NaN, too many times in a row.
-    ServoRead,
-    /// Servos could not be written, or their torque not switched, too many times in a row.
-    ServoWrite,
-}
-
-/// A message of either direction, as the codec sees it.
-pub trait Message: Sized {
-    /// What stands in the line's `message` field.
-    type Body: Serialize + DeserializeOwned;
-    /// Joins the line's two halves.
-    fn from_parts(seq: u32, body: Self::Body) -> Self;
-}
-
-impl Message for HostMessage {
-    type Body = Command;
-
-    fn from_parts(seq: u32, command: Command) -> Self {
-        Self { seq, command }
-    }
-}
-
-impl Message for BoardMessage {
-    type Body = Self;
-
-    fn from_parts(seq: u32, mut body: Self) -> Self {
-        match &mut body {
-            Self::Hello(hello) => hello.seq = seq,
-            Self::Telemetry(telemetry) => telemetry.seq = seq,
-        }
-        body
-    }
+/// How the servos and the board's loop are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// The board's own message number.
+    pub seq: u32,
+    /// Board time when the servos were read.
+    pub time_us: u64,
+    /// One per servo, degrees Celsius; NaN where it does not say.
+    pub temperatures_c: JointVec,
+    /// One per servo, volts; NaN where it does not say.
+    pub voltages_v: JointVec,
+    /// One per servo, amperes; NaN where it does not say.
+    pub currents_a: JointVec,
+    /// One per servo.
+    pub alerts: heapless::Vec<Alerts, MAX_JOINTS>,
+    /// Ticks of the control loop since the board started.
+    pub ticks: u32,
+    /// Longest time between two ticks since the last of these messages, microseconds.
+    pub longest_tick_us: u32,
 }

@@ -4,23 +4,31 @@
 //! [`BoardReader`], the board [`HostReader`] and [`encode_board`]. The crate's front page has the
 //! table of messages and the framing rules.
 
+mod board_body;
 mod codec;
 mod counters;
+mod cursor;
 mod error;
+mod host_body;
 mod message;
+mod number;
 mod reader;
+mod words;
+mod writer;
 
-pub use codec::{decode, encode_board, encode_host};
+pub(crate) use board_body::name;
+pub use codec::{Message, decode, encode_board, encode_host};
 pub use counters::Counters;
+pub use cursor::JsonError;
 pub use error::WireError;
 pub use message::{
-    BoardMessage, Command, Fault, Hello, HoldReason, HostMessage, Message, Setpoint, State,
-    Telemetry,
+    BoardMessage, Command, Health, Hello, HostHello, HostMessage, Name, Pong, Setpoint, Telemetry,
 };
 pub use reader::{BoardReader, HostReader, LineReader};
+pub use words::{Capabilities, Fault, HoldReason, Refusal, State};
 
 /// Version of everything in this module; host and board must have the same.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Longest line in either direction, newline included: a telemetry line with every number at its
 /// longest fits.

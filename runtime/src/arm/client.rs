@@ -2,12 +2,12 @@
 
 use wink_firmware::JointVec;
 use wink_firmware::wire::{
-    BoardReader, Command, Hello, HoldReason, HostMessage, MAX_HOST_LINE, PROTOCOL_VERSION,
-    Setpoint, State, Telemetry, encode_host,
+    BoardReader, Capabilities, Command, Health, Hello, HoldReason, HostHello, HostMessage,
+    MAX_HOST_LINE, PROTOCOL_VERSION, Refusal, Setpoint, State, Telemetry, encode_host,
 };
 
-use super::session::{ClientCounters, Session};
-use super::{ArmClientError, ArmDescription, Link, WIRE_JOINTS};
+use super::session::{ClientCounters, Session, ends_by_itself};
+use super::{ArmClientError, ArmDescription, ArmFile, Link, RoundTrip, WIRE_JOINTS};
 use crate::clock::Clock;
 
 /// Between two looks at the link while the board is expected to answer.
@@ -17,10 +17,16 @@ const POLL_US: u64 = 10_000;
 /// been damaged.
 const RETRY_US: u64 = 100_000;
 
+/// Time between the pings that go along with setpoints.
+const PING_PERIOD_US: u64 = 250_000;
+
 /// Speaks the firmware's protocol over any [`Link`]. Allocates nothing after its making.
 #[derive(Debug)]
 pub struct ArmClient {
+    arm: String,
+    joints: usize,
     description_hash: u32,
+    ping_due_us: u64,
     reader: BoardReader,
     next_seq: u32,
     session: Session,
@@ -31,8 +37,17 @@ impl ArmClient {
     /// A client for boards flashed for `arm`; not connected yet.
     #[must_use]
     pub fn new(arm: &ArmDescription) -> Self {
+        Self::for_arm(&ArmFile::from(arm))
+    }
+
+    /// The same for an arm with any number of joints.
+    #[must_use]
+    pub fn for_arm(arm: &ArmFile) -> Self {
         Self {
+            arm: arm.name.clone(),
+            joints: arm.wire_joints(),
             description_hash: arm.hash(),
+            ping_due_us: 0,
             reader: BoardReader::new(),
             next_seq: 1,
             session: Session::default(),
@@ -40,15 +55,30 @@ impl ArmClient {
         }
     }
 
-    /// Says hello, checks protocol version, joints and description, waits for telemetry and arms.
-    /// The arm then holds where it is until the first setpoint. Commands whose answer does not come
-    /// are sent again until `timeout_us` is over.
-    ///
-    /// A board that does not know its description (hash 0) is taken at its word.
+    /// [`greet`](Self::greet)s the board and [`arm`](Self::arm)s. The arm then holds where it is
+    /// until the first setpoint.
     ///
     /// # Errors
     /// When the board does not answer in time, was flashed for something else, or is in a fault.
     pub fn connect<B: Link + Clock + ?Sized>(
+        &mut self,
+        board: &mut B,
+        timeout_us: u64,
+    ) -> Result<(), ArmClientError> {
+        self.greet(board, timeout_us)?;
+        self.arm(board, timeout_us)
+    }
+
+    /// Says hello, checks protocol version, description and joints, and waits for telemetry; an
+    /// armed arm holds. Commands whose answer does not come are sent again until `timeout_us` is
+    /// over.
+    ///
+    /// A board that does not know its description (hash 0) is taken at its word.
+    ///
+    /// # Errors
+    /// When the board does not answer in time, was flashed for something else, or does not know
+    /// where the arm is.
+    pub fn greet<B: Link + Clock + ?Sized>(
         &mut self,
         board: &mut B,
         timeout_us: u64,
@@ -60,13 +90,16 @@ impl ArmClient {
         self.request(
             board,
             timeout_us,
-            &Command::Hello,
+            &Command::Hello(HostHello {
+                version: PROTOCOL_VERSION,
+                description_hash: self.description_hash,
+            }),
             "answer the hello",
             |session| session.hello.is_some(),
         )?;
         self.check_hello()?;
         let ready = |session: &Session| {
-            session.positions().is_some() || session.state() == Some(State::Fault)
+            session.measured().is_some() || session.state() == Some(State::Fault)
         };
         if !self.wait(board, timeout_us, ready)? {
             return Err(match self.session.telemetry {
@@ -74,7 +107,7 @@ impl ArmClient {
                 None => self.no_answer("send telemetry", timeout_us),
             });
         }
-        self.arm(board, timeout_us)
+        Ok(())
     }
 
     /// Switches torque on, or goes on after [`hold`](Self::hold), and waits until the board says
@@ -98,10 +131,15 @@ impl ArmClient {
         }
         self.check_fault()?;
         if !self.session.follows_setpoints() {
-            self.request(board, timeout_us, &Command::Arm, "arm", |session| {
+            let armed = self.request(board, timeout_us, &Command::Arm, "arm", |session| {
                 session.follows_setpoints() || session.state() == Some(State::Fault)
-            })?;
+            });
             self.check_fault()?;
+            if armed.is_err() {
+                // Why it would not, where the board says so.
+                self.check_guards()?;
+            }
+            armed?;
         }
         self.session.armed = true;
         self.session.stopped = false;
@@ -166,25 +204,32 @@ impl ArmClient {
                 fault: telemetry.fault,
             }),
             (State::Disarmed, _) => Err(ArmClientError::Disarmed),
-            (State::Holding, HoldReason::Commanded) if !self.session.stopped => {
-                Err(ArmClientError::TakenOver)
-            }
+            (State::Holding, HoldReason::Commanded) if self.session.stopped => Ok(()),
+            (State::Holding, HoldReason::Commanded) => Err(ArmClientError::TakenOver),
+            (State::Holding, hold) if !ends_by_itself(hold) => self.check_guards(),
             (State::Armed | State::Holding, _) => Ok(()),
         }
     }
 
     /// Asks the arm to be at `positions` (rad, gripper in metres of one finger's travel) `ahead_us`
-    /// from now.
+    /// from now. Now and then a ping goes along.
     ///
     /// # Errors
-    /// When a position is not finite, the link is broken, or the arm was not armed.
+    /// When a position is not finite or one is missing, the link is broken, or the arm was not
+    /// armed.
     pub fn send_setpoint<L: Link + ?Sized>(
         &mut self,
         link: &mut L,
         now_us: u64,
         ahead_us: u64,
-        positions: &[f64; WIRE_JOINTS],
+        positions: &[f64],
     ) -> Result<(), ArmClientError> {
+        if positions.len() != self.joints {
+            return Err(ArmClientError::JointCount {
+                found: positions.len(),
+                expected: self.joints,
+            });
+        }
         if let Some(joint) = positions.iter().position(|position| !position.is_finite()) {
             return Err(ArmClientError::NotFinite { joint });
         }
@@ -205,7 +250,29 @@ impl ArmClient {
             }),
         )?;
         self.counters.setpoints += 1;
+        if now_us >= self.ping_due_us {
+            self.ping(link, now_us)?;
+        }
         Ok(())
+    }
+
+    /// Asks the board for its time; the answer is read by [`poll`](Self::poll) and tells
+    /// [`round_trip`](Self::round_trip).
+    ///
+    /// # Errors
+    /// When the link is broken.
+    pub fn ping<L: Link + ?Sized>(
+        &mut self,
+        link: &mut L,
+        now_us: u64,
+    ) -> Result<(), ArmClientError> {
+        self.ping_due_us = now_us.saturating_add(PING_PERIOD_US);
+        self.send(
+            link,
+            &Command::Ping {
+                host_time_us: now_us,
+            },
+        )
     }
 
     /// Stops the arm within its limits and keeps it there until it is armed again.
@@ -217,7 +284,17 @@ impl ArmClient {
         self.send(link, &Command::Hold)
     }
 
-    /// Switches torque off. The arm may fall.
+    /// Stops the arm within its limits, then switches torque off. The arm may fall then.
+    ///
+    /// # Errors
+    /// When the link is broken.
+    pub fn power_down<L: Link + ?Sized>(&mut self, link: &mut L) -> Result<(), ArmClientError> {
+        self.session.armed = false;
+        self.session.stopped = true;
+        self.send(link, &Command::PowerDown)
+    }
+
+    /// Switches torque off at once. The arm may fall.
     ///
     /// # Errors
     /// When the link is broken.
@@ -247,8 +324,43 @@ impl ArmClient {
         self.session.telemetry.as_ref()
     }
 
-    /// The latest measured positions: arm joints (rad), then the gripper (m, one finger). `None`
-    /// until the board has told any; it cannot before it has read its servos once.
+    /// The latest health of servos and loop since connecting.
+    #[must_use]
+    pub fn health(&self) -> Option<&Health> {
+        self.session.health.as_ref()
+    }
+
+    /// How long the link takes and how far apart the clocks are, since connecting.
+    #[must_use]
+    pub fn round_trip(&self) -> &RoundTrip {
+        &self.session.round_trip
+    }
+
+    /// Checks that the board can do what is `needed`.
+    ///
+    /// # Errors
+    /// Names the first thing that it cannot.
+    pub fn check_capabilities(&self, needed: Capabilities) -> Result<(), ArmClientError> {
+        let hello = self.hello().ok_or(ArmClientError::NotConnected)?;
+        match needed.difference(hello.capabilities).names().next() {
+            Some(missing) => Err(ArmClientError::Capability {
+                image: hello.image.to_string(),
+                missing,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The latest measured positions of an arm with any number of joints: rad, the gripper last (m,
+    /// one finger). `None` until the board has told any.
+    #[must_use]
+    pub fn measured(&self) -> Option<&[f32]> {
+        self.session.measured()
+    }
+
+    /// The latest measured positions of an arm of six joints: theirs (rad), then the gripper's (m,
+    /// one finger). `None` until the board has told any; it cannot before it has read its servos
+    /// once.
     #[must_use]
     pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
         self.session.positions()
@@ -264,25 +376,48 @@ impl ArmClient {
         let Some(hello) = &self.session.hello else {
             return Err(ArmClientError::NotConnected);
         };
+        let differs = hello.description_hash != self.description_hash;
         if hello.version != PROTOCOL_VERSION {
             return Err(ArmClientError::Version {
+                image: hello.image.to_string(),
                 board: hello.version,
                 host: PROTOCOL_VERSION,
             });
         }
-        if usize::from(hello.joints) != WIRE_JOINTS {
-            return Err(ArmClientError::Joints {
-                board: hello.joints.into(),
-                host: WIRE_JOINTS,
-            });
-        }
-        if hello.description_hash != 0 && hello.description_hash != self.description_hash {
+        if hello.description_hash != 0 && differs {
             return Err(ArmClientError::Description {
+                board_arm: hello.arm.to_string(),
                 board: hello.description_hash,
+                host_arm: self.arm.clone(),
                 host: self.description_hash,
             });
         }
-        Ok(())
+        if usize::from(hello.joints) != self.joints {
+            return Err(ArmClientError::Joints {
+                board: hello.joints.into(),
+                host: self.joints,
+            });
+        }
+        match hello.refused {
+            Refusal::None => Ok(()),
+            refusal => Err(ArmClientError::Refused {
+                reason: refusal.name(),
+            }),
+        }
+    }
+
+    /// The guard that keeps the arm from moving, where one does.
+    fn check_guards(&self) -> Result<(), ArmClientError> {
+        match &self.session.telemetry {
+            Some(telemetry)
+                if telemetry.hold != HoldReason::Commanded && !ends_by_itself(telemetry.hold) =>
+            {
+                Err(ArmClientError::Guarded {
+                    reason: telemetry.hold,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_fault(&self) -> Result<(), ArmClientError> {

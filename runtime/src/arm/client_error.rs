@@ -1,6 +1,6 @@
 //! Why an arm cannot be driven over its link.
 
-use wink_firmware::wire::{Fault, WireError};
+use wink_firmware::wire::{Fault, HoldReason, WireError};
 
 use super::LinkError;
 
@@ -25,9 +25,12 @@ pub enum ArmClientError {
     },
     /// The firmware speaks another version of the protocol.
     #[error(
-        "the board speaks protocol version {board}, this program {host}: flash the firmware that came with it"
+        "the board{} speaks protocol version {board}, this program {host}: flash the firmware that came with it",
+        quoted(image)
     )]
     Version {
+        /// Name of the board's image; may be empty.
+        image: String,
         /// The board's.
         board: u16,
         /// This program's.
@@ -45,13 +48,45 @@ pub enum ArmClientError {
     },
     /// The firmware was built from another arm description.
     #[error(
-        "the board was flashed for another arm description ({board:08x}, here {host:08x}): flash the firmware for this one"
+        "the board was flashed for the arm{} ({board:08x}), this program drives{} ({host:08x}): {}",
+        quoted(board_arm),
+        quoted(host_arm),
+        if board_arm == host_arm { "its file has changed since, flash the board again" } else { "flash the firmware for this arm" }
     )]
     Description {
+        /// Name of the arm that the board was built for; may be empty.
+        board_arm: String,
         /// The board's hash.
         board: u32,
+        /// Name of the arm here.
+        host_arm: String,
         /// The hash of the description here.
         host: u32,
+    },
+    /// The board will not be armed by this program, though this program finds no fault with it.
+    #[error(
+        "the board refuses this program, because of its {reason}: flash the firmware that came with it"
+    )]
+    Refused {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The board cannot do what is asked of it.
+    #[error(
+        "the board{} cannot do what is needed here: it lacks \"{missing}\"",
+        quoted(image)
+    )]
+    Capability {
+        /// Name of the board's image; may be empty.
+        image: String,
+        /// What it lacks.
+        missing: &'static str,
+    },
+    /// The board holds the arm, or will not arm it, because something is wrong with it.
+    #[error("the arm is held: {}", advice(*reason))]
+    Guarded {
+        /// What is wrong.
+        reason: HoldReason,
     },
     /// The board is in its fault state.
     #[error(
@@ -94,10 +129,41 @@ pub enum ArmClientError {
         /// Index on the wire.
         joint: usize,
     },
+    /// A setpoint for another number of joints was about to be sent.
+    #[error("a setpoint has {found} positions, the arm {expected} joints; nothing was sent")]
+    JointCount {
+        /// How many were given.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
     /// Not connected and armed yet.
     #[error("not connected to the board: connect and arm first")]
     NotConnected,
     /// A message did not fit its line.
     #[error("a message for the board could not be written: {0}")]
     Encode(WireError),
+}
+
+fn quoted(name: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!(" \"{name}\"")
+    }
+}
+
+fn advice(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Stall => "a joint was stalled; clear its way, then arm again",
+        HoldReason::Temperature => "a servo is too hot; let it cool, then arm again",
+        HoldReason::Voltage => {
+            "the servos' supply is too weak; check power supply and cable, then arm again"
+        }
+        HoldReason::Clock => "the board's clock went backwards; arm again",
+        HoldReason::PoweringDown => "it is being powered down",
+        HoldReason::None | HoldReason::Starved | HoldReason::Servo | HoldReason::Commanded => {
+            "arm it to go on"
+        }
+    }
 }

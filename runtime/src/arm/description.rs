@@ -3,7 +3,7 @@
 use nalgebra::{Isometry3, Unit, Vector3};
 
 use super::parse::parse;
-use super::{ARM_JOINTS, ArmError};
+use super::{ARM_JOINTS, ArmError, ArmServos};
 
 /// A revolute joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Joint {
     pub velocity_rad_s: f64,
     /// Greatest acceleration.
     pub acceleration_rad_s2: f64,
+    /// Greatest jerk; infinite where the file has none.
+    pub jerk_rad_s3: f64,
     /// Where an episode starts.
     pub home_rad: f64,
 }
@@ -45,28 +47,134 @@ pub struct Gripper {
     pub velocity_m_s: f64,
     /// Greatest acceleration.
     pub acceleration_m_s2: f64,
+    /// Greatest jerk; infinite where the file has none.
+    pub jerk_m_s3: f64,
+    /// Greatest load, 1 at the servo's rated load; infinite where the file has none.
+    pub torque_limit: f64,
     /// Where an episode starts.
     pub home_m: f64,
+}
+
+/// What the firmware watches on the arm; infinite (voltage: 0) where it does not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Protection {
+    /// A joint that is loaded so (1: its servo's rated load), ...
+    pub stall_load: f64,
+    /// (or draws so much where its servo measures the current), ...
+    pub stall_current_a: f64,
+    /// and is so far from its goal ...
+    pub stall_error_rad: f64,
+    /// for so long, is stalled.
+    pub stall_time_ms: u32,
+    /// A servo as hot as this is too hot.
+    pub max_temperature_c: f64,
+    /// A supply below this is too weak.
+    pub min_voltage_v: f64,
+}
+
+impl Protection {
+    /// Nothing is watched.
+    pub const OFF: Self = Self {
+        stall_load: f64::INFINITY,
+        stall_current_a: f64::INFINITY,
+        stall_error_rad: f64::INFINITY,
+        stall_time_ms: 0,
+        max_temperature_c: f64::INFINITY,
+        min_voltage_v: 0.0,
+    };
+}
+
+/// What a file under `boards/arms` says, of an arm with any number of joints: enough for its
+/// firmware. To drive it with a policy it must be an [`ArmDescription`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmFile {
+    /// The arm's name.
+    pub name: String,
+    /// The joints from the base outwards, 1 to 7.
+    pub joints: Vec<Joint>,
+    /// From the last joint's frame to the point between the fingertips; x runs along the gripper.
+    pub tool: Isometry3<f64>,
+    /// The gripper.
+    pub gripper: Gripper,
+    /// What the firmware watches.
+    pub protection: Protection,
+    /// What drives the joints; `None` where the file does not say.
+    pub servos: Option<ArmServos>,
+}
+
+impl ArmFile {
+    /// Reads and checks an arm.
+    ///
+    /// # Errors
+    /// With the line, and the joint and field where there is one: syntax, missing or unknown
+    /// fields, too many joints or none, names or servo ids given twice, an axis that is not a unit
+    /// vector, reversed limits, values that are not finite or make no sense.
+    pub fn from_toml(text: &str) -> Result<Self, ArmError> {
+        parse(text)
+    }
+
+    /// Joints on the wire: those of the arm in its order, then the gripper.
+    #[must_use]
+    pub fn wire_joints(&self) -> usize {
+        self.joints.len() + 1
+    }
 }
 
 /// An arm of six revolute joints and a gripper: chain, limits, servos.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmDescription {
-    pub(super) name: String,
-    pub(super) joints: [Joint; ARM_JOINTS],
-    pub(super) tool: Isometry3<f64>,
-    pub(super) gripper: Gripper,
+    name: String,
+    joints: [Joint; ARM_JOINTS],
+    tool: Isometry3<f64>,
+    gripper: Gripper,
+    protection: Protection,
+    servos: Option<ArmServos>,
+}
+
+impl TryFrom<ArmFile> for ArmDescription {
+    type Error = ArmError;
+
+    /// # Errors
+    /// When the arm does not have six joints.
+    fn try_from(file: ArmFile) -> Result<Self, ArmError> {
+        let joints = <[Joint; ARM_JOINTS]>::try_from(file.joints).map_err(|joints| {
+            ArmError::JointCount {
+                found: joints.len(),
+                expected: ARM_JOINTS,
+                names: joints.into_iter().map(|joint| joint.name).collect(),
+            }
+        })?;
+        Ok(Self {
+            name: file.name,
+            joints,
+            tool: file.tool,
+            gripper: file.gripper,
+            protection: file.protection,
+            servos: file.servos,
+        })
+    }
+}
+
+impl From<&ArmDescription> for ArmFile {
+    fn from(arm: &ArmDescription) -> Self {
+        Self {
+            name: arm.name.clone(),
+            joints: arm.joints.to_vec(),
+            tool: arm.tool,
+            gripper: arm.gripper.clone(),
+            protection: arm.protection,
+            servos: arm.servos.clone(),
+        }
+    }
 }
 
 impl ArmDescription {
     /// Reads and checks an arm.
     ///
     /// # Errors
-    /// With the line, and the joint and field where there is one: syntax, missing or unknown
-    /// fields, too few or too many joints, names or servo ids given twice, an axis that is not a
-    /// unit vector, reversed limits, values that are not finite or make no sense.
+    /// As [`ArmFile::from_toml`], and when the arm does not have six joints.
     pub fn from_toml(text: &str) -> Result<Self, ArmError> {
-        parse(text)
+        parse(text)?.try_into()
     }
 
     /// The WidowX 250S, from `boards/arms/wx250s.toml`.
@@ -99,6 +207,12 @@ impl ArmDescription {
     #[must_use]
     pub fn gripper(&self) -> &Gripper {
         &self.gripper
+    }
+
+    /// What drives the joints; `None` where the arm's file does not say.
+    #[must_use]
+    pub const fn servos(&self) -> Option<&ArmServos> {
+        self.servos.as_ref()
     }
 
     /// The joint angles that an episode starts from.
@@ -172,6 +286,11 @@ mod tests {
             let end = WX250S.find("[tool]").expect("there is a tool");
             format!("{}{}", &WX250S[..start], &WX250S[end..])
         };
+        let without_joints = {
+            let start = WX250S.find("[[joint]]").expect("there is a joint");
+            let end = WX250S.find("[tool]").expect("there is a tool");
+            format!("{}{}", &WX250S[..start], &WX250S[end..])
+        };
         let cases = [
             (
                 edited(0, "format = 1", "format = 2"),
@@ -186,16 +305,20 @@ mod tests {
                 "the arm has 5 joints [waist, shoulder, elbow, forearm_roll, wrist_angle], this version drives arms of 6",
             ),
             (
+                without_joints,
+                "the arm has 0 joints [], this version drives arms of 1 to 7",
+            ),
+            (
                 edited(0, "\"elbow\"", "\"waist\""),
-                "line 30: there already is a joint \"waist\"",
+                "line 32: there already is a joint \"waist\"",
             ),
             (
                 edited(0, "[4, 5]", "[4, 2]"),
-                "line 31: \"elbow\": servo id 2 is already taken by \"shoulder\"",
+                "line 33: \"elbow\": servo id 2 is already taken by \"shoulder\"",
             ),
             (
                 edited(0, "[4, 5]", "[4, 4]"),
-                "line 31: \"elbow\": servo id 4 is already taken by \"elbow\"",
+                "line 33: \"elbow\": servo id 4 is already taken by \"elbow\"",
             ),
             (
                 edited(0, "[9]", "[8]"),
@@ -215,15 +338,15 @@ mod tests {
             ),
             (
                 edited(0, "min_rad = -1.8849555921538759", "min_rad = 2.0"),
-                "line 23: \"shoulder\": min_rad 2 is not below max_rad 1.98967",
+                "line 24: \"shoulder\": min_rad 2 is not below max_rad 1.98967",
             ),
             (
                 edited(0, "max_rad = 1.9896753472735358", "max_rad = 114"),
-                "line 24: \"shoulder\": max_rad is 114, outside of",
+                "line 25: \"shoulder\": max_rad is 114, outside of",
             ),
             (
                 edited(0, "0.03865", "inf"),
-                "line 21: \"shoulder\": offset_m is not a finite number",
+                "line 22: \"shoulder\": offset_m is not a finite number",
             ),
             (edited(0, "0.03865", "38.65"), "is it in millimetres?"),
             (
@@ -233,6 +356,22 @@ mod tests {
             (
                 edited(0, "home_rad = 1.5707963267948966", "home_rad = 3.0"),
                 "\"wrist_angle\": home_rad is 3, outside of",
+            ),
+            (
+                edited(0, "jerk_rad_s3 = 4000.0", "jerk_rad_s3 = 100.0"),
+                "\"waist\": jerk_rad_s3 is 100, outside of 1250",
+            ),
+            (
+                edited(0, "torque_limit = 0.6", "torque_limit = 60"),
+                "\"gripper\": torque_limit is 60, outside of 0.01 .. 1: is it in percent?",
+            ),
+            (
+                edited(0, "stall_error_rad = 0.2\n", ""),
+                "line 81: [protection] needs all of stall_load, stall_error_rad and stall_time_ms",
+            ),
+            (
+                edited(0, "max_temperature_c = 70.0", "max_temperature_c = 343.0"),
+                "\"protection\": max_temperature_c is 343, outside of",
             ),
             (
                 edited(0, "closed_m = 0.015", "closed_m = 0.039"),
@@ -252,7 +391,7 @@ mod tests {
             ),
             (
                 edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0]"),
-                "line 22: ",
+                "line 23: ",
             ),
             (
                 edited(0, "axis = [0.0, 1.0, 0.0]", "axis = [0.0, 1.0, 0.0"),
@@ -269,6 +408,32 @@ mod tests {
                 "\"{message}\" does not say \"{expected}\""
             );
         }
+    }
+
+    #[test]
+    fn an_arm_of_five_joints_is_enough_for_firmware() {
+        let start = WX250S.rfind("[[joint]]").expect("there is a joint");
+        let end = WX250S.find("[tool]").expect("there is a tool");
+        let text = format!("{}{}", &WX250S[..start], &WX250S[end..]);
+        let file = ArmFile::from_toml(&text).expect("five joints will do");
+        assert_eq!((file.joints.len(), file.wire_joints()), (5, 6));
+        assert_eq!(file.firmware_config().joints.len(), 6);
+        let whole = ArmFile::from_toml(WX250S).expect("valid");
+        let arm = ArmDescription::try_from(whole.clone()).expect("six joints");
+        assert_eq!(ArmFile::from(&arm), whole);
+    }
+
+    #[test]
+    fn without_protection_nothing_is_watched() {
+        let start = WX250S.find("[protection]").expect("there is a protection");
+        let end = WX250S.find("[tool]").expect("there is a tool");
+        let text = format!("{}{}", &WX250S[..start], &WX250S[end..])
+            .replace("jerk_rad_s3 = 4000.0\n", "")
+            .replace("torque_limit = 0.6", "");
+        let arm = ArmFile::from_toml(&text).expect("all of it is optional");
+        assert_eq!(arm.protection, Protection::OFF);
+        assert_eq!(arm.joints[0].jerk_rad_s3, f64::INFINITY);
+        assert_eq!(arm.gripper.torque_limit, f64::INFINITY);
     }
 
     #[test]

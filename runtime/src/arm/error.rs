@@ -32,6 +32,24 @@ pub enum ArmError {
         /// Those that are there.
         names: Vec<String>,
     },
+    /// More joints than a board drives, or none.
+    #[error("the arm has {found} joints [{}], this version drives arms of 1 to {most} (the gripper apart)", names.join(", "))]
+    TooManyJoints {
+        /// How many the file has.
+        found: usize,
+        /// How many it may have.
+        most: usize,
+        /// Those that are there.
+        names: Vec<String>,
+    },
+    /// A stall is described in part.
+    #[error(
+        "line {line}: [protection] needs all of stall_load, stall_error_rad and stall_time_ms, or none"
+    )]
+    StallInPart {
+        /// Where the table is.
+        line: usize,
+    },
     /// A name is empty.
     #[error("line {line}: {part} has an empty name")]
     EmptyName {
@@ -125,5 +143,25 @@ pub enum ArmError {
         max: f64,
         /// What may have gone wrong, with a leading separator, or nothing.
         hint: &'static str,
+    },
+    /// A servo model that no driver here knows.
+    #[error("line {line}: servo model \"{found}\" is not known; these are: {}", known.join(", "))]
+    UnknownServo {
+        /// Where.
+        line: usize,
+        /// What the file says.
+        found: String,
+        /// What it could say.
+        known: &'static [&'static str],
+    },
+    /// Something about a servo does not fit.
+    #[error("line {line}: \"{part}\": {message}")]
+    Servo {
+        /// Where.
+        line: usize,
+        /// The joint, or `gripper`.
+        part: String,
+        /// What is wrong.
+        message: String,
     },
 }

@@ -6,6 +6,7 @@
 //! kinematics, actions) is `control`'s matter.
 
 mod board_time;
+mod calibration;
 mod client;
 mod client_error;
 mod description;
@@ -14,13 +15,19 @@ mod firmware;
 mod kinematics;
 mod link;
 mod parse;
+mod protection;
+mod round_trip;
+mod servo_source;
+mod servos;
 mod session;
 
 pub use client::ArmClient;
 pub use client_error::ArmClientError;
-pub use description::{ArmDescription, Gripper, Joint};
+pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
 pub use error::ArmError;
 pub use link::{Link, LinkError};
+pub use round_trip::RoundTrip;
+pub use servos::ArmServos;
 pub use session::ClientCounters;
 
 /// Joints of the arm itself, without the gripper.

@@ -4,7 +4,9 @@ use nalgebra::{Isometry3, Unit, Vector3};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ARM_JOINTS, ArmDescription, ArmError, Gripper, Joint};
+use super::protection::RawProtection;
+use super::servos::{Part, RawServo, RawServos};
+use super::{ArmError, ArmFile, Gripper, Joint, Protection};
 
 /// The format number that this version reads.
 const FORMAT: u32 = 1;
@@ -12,8 +14,18 @@ const FORMAT: u32 = 1;
 /// How far from 1 an axis' length may be: rounding in the file, not a forgotten normalisation.
 const AXIS_TOLERANCE: f64 = 1e-6;
 
-/// Reads and checks an arm; see [`ArmDescription::from_toml`].
-pub(super) fn parse(text: &str) -> Result<ArmDescription, ArmError> {
+/// Most joints without the gripper.
+const MOST_JOINTS: usize = wink_firmware::MAX_JOINTS - 1;
+
+pub(super) const DEGREES: &str = ": is it in degrees?";
+pub(super) const PERCENT: &str = ": is it in percent?";
+
+/// Longest time that a jerk limit may take to build up the acceleration, seconds: the firmware
+/// smooths over twice that.
+const LONGEST_RAMP_S: f64 = 0.032;
+
+/// Reads and checks an arm; see [`ArmFile::from_toml`].
+pub(super) fn parse(text: &str) -> Result<ArmFile, ArmError> {
     let raw: RawArm = toml::from_str(text).map_err(|error| ArmError::Syntax {
         line: error.span().map_or(1, |span| line_of(text, span.start)),
         message: error.message().to_owned(),
@@ -36,6 +48,8 @@ struct RawArm {
     joint: Vec<RawJoint>,
     tool: RawTool,
     gripper: RawGripper,
+    protection: Option<Spanned<RawProtection>>,
+    servos: Option<RawServos>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +63,9 @@ struct RawJoint {
     max_rad: Spanned<f64>,
     velocity_rad_s: Spanned<f64>,
     acceleration_rad_s2: Spanned<f64>,
+    jerk_rad_s3: Option<Spanned<f64>>,
     home_rad: Spanned<f64>,
+    servo: Option<Spanned<RawServo>>,
 }
 
 #[derive(Deserialize)]
@@ -68,19 +84,22 @@ struct RawGripper {
     open_m: Spanned<f64>,
     velocity_m_s: Spanned<f64>,
     acceleration_m_s2: Spanned<f64>,
+    jerk_m_s3: Option<Spanned<f64>>,
+    torque_limit: Option<Spanned<f64>>,
     home_m: Spanned<f64>,
+    servo: Option<Spanned<RawServo>>,
 }
 
 /// A number with its name and place in the file.
-struct Field<'a> {
-    part: &'a str,
-    name: &'static str,
-    value: f64,
-    line: usize,
+pub(super) struct Field<'a> {
+    pub part: &'a str,
+    pub name: &'static str,
+    pub value: f64,
+    pub line: usize,
 }
 
 impl Field<'_> {
-    fn finite(&self) -> Result<f64, ArmError> {
+    pub fn finite(&self) -> Result<f64, ArmError> {
         if self.value.is_finite() {
             Ok(self.value)
         } else {
@@ -92,7 +111,7 @@ impl Field<'_> {
         }
     }
 
-    fn within(&self, min: f64, max: f64, hint: &'static str) -> Result<f64, ArmError> {
+    pub fn within(&self, min: f64, max: f64, hint: &'static str) -> Result<f64, ArmError> {
         let value = self.finite()?;
         if (min..=max).contains(&value) {
             return Ok(value);
@@ -108,7 +127,7 @@ impl Field<'_> {
         })
     }
 
-    fn below(&self, upper: &Self) -> Result<(), ArmError> {
+    pub fn below(&self, upper: &Self) -> Result<(), ArmError> {
         if self.value < upper.value {
             return Ok(());
         }
@@ -124,14 +143,14 @@ impl Field<'_> {
 }
 
 /// Turns the raw file into an arm, remembering the names and servo ids already taken.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     text: &'a str,
     names: Vec<String>,
     servos: Vec<(u8, String)>,
 }
 
 impl Checker<'_> {
-    fn arm(&mut self, raw: RawArm) -> Result<ArmDescription, ArmError> {
+    fn arm(&mut self, mut raw: RawArm) -> Result<ArmFile, ArmError> {
         if *raw.format.get_ref() != FORMAT {
             return Err(ArmError::Format {
                 line: self.line(&raw.format),
@@ -140,30 +159,69 @@ impl Checker<'_> {
             });
         }
         self.not_empty("the arm", &raw.name)?;
+        let mut parts: Vec<Part> = raw
+            .joint
+            .iter_mut()
+            .map(|joint| Part {
+                name: joint.name.get_ref().clone(),
+                line: self.line(&joint.servo_ids),
+                servo: joint.servo.take(),
+            })
+            .collect();
+        parts.push(Part {
+            name: "gripper".to_owned(),
+            line: self.line(&raw.gripper.servo_ids),
+            servo: raw.gripper.servo.take(),
+        });
         let joints = raw
             .joint
             .into_iter()
             .map(|joint| self.joint(joint))
             .collect::<Result<Vec<_>, _>>()?;
-        let joints =
-            <[Joint; ARM_JOINTS]>::try_from(joints).map_err(|joints| ArmError::JointCount {
+        if !(1..=MOST_JOINTS).contains(&joints.len()) {
+            return Err(ArmError::TooManyJoints {
                 found: joints.len(),
-                expected: ARM_JOINTS,
+                most: MOST_JOINTS,
                 names: joints.into_iter().map(|joint| joint.name).collect(),
-            })?;
+            });
+        }
         let tool = self.offset("tool", &raw.tool.offset_m)?;
-        Ok(ArmDescription {
+        let gripper = self.gripper(raw.gripper)?;
+        let servos = self.servos(raw.servos.as_ref(), &parts, &joints, &gripper)?;
+        Ok(ArmFile {
             name: raw.name.into_inner(),
             joints,
             tool: Isometry3::translation(tool.x, tool.y, tool.z),
-            gripper: self.gripper(raw.gripper)?,
+            gripper,
+            servos,
+            protection: match &raw.protection {
+                Some(protection) => self.protection(protection)?,
+                None => Protection::OFF,
+            },
+        })
+    }
+
+    /// The jerk limit, infinite where there is none.
+    fn jerk(
+        &self,
+        part: &str,
+        name: &'static str,
+        raw: Option<&Spanned<f64>>,
+        acceleration: f64,
+    ) -> Result<f64, ArmError> {
+        let least = acceleration / LONGEST_RAMP_S;
+        raw.map_or(Ok(f64::INFINITY), |raw| {
+            self.field(part, name, raw).within(
+                least,
+                1e9,
+                ": it must build up the acceleration in 32 ms",
+            )
         })
     }
 
     fn joint(&mut self, raw: RawJoint) -> Result<Joint, ArmError> {
         /// One turn either way is more than any servo of this kind does.
         const MOST_RAD: f64 = std::f64::consts::TAU;
-        const DEGREES: &str = ": is it in degrees?";
 
         self.not_empty("a joint", &raw.name)?;
         let name = raw.name.get_ref().as_str();
@@ -178,6 +236,9 @@ impl Checker<'_> {
         let min_rad = min.within(-MOST_RAD, MOST_RAD, DEGREES)?;
         let max_rad = max.within(-MOST_RAD, MOST_RAD, DEGREES)?;
         min.below(&max)?;
+        let acceleration_rad_s2 = self
+            .field(name, "acceleration_rad_s2", &raw.acceleration_rad_s2)
+            .within(1e-3, 10_000.0, DEGREES)?;
         let joint = Joint {
             name: name.to_owned(),
             servo_ids: raw.servo_ids.get_ref().clone(),
@@ -188,9 +249,13 @@ impl Checker<'_> {
             velocity_rad_s: self
                 .field(name, "velocity_rad_s", &raw.velocity_rad_s)
                 .within(1e-3, 100.0, DEGREES)?,
-            acceleration_rad_s2: self
-                .field(name, "acceleration_rad_s2", &raw.acceleration_rad_s2)
-                .within(1e-3, 10_000.0, DEGREES)?,
+            acceleration_rad_s2,
+            jerk_rad_s3: self.jerk(
+                name,
+                "jerk_rad_s3",
+                raw.jerk_rad_s3.as_ref(),
+                acceleration_rad_s2,
+            )?,
             home_rad: self
                 .field(name, "home_rad", &raw.home_rad)
                 .within(min_rad, max_rad, "")?,
@@ -217,6 +282,13 @@ impl Checker<'_> {
         let open_m = open.within(min_m, max_m, "")?;
         closed.below(&open)?;
         self.take_servos(part, &raw.servo_ids)?;
+        let acceleration_m_s2 = self
+            .field(part, "acceleration_m_s2", &raw.acceleration_m_s2)
+            .within(1e-4, 1_000.0, MILLIMETRES)?;
+        let torque_limit = raw.torque_limit.as_ref().map_or(Ok(f64::INFINITY), |raw| {
+            self.field(part, "torque_limit", raw)
+                .within(0.01, 1.0, PERCENT)
+        })?;
         Ok(Gripper {
             min_m,
             max_m,
@@ -227,9 +299,9 @@ impl Checker<'_> {
                 10.0,
                 MILLIMETRES,
             )?,
-            acceleration_m_s2: self
-                .field(part, "acceleration_m_s2", &raw.acceleration_m_s2)
-                .within(1e-4, 1_000.0, MILLIMETRES)?,
+            acceleration_m_s2,
+            jerk_m_s3: self.jerk(part, "jerk_m_s3", raw.jerk_m_s3.as_ref(), acceleration_m_s2)?,
+            torque_limit,
             home_m: self
                 .field(part, "home_m", &raw.home_m)
                 .within(min_m, max_m, "")?,
@@ -301,7 +373,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn field<'a>(&self, part: &'a str, name: &'static str, raw: &Spanned<f64>) -> Field<'a> {
+    pub fn field<'a>(&self, part: &'a str, name: &'static str, raw: &Spanned<f64>) -> Field<'a> {
         Field {
             part,
             name,
@@ -310,7 +382,7 @@ impl Checker<'_> {
         }
     }
 
-    fn line<T>(&self, spanned: &Spanned<T>) -> usize {
+    pub fn line<T>(&self, spanned: &Spanned<T>) -> usize {
         line_of(self.text, spanned.span().start)
     }
 }

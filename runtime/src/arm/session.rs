@@ -1,7 +1,8 @@
 //! What the host knows of a board, from what the board said since the hello.
 
-use wink_firmware::wire::{BoardMessage, Hello, HoldReason, State, Telemetry};
+use wink_firmware::wire::{BoardMessage, Health, Hello, HoldReason, State, Telemetry, is_newer};
 
+use super::RoundTrip;
 use super::WIRE_JOINTS;
 use super::board_time::BoardTime;
 
@@ -14,6 +15,8 @@ pub struct ClientCounters {
     pub telemetry: u64,
     /// Board messages that never arrived, by the gaps in their numbers.
     pub lost: u64,
+    /// Board messages that came again, or after a later one.
+    pub repeated: u64,
     /// Lines from the board that were damaged (garbage, CRC, length) or did not fit this arm.
     pub bad_lines: u64,
 }
@@ -25,8 +28,10 @@ pub(super) struct Session {
     pub hello: Option<Hello>,
     pub last_board_seq: u32,
     pub telemetry: Option<Telemetry>,
+    pub health: Option<Health>,
     pub heard_us: u64,
     pub board_time: BoardTime,
+    pub round_trip: RoundTrip,
     pub armed: bool,
     /// A hold or disarm was sent and not taken back by arming.
     pub stopped: bool,
@@ -36,11 +41,38 @@ pub(super) struct Session {
 
 impl Session {
     pub fn heard(&mut self, message: BoardMessage, now_us: u64, counters: &mut ClientCounters) {
+        if let BoardMessage::Hello(hello) = message {
+            return self.heard_hello(hello, now_us);
+        }
+        // What an earlier session left in the pipe tells nothing about this one.
+        let Some(joints) = self.hello.as_ref().map(|hello| usize::from(hello.joints)) else {
+            return;
+        };
+        if let BoardMessage::Telemetry(telemetry) = &message {
+            if telemetry.positions.len() != joints {
+                counters.bad_lines += 1;
+                return;
+            }
+            let before_us = self.telemetry.as_ref().map_or(0, |before| before.time_us);
+            let behind_us = before_us.saturating_sub(telemetry.time_us);
+            if behind_us > 0 && !self.is_late(telemetry.seq, behind_us) {
+                self.restarted = Some((before_us, telemetry.time_us));
+                return;
+            }
+        }
+        if !self.admit(message.seq(), counters) {
+            return;
+        }
         match message {
-            BoardMessage::Hello(hello) => self.heard_hello(hello, now_us),
-            // What an earlier session left in the pipe tells nothing about this one.
-            BoardMessage::Telemetry(_) if self.hello.is_none() => {}
-            BoardMessage::Telemetry(telemetry) => self.heard_telemetry(telemetry, now_us, counters),
+            BoardMessage::Hello(_) => {}
+            BoardMessage::Pong(pong) => self.round_trip.heard(&pong, now_us),
+            BoardMessage::Health(health) => self.health = Some(health),
+            BoardMessage::Telemetry(telemetry) => {
+                counters.telemetry += 1;
+                self.board_time.heard(telemetry.time_us, now_us);
+                self.heard_us = now_us;
+                self.telemetry = Some(telemetry);
+            }
         }
     }
 
@@ -50,50 +82,49 @@ impl Session {
         if hello.answers.wrapping_sub(self.first_hello_seq) >= MOST_HELLOS {
             return;
         }
-        self.last_board_seq = hello.seq;
+        if self.hello.is_none() || is_newer(hello.seq, self.last_board_seq) {
+            self.last_board_seq = hello.seq;
+        }
         self.board_time.heard(hello.time_us, now_us);
         // A second answer comes where the first was late; it says the same.
         self.hello.get_or_insert(hello);
     }
 
-    fn heard_telemetry(
-        &mut self,
-        telemetry: Telemetry,
-        now_us: u64,
-        counters: &mut ClientCounters,
-    ) {
-        if telemetry.positions.len() != WIRE_JOINTS {
-            counters.bad_lines += 1;
-            return;
+    /// Whether a message is not ahead of the last, but near enough behind it, in number and time, to
+    /// have been overtaken or repeated on its way: a board that restarted begins both at 0.
+    fn is_late(&self, seq: u32, behind_us: u64) -> bool {
+        /// More than a link holds back.
+        const WINDOW: u32 = 64;
+        const WINDOW_US: u64 = 2_000_000;
+        self.last_board_seq.wrapping_sub(seq) < WINDOW && behind_us < WINDOW_US
+    }
+
+    /// Whether a message is new; counts it otherwise, or those missing before it.
+    fn admit(&mut self, seq: u32, counters: &mut ClientCounters) -> bool {
+        if !is_newer(seq, self.last_board_seq) {
+            counters.repeated += 1;
+            return false;
         }
-        if let Some(before) = self
-            .telemetry
-            .as_ref()
-            .filter(|before| telemetry.time_us < before.time_us)
-        {
-            self.restarted = Some((before.time_us, telemetry.time_us));
-            return;
-        }
-        counters.telemetry += 1;
-        counters.lost += u64::from(
-            telemetry
-                .seq
-                .wrapping_sub(self.last_board_seq)
-                .saturating_sub(1),
-        );
-        self.last_board_seq = telemetry.seq;
-        self.board_time.heard(telemetry.time_us, now_us);
-        self.heard_us = now_us;
-        self.telemetry = Some(telemetry);
+        let missing = seq.wrapping_sub(self.last_board_seq).saturating_sub(1);
+        counters.lost += u64::from(missing);
+        self.last_board_seq = seq;
+        true
     }
 
     pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
-        let measured = &self.telemetry.as_ref()?.positions;
+        let measured = self.measured()?;
         let mut positions = [f64::NAN; WIRE_JOINTS];
         for (position, measured) in positions.iter_mut().zip(measured) {
             *position = f64::from(*measured);
         }
-        Some(positions).filter(|positions| positions.iter().all(|position| position.is_finite()))
+        Some(positions).filter(|_| measured.len() == WIRE_JOINTS)
+    }
+
+    /// Of an arm with any number of joints; `None` until the servos have been read.
+    pub fn measured(&self) -> Option<&[f32]> {
+        let positions = &self.telemetry.as_ref()?.positions;
+        let all = positions.iter().all(|position| position.is_finite());
+        all.then_some(positions)
     }
 
     pub fn state(&self) -> Option<State> {
@@ -106,8 +137,138 @@ impl Session {
             .as_ref()
             .is_some_and(|telemetry| match telemetry.state {
                 State::Armed => true,
-                State::Holding => telemetry.hold != HoldReason::Commanded,
+                State::Holding => ends_by_itself(telemetry.hold),
                 State::Disarmed | State::Fault => false,
             })
+    }
+}
+
+/// Whether the next good setpoint ends a hold.
+pub(super) const fn ends_by_itself(hold: HoldReason) -> bool {
+    matches!(
+        hold,
+        HoldReason::None | HoldReason::Starved | HoldReason::Servo
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wink_firmware::JointVec;
+    use wink_firmware::wire::{Capabilities, Counters, Fault, Name, Refusal};
+
+    fn hello(seq: u32) -> BoardMessage {
+        BoardMessage::Hello(Hello {
+            seq,
+            answers: 1,
+            version: 2,
+            joints: 2,
+            description_hash: 0,
+            time_us: 0,
+            refused: Refusal::None,
+            arm: Name::new(),
+            image: Name::new(),
+            capabilities: Capabilities::empty(),
+        })
+    }
+
+    fn telemetry(seq: u32, time_us: u64) -> BoardMessage {
+        let values = JointVec::from_slice(&[0.0; 2]).unwrap();
+        BoardMessage::Telemetry(Telemetry {
+            seq,
+            time_us,
+            state: State::Armed,
+            hold: HoldReason::None,
+            fault: Fault::None,
+            positions: values.clone(),
+            velocities: values.clone(),
+            loads: values,
+            last_setpoint_seq: 0,
+            counters: Counters::default(),
+        })
+    }
+
+    #[test]
+    fn lost_repeated_and_overtaken_lines_are_told_from_a_restart() {
+        type Case = (&'static str, u32, &'static [(u32, u64)], [u64; 3], bool);
+        // The hello's number, numbers and times of telemetry; then how many were taken, lost and
+        // repeated, and whether the board is thought to have restarted.
+        let cases: [Case; 9] = [
+            ("in order", 99, &[(100, 10), (101, 20)], [2, 0, 0], false),
+            ("two lost", 99, &[(100, 10), (103, 40)], [2, 2, 0], false),
+            (
+                "one twice",
+                99,
+                &[(100, 10), (100, 10), (101, 20)],
+                [2, 0, 1],
+                false,
+            ),
+            (
+                "one late",
+                99,
+                &[(101, 20), (100, 10), (102, 30)],
+                [2, 1, 1],
+                false,
+            ),
+            ("restart", 99, &[(100, 1_000), (0, 5)], [1, 0, 0], true),
+            (
+                "restart soon after a hello",
+                99,
+                &[(100, 3_000_000), (90, 5)],
+                [1, 0, 0],
+                true,
+            ),
+            (
+                "restart soon after a start, seen once its numbers are ahead",
+                99,
+                &[(100, 1_000), (90, 5), (100, 15), (101, 25)],
+                [1, 0, 2],
+                true,
+            ),
+            (
+                "wrap",
+                u32::MAX - 1,
+                &[(u32::MAX, 10), (0, 20)],
+                [2, 0, 0],
+                false,
+            ),
+            ("from the time before", 99, &[(98, 10)], [0, 0, 1], false),
+        ];
+        for (name, first, lines, [taken, lost, repeated], restarted) in cases {
+            let mut session = Session {
+                first_hello_seq: 1,
+                ..Session::default()
+            };
+            let mut counters = ClientCounters::default();
+            session.heard(hello(first), 0, &mut counters);
+            for (seq, time_us) in lines {
+                session.heard(telemetry(*seq, *time_us), *time_us, &mut counters);
+            }
+            assert_eq!(
+                (counters.telemetry, counters.lost, counters.repeated),
+                (taken, lost, repeated),
+                "{name}"
+            );
+            assert_eq!(session.restarted.is_some(), restarted, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_believed_before_the_hello_or_of_another_arm() {
+        let mut session = Session {
+            first_hello_seq: 1,
+            ..Session::default()
+        };
+        let mut counters = ClientCounters::default();
+        session.heard(telemetry(5, 10), 10, &mut counters);
+        assert_eq!(counters, ClientCounters::default());
+        session.heard(hello(6), 20, &mut counters);
+        let BoardMessage::Telemetry(mut other) = telemetry(7, 30) else {
+            return;
+        };
+        other.positions.pop();
+        session.heard(BoardMessage::Telemetry(other), 30, &mut counters);
+        assert_eq!((counters.bad_lines, counters.telemetry), (1, 0));
+        assert_eq!(session.measured(), None);
     }
 }

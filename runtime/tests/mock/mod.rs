@@ -139,6 +139,8 @@ pub struct PerfectServos {
     pub torque: bool,
     /// Reading them fails.
     pub broken: bool,
+    /// As hot as they say they are.
+    pub temperature_c: Option<f32>,
 }
 
 impl PerfectServos {
@@ -151,6 +153,7 @@ impl PerfectServos {
             positions,
             torque: false,
             broken: false,
+            temperature_c: None,
         }
     }
 }
@@ -168,6 +171,7 @@ impl ServoBus for PerfectServos {
         for (state, position) in states.iter_mut().zip(&self.positions) {
             *state = ServoState {
                 position: *position,
+                temperature_c: self.temperature_c,
                 ..ServoState::default()
             };
         }

@@ -2,6 +2,7 @@
 
 use wink_sim::outcome::Failure;
 
+use super::board::LinkStats;
 use super::plan::Group;
 
 /// A card as the reader knows it.
@@ -48,6 +49,8 @@ pub struct Episode {
     pub state_hash: u64,
     /// Why it failed; `None` where it succeeded.
     pub failure: Option<Failure>,
+    /// What went over the link to the board.
+    pub link: LinkStats,
     /// What it cost.
     pub timing: Timing,
     /// JPEG pictures of its course, first to last; empty where none were asked for.
@@ -124,6 +127,7 @@ pub mod tests {
             steps: 1,
             state_hash: 0,
             failure: (!success).then_some(missed),
+            link: LinkStats::default(),
             timing: Timing::default(),
             strip: vec![vec![0]],
         }

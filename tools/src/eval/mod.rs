@@ -1,5 +1,6 @@
 //! `wink eval`: what a policy executes, and what it recognises.
 
+mod board;
 mod confusion;
 mod episode;
 mod html;
@@ -24,6 +25,7 @@ use crate::bad_input::bad_input;
 use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 
+use board::{BoardChoice, LinkStats};
 use plan::{Controls, SplitChoice};
 use policy::Choice;
 use report::{Latency, Report};
@@ -44,11 +46,15 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "all")]
     split: SplitChoice,
 
+    /// What the episodes run on. Emulated boards need what `boards/build.sh` builds
+    #[arg(long, value_enum, default_value = "sim")]
+    board: BoardChoice,
+
     /// Which controls to run: `all`, `none`, or some of `other_label` (the instruction names another card, and the cube
     /// must follow it), `nonsense` (made-up words: recognition must fall to chance), `paraphrase` (the same card in
-    /// another sentence), with commas between them
-    #[arg(long, value_name = "LIST", default_value = "all")]
-    controls: Controls,
+    /// another sentence), with commas between them; `all` unless given, `none` on an emulated board
+    #[arg(long, value_name = "LIST")]
+    controls: Option<Controls>,
 
     /// Episodes in each split and each control
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
@@ -102,7 +108,8 @@ Examples:
   wink eval --policy expert --split all --episodes 100  the ceiling: what the table and the arm allow
   wink eval --policy random --split val                 the floor
   wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
-  wink eval --policy models/wink-s --precision f32 --json";
+  wink eval --policy models/wink-s --precision f32 --json
+  wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
@@ -121,11 +128,17 @@ pub fn run(args: &Args) -> Result<()> {
         .transpose()?;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
 
-    let groups = plan::groups(args.split, &args.controls);
+    let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
+        Controls::all()
+    } else {
+        Controls::none()
+    });
+    let groups = plan::groups(args.split, &controls);
     let order = run::Order {
         groups: &groups,
         episodes,
         seed: args.seed,
+        board: args.board,
         jobs,
         pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
@@ -135,6 +148,7 @@ pub fn run(args: &Args) -> Result<()> {
     let report = Report {
         policy: choice.name(),
         precision: choice.precision(),
+        board: args.board,
         seed: args.seed,
         wink: env!("CARGO_PKG_VERSION"),
         episodes,
@@ -142,6 +156,9 @@ pub fn run(args: &Args) -> Result<()> {
         splits,
         controls,
         latency_us: Latency::of(&done),
+        link: (!args.board.is_sim())
+            .then(|| LinkStats::sum(done.iter().map(|episode| episode.link))),
+        emulated_episode_s: report::mean_episode_s(&done).filter(|_| !args.board.is_sim()),
     };
     let json = json::text(&report)?;
     let mut stdout = io::stdout().lock();

@@ -44,14 +44,26 @@ impl SplitChoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controls(Vec<Control>);
 
+impl Controls {
+    /// Every one.
+    pub fn all() -> Self {
+        Self(Control::ALL.to_vec())
+    }
+
+    /// Not one.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl FromStr for Controls {
     type Err = String;
 
     /// `all`, `none`, or names with commas between them.
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "all" => return Ok(Self(Control::ALL.to_vec())),
-            "none" => return Ok(Self(Vec::new())),
+            "all" => return Ok(Self::all()),
+            "none" => return Ok(Self::none()),
             _ => {}
         }
         let mut chosen = [false; Control::ALL.len()];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wink_sim::outcome::Failure;
 
+use super::board::{BoardChoice, LinkStats};
 use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
 use super::instruction::Control;
@@ -18,6 +19,9 @@ pub struct Report {
     pub policy: String,
     /// Precision of the graphs; `null` for a policy without any.
     pub precision: Option<String>,
+    /// What the episodes ran on, where that is not the simulated board.
+    #[serde(skip_serializing_if = "BoardChoice::is_sim")]
+    pub board: BoardChoice,
     /// Base seed: episode i of each split has this plus i.
     pub seed: u64,
     /// Version of the program.
@@ -32,6 +36,12 @@ pub struct Report {
     pub controls: BTreeMap<String, Scores>,
     /// Over all ticks of all episodes.
     pub latency_us: Latency,
+    /// What went over the link to an emulated board, all episodes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkStats>,
+    /// Real time that an episode on an emulated board took, seconds, the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulated_episode_s: Option<f64>,
 }
 
 /// Figures of one split or control.
@@ -106,6 +116,13 @@ impl Latency {
             tick: Percentiles::of(&mut all.tick_us),
         }
     }
+}
+
+/// Real time of an episode's ticks, seconds, the mean.
+pub fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
+    let ticks = episodes.iter().flat_map(|episode| &episode.timing.tick_us);
+    let total_us: u64 = ticks.sum();
+    (!episodes.is_empty()).then(|| total_us as f64 * 1e-6 / episodes.len() as f64)
 }
 
 /// Scores by key: the splits, and the controls.

@@ -8,6 +8,7 @@ use wink_runtime::camera::Frame;
 use wink_runtime::episode::TickReport;
 use wink_sim::{Scene, SimOptions, emoji};
 
+use super::board::{BoardChoice, LinkStats};
 use super::episode::{CardName, Episode, Timing};
 use super::instruction::instruct;
 use super::picture::{EVERY_STEPS, small_jpeg};
@@ -28,6 +29,8 @@ pub struct Order<'a> {
     pub episodes: usize,
     /// Seed of the first episode of each.
     pub seed: u64,
+    /// What they run on.
+    pub board: BoardChoice,
     /// Threads.
     pub jobs: usize,
     /// Take pictures for the report, and keep those of this many episodes of each group and of some beyond.
@@ -65,6 +68,7 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
             let (group, place, scene) = order.piece(index);
             run_one(
                 pilot,
+                order.board,
                 group,
                 place,
                 &scene,
@@ -119,6 +123,7 @@ fn tally(done: &[Episode]) -> String {
 
 fn run_one(
     pilot: &mut AnyPilot,
+    board: BoardChoice,
     group: Group,
     index: usize,
     scene: &Scene,
@@ -126,7 +131,8 @@ fn run_one(
 ) -> Result<Episode> {
     pilot.face(scene);
     let told = instruct(scene, group.control);
-    let mut rollout = Rollout::begin(scene, SimOptions::default(), pilot, &told.text)?;
+    let board = board.lay(scene, SimOptions::default())?;
+    let mut rollout = Rollout::begin_on(board, pilot, &told.text)?;
     let mut timing = Timing::default();
     let mut strip = Vec::new();
     let mut look = |rollout: &mut Rollout| -> Result<()> {
@@ -162,6 +168,7 @@ fn run_one(
         cube: outcome.cube_m,
         steps: rollout.steps(),
         state_hash: rollout.state_hash(),
+        link: LinkStats::of(&rollout),
         timing,
         strip,
     })

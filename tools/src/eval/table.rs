@@ -23,6 +23,17 @@ pub fn render(report: &Report) -> String {
     for part in [scores(report), failures(report), latencies(report)] {
         let _ = writeln!(text, "{part}\n");
     }
+    if let Some(link) = &report.link {
+        let _ = writeln!(text, "{link}");
+    }
+    if let Some(seconds) = report.emulated_episode_s {
+        let _ = writeln!(
+            text,
+            "Emulated: an episode took {seconds:.1} s of real time on average, {} side by side. World and whole tick are the \
+             emulator's time, not a board's.\n",
+            report.jobs
+        );
+    }
     text.push_str(
         "Intervals are exact 95% (Clopper-Pearson). Recognition: of the episodes executed, the cube on the named card; chance is 33.3%.\n\
          Grounding: recognition rescaled so that chance is 0 and certainty 1.\n",

@@ -202,7 +202,7 @@ impl Attempt {
             wanted: [0.0; 7],
         };
         let board = SimBoard::with_table(course.table(), options)?;
-        let rollout = Rollout::begin_on(board, &mut expert, &course.instruction())?;
+        let rollout = Rollout::begin_on(Box::new(board), &mut expert, &course.instruction())?;
         Ok(Self {
             course,
             expert,

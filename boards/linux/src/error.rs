@@ -1,0 +1,68 @@
+//! What can be wrong with a board.
+
+/// Why a board cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoardError {
+    /// The board's file is not TOML, or a field is missing, unknown, or of another type.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("line {line}: {field} is {value}, outside of {min} .. {max}")]
+    OutOfRange {
+        /// Where, counted from 1.
+        line: usize,
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        value: u32,
+        /// The least that is allowed.
+        min: u32,
+        /// The most that is allowed.
+        max: u32,
+    },
+    /// The arm needs a bus that the board's file does not have.
+    #[error("the arm \"{arm}\" hangs on {needs}, and the board \"{board}\" has no [{section}]")]
+    NoBus {
+        /// The arm.
+        arm: String,
+        /// What it needs.
+        needs: &'static str,
+        /// The board.
+        board: String,
+        /// What is missing from its file.
+        section: &'static str,
+    },
+    /// The arm's description does not say what its servos are.
+    #[error("the arm \"{arm}\" cannot be driven: {message}")]
+    Arm {
+        /// The arm.
+        arm: String,
+        /// Why.
+        message: String,
+    },
+    /// A device cannot be opened.
+    #[error("{path}: {message}")]
+    Open {
+        /// Its path.
+        path: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// The servos are not as they should be.
+    #[error("{path}: {message}")]
+    Servos {
+        /// The bus.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The operating system gives no thread.
+    #[error("the firmware's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}

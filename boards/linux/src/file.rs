@@ -1,0 +1,191 @@
+//! A board's file: which devices its servos hang on.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::BoardError;
+
+/// The format number that this version reads.
+const FORMAT: u32 = 1;
+
+/// What a file under `boards/linux` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardFile {
+    /// The board's name.
+    pub name: String,
+    /// Control steps a second. A serial bus of seven servos at 1 Mbaud takes about 3 ms a step, a USB adapter some more.
+    pub rate_hz: u32,
+    /// For arms of bus servos.
+    pub serial: Option<SerialBus>,
+    /// For arms of PWM servos.
+    pub i2c: Option<I2cBus>,
+}
+
+/// A serial adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialBus {
+    /// Its device.
+    pub port: String,
+    /// Bits a second.
+    pub baud: u32,
+    /// Whether it hears what it sends.
+    pub echo: bool,
+    /// Longest wait for the start of an answer, microseconds.
+    pub answer_timeout_us: u32,
+}
+
+/// An I2C bus with a PCA9685.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct I2cBus {
+    /// Its device.
+    pub bus: String,
+    /// The chip's address, 7 bits.
+    pub address: u8,
+    /// The chip's oscillator, Hz.
+    pub oscillator_hz: u32,
+}
+
+impl BoardFile {
+    /// Reads and checks a board's file.
+    ///
+    /// # Errors
+    /// With the line: syntax, missing or unknown fields, values that make no sense.
+    pub fn from_toml(text: &str) -> Result<Self, BoardError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| BoardError::Syntax {
+            line: line_of(text, error.span().map_or(0, |span| span.start)),
+            message: error.message().to_owned(),
+        })?;
+        let within = |field, value: &Spanned<u32>, min, max| {
+            let found = *value.get_ref();
+            if (min..=max).contains(&found) {
+                return Ok(found);
+            }
+            Err(BoardError::OutOfRange {
+                line: line_of(text, value.span().start),
+                field,
+                value: found,
+                min,
+                max,
+            })
+        };
+        within("format", &raw.format, FORMAT, FORMAT)?;
+        let serial = raw
+            .serial
+            .map(|raw| {
+                Ok(SerialBus {
+                    baud: within("baud", &raw.baud, 9_600, 4_500_000)?,
+                    answer_timeout_us: within(
+                        "answer_timeout_us",
+                        &raw.answer_timeout_us,
+                        500,
+                        1_000_000,
+                    )?,
+                    port: raw.port,
+                    echo: raw.echo,
+                })
+            })
+            .transpose()?;
+        let i2c = raw
+            .i2c
+            .map(|raw| {
+                Ok(I2cBus {
+                    address: within("address", &raw.address, 0x08, 0x77)? as u8,
+                    oscillator_hz: within(
+                        "oscillator_hz",
+                        &raw.oscillator_hz,
+                        20_000_000,
+                        30_000_000,
+                    )?,
+                    bus: raw.bus,
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            rate_hz: within("rate_hz", &raw.rate_hz, 50, 2_000)?,
+            name: raw.name,
+            serial,
+            i2c,
+        })
+    }
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    format: Spanned<u32>,
+    name: String,
+    rate_hz: Spanned<u32>,
+    serial: Option<RawSerial>,
+    i2c: Option<RawI2c>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSerial {
+    port: String,
+    baud: Spanned<u32>,
+    #[serde(default)]
+    echo: bool,
+    answer_timeout_us: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawI2c {
+    bus: String,
+    address: Spanned<u32>,
+    oscillator_hz: Spanned<u32>,
+}
+
+/// The line, counted from 1, of a byte offset.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes()
+        .take(offset)
+        .filter(|&byte| byte == b'\n')
+        .count()
+        + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: [(&str, &str); 3] = [
+        ("raspberry-pi-5", include_str!("../raspberry-pi-5.toml")),
+        ("jetson-orin-nano", include_str!("../jetson-orin-nano.toml")),
+        ("x86", include_str!("../x86.toml")),
+    ];
+
+    #[test]
+    fn the_boards_in_this_folder_are_valid() {
+        for (name, text) in FILES {
+            let board = BoardFile::from_toml(text).unwrap();
+            assert_eq!(board.name, name);
+            assert!(board.serial.is_some());
+        }
+    }
+
+    #[test]
+    fn bad_files_are_refused_with_the_line() {
+        let good = "format = 1\nname = \"x\"\nrate_hz = 200\n[serial]\nport = \"/dev/a\"\nbaud = 1000000\nanswer_timeout_us = 4000\n";
+        assert!(BoardFile::from_toml(good).is_ok());
+        for (from, to, expected) in [
+            ("format = 1", "format = 2", "line 1: format is 2"),
+            ("200", "0", "line 3: rate_hz is 0, outside of 50 .. 2000"),
+            ("1000000", "300", "line 6: baud is 300"),
+            ("4000", "2", "line 7: answer_timeout_us is 2"),
+            ("4000", "\"2\"", "line 7: invalid type"),
+            ("port", "prot", "line 5: unknown field `prot`"),
+            ("baud = 1000000\n", "", "missing field `baud`"),
+            ("name = \"x\"", "name = ", "line 2: "),
+        ] {
+            let text = good.replacen(from, to, 1);
+            let message = BoardFile::from_toml(&text).expect_err(expected).to_string();
+            assert!(
+                message.contains(expected),
+                "\"{message}\" does not say \"{expected}\""
+            );
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The line that all servos hang on: who hears what, who answers, and when.
+
+use std::collections::VecDeque;
+
+use super::faults::{LineNoise, ServoFaults};
+use super::instruction::{Action, BROADCAST, Framed, Instruction};
+use super::servo::BusServo;
+use super::{dynamixel, feetech};
+use crate::servos::Servos;
+
+/// One byte of ten bits at 1 Mbaud.
+pub(super) const BYTE_US: u64 = 10;
+/// A packet whose next byte does not come for so long is given up.
+const IDLE_US: u64 = 5_000;
+/// Between two servos' answers to a sync read.
+const GAP_US: u64 = 2;
+
+/// What came over the line so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BusCounters {
+    /// Good packets from the board.
+    pub packets: u64,
+    /// Packets whose check sum was wrong.
+    pub damaged: u64,
+    /// Bytes that were part of no packet.
+    pub garbage_bytes: u64,
+    /// Status packets sent.
+    pub answers: u64,
+}
+
+/// A bus of simulated servos, all of one protocol.
+#[derive(Debug, Clone)]
+pub struct ServoBus {
+    servos: Vec<BusServo>,
+    received: Vec<u8>,
+    received_us: u64,
+    /// Bytes on their way to the board, each with the time at which it is there; in order of time.
+    answers: VecDeque<(u64, u8)>,
+    line_free_us: u64,
+    echo: bool,
+    noise: LineNoise,
+    counters: BusCounters,
+}
+
+impl ServoBus {
+    /// A bus with these servos, without noise, that does not repeat to the board what the board says.
+    ///
+    /// # Panics
+    /// When the servos speak different protocols, or two have one id.
+    #[must_use]
+    pub fn new(servos: impl IntoIterator<Item = BusServo>) -> Self {
+        let servos: Vec<BusServo> = servos.into_iter().collect();
+        for (index, servo) in servos.iter().enumerate() {
+            let others = &servos[..index];
+            assert!(
+                others.iter().all(|other| other.id() != servo.id()),
+                "two servos have the id {}",
+                servo.id()
+            );
+            assert!(
+                others
+                    .iter()
+                    .all(|other| other.model.is_dynamixel() == servo.model.is_dynamixel()),
+                "servos of two protocols on one bus"
+            );
+        }
+        Self {
+            servos,
+            received: vec![],
+            received_us: 0,
+            answers: VecDeque::new(),
+            line_free_us: 0,
+            echo: false,
+            noise: LineNoise::none(),
+            counters: BusCounters::default(),
+        }
+    }
+
+    /// Whether the board hears itself, as on an adapter that ties both directions to one wire.
+    pub fn set_echo(&mut self, echo: bool) {
+        self.echo = echo;
+    }
+
+    /// Damages bytes from now on.
+    pub fn set_noise(&mut self, noise: LineNoise) {
+        self.noise = noise;
+    }
+
+    /// What is wrong with the servo of this id, to be changed.
+    pub fn faults_mut(&mut self, id: u8) -> Option<&mut ServoFaults> {
+        self.servos
+            .iter_mut()
+            .find(|servo| servo.id() == id)
+            .map(|servo| &mut servo.faults)
+    }
+
+    /// All servos lose their power and get it back.
+    pub fn power_cycle(&mut self) {
+        self.servos.iter_mut().for_each(BusServo::power_cycle);
+        self.received.clear();
+        self.answers.clear();
+    }
+
+    /// One servo loses its power and gets it back.
+    pub fn power_cycle_servo(&mut self, id: u8) {
+        if let Some(servo) = self.servos.iter_mut().find(|servo| servo.id() == id) {
+            servo.power_cycle();
+        }
+    }
+
+    /// The servos.
+    #[must_use]
+    pub fn servos(&self) -> &[BusServo] {
+        &self.servos
+    }
+
+    /// What came over the line so far.
+    #[must_use]
+    pub const fn counters(&self) -> BusCounters {
+        self.counters
+    }
+
+    /// Takes bytes that the board has sent, the last of which arrived at `now_us`. Times never go back.
+    pub fn receive(&mut self, now_us: u64, bytes: &[u8]) {
+        if now_us > self.received_us + IDLE_US && !self.received.is_empty() {
+            self.counters.garbage_bytes += self.received.len() as u64;
+            self.received.clear();
+        }
+        self.received_us = now_us;
+        if self.echo {
+            for byte in bytes {
+                let heard = self.noise.towards_board(*byte);
+                self.answers.push_back((now_us, heard));
+            }
+        }
+        for byte in bytes {
+            let heard = self.noise.towards_servos(*byte);
+            self.received.push(heard);
+        }
+        self.line_free_us = self.line_free_us.max(now_us);
+        self.read_packets();
+    }
+
+    /// Appends every byte that is complete at `now_us` to `out`.
+    pub fn send(&mut self, now_us: u64, out: &mut Vec<u8>) {
+        while let Some((due_us, byte)) = self.answers.front().copied() {
+            if due_us > now_us {
+                break;
+            }
+            out.push(byte);
+            self.answers.pop_front();
+        }
+    }
+
+    /// When the next byte for the board is complete, if any is on its way.
+    #[must_use]
+    pub fn next_due_us(&self) -> Option<u64> {
+        self.answers.front().map(|(due_us, _)| *due_us)
+    }
+
+    /// Lets the servos feel the joints they are on, and the joints the servos. Call it once for every step of the physics.
+    ///
+    /// A joint with two servos is driven by the first of them that has torque.
+    pub fn exchange(&mut self, joints: &mut Servos) {
+        for servo in &mut self.servos {
+            let Some(coupling) = servo.coupling else {
+                continue;
+            };
+            let position = joints.position(coupling.joint);
+            let rate = coupling.tick_rate(position, joints.velocity(coupling.joint));
+            let load = joints.load(coupling.joint);
+            let load = if coupling.reversed { -load } else { load };
+            servo.feel(coupling.tick(position), rate, load);
+        }
+        for joint in 0..wink_runtime::arm::WIRE_JOINTS {
+            let driver = self.servos.iter().find_map(|servo| {
+                let coupling = servo.coupling.filter(|coupling| coupling.joint == joint)?;
+                servo
+                    .has_torque()
+                    .then(|| coupling.position(servo.goal_encoder()))
+            });
+            joints.drive_joint(joint, driver);
+        }
+    }
+
+    fn read_packets(&mut self) {
+        let dynamixel = self
+            .servos
+            .first()
+            .is_some_and(|servo| servo.model.is_dynamixel());
+        loop {
+            let framed = if dynamixel {
+                dynamixel::frame(&self.received)
+            } else {
+                feetech::frame(&self.received)
+            };
+            match framed {
+                Framed::Incomplete => return,
+                Framed::Garbage(length) => {
+                    self.counters.garbage_bytes += length as u64;
+                    self.received.drain(..length);
+                }
+                Framed::Damaged(length) => {
+                    self.counters.damaged += 1;
+                    self.received.drain(..length);
+                }
+                Framed::Packet(length, instruction) => {
+                    self.counters.packets += 1;
+                    self.received.drain(..length);
+                    self.obey(&instruction);
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, instruction: &Instruction) {
+        match &instruction.action {
+            Action::SyncWrite { address, parts } => {
+                for servo in &mut self.servos {
+                    if let Some(data) = servo.sync_part(parts) {
+                        servo.write(*address, data);
+                    }
+                }
+            }
+            Action::SyncRead {
+                address,
+                length,
+                ids,
+            } => {
+                for id in ids {
+                    self.answer_sync_read(*id, *address, *length);
+                }
+            }
+            action => {
+                for index in 0..self.servos.len() {
+                    let Some(answers) = self.servos[index].is_meant(instruction.id) else {
+                        continue;
+                    };
+                    let (status, data) = self.servos[index].obey(action);
+                    let answers =
+                        answers || (instruction.id == BROADCAST && *action == Action::Ping);
+                    if answers {
+                        self.answer(index, status, &data);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer_sync_read(&mut self, id: u8, address: usize, length: usize) {
+        let index = self
+            .servos
+            .iter()
+            .position(|servo| servo.id() == id && !servo.faults.unplugged);
+        match index {
+            Some(index) => {
+                let (status, data) = self.servos[index].sync_read(address, length);
+                self.answer(index, status, &data);
+            }
+            // The others wait for as long as its answer would have taken.
+            None => self.line_free_us += (length as u64 + 6) * BYTE_US,
+        }
+    }
+
+    fn answer(&mut self, index: usize, status: u8, data: &[u8]) {
+        let servo = &self.servos[index];
+        let id = servo.faults.answers_as.unwrap_or_else(|| servo.id());
+        let bytes = if servo.model.is_dynamixel() {
+            dynamixel::status(id, status, data)
+        } else {
+            feetech::status(id, status, data)
+        };
+        let start_us = self.line_free_us + servo.return_delay_us() + GAP_US;
+        self.line_free_us = start_us + bytes.len() as u64 * BYTE_US;
+        if servo.faults.mute {
+            return;
+        }
+        let late_us = servo.faults.late_us;
+        self.counters.answers += 1;
+        for (count, byte) in (1..).zip(bytes) {
+            let due_us = start_us + late_us + count * BYTE_US;
+            let heard = self.noise.towards_board(byte);
+            let at = self.answers.partition_point(|(other, _)| *other <= due_us);
+            self.answers.insert(at, (due_us, heard));
+        }
+    }
+}

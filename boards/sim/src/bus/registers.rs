@@ -1,0 +1,215 @@
+//! What a servo of each model keeps where, from the manufacturers' memory tables.
+
+use super::servo::Motion;
+
+/// A servo that this bus can pretend to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServoModel {
+    /// Feetech STS3215, 12 V (SO-100, SO-101).
+    Sts3215,
+    /// Dynamixel XM430-W350 (WidowX 250S).
+    Xm430W350,
+    /// Dynamixel XL430-W250 (WidowX 250S: wrist rotation and gripper).
+    Xl430W250,
+}
+
+/// Where what is kept. Multi-byte values have their low byte first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub size: usize,
+    /// Registers below this address survive without power.
+    pub eeprom: usize,
+    pub model_number: u16,
+    pub model_number_at: usize,
+    pub id_at: usize,
+    pub return_delay_at: usize,
+    pub torque_at: usize,
+    pub goal_at: usize,
+    pub goal_bytes: usize,
+    pub limits_at: [usize; 2],
+    pub homing_at: usize,
+    pub homing_bytes: usize,
+    pub read_only: &'static [(usize, usize)],
+    pub initial: &'static [(usize, &'static [u8])],
+}
+
+const STS: Layout = Layout {
+    size: 87,
+    eeprom: 40,
+    model_number: 777,
+    model_number_at: 3,
+    id_at: 5,
+    return_delay_at: 7,
+    torque_at: 40,
+    goal_at: 42,
+    goal_bytes: 2,
+    limits_at: [9, 11],
+    homing_at: 31,
+    homing_bytes: 2,
+    read_only: &[(0, 5), (56, 71)],
+    initial: &[
+        (0, &[3, 10]),
+        (8, &[1]),
+        (11, &[0xff, 0x0f]),
+        (13, &[70, 140, 40]),
+        (
+            16,
+            &[
+                0xe8, 0x03, 12, 44, 47, 32, 32, 0, 16, 0, 1, 1, 0xf4, 0x01, 1,
+            ],
+        ),
+        (34, &[20, 200, 80, 10, 200, 10]),
+        (48, &[0xe8, 0x03]),
+        (55, &[1]),
+    ],
+};
+
+const XM430: Layout = Layout {
+    size: 662,
+    eeprom: 64,
+    model_number: 1020,
+    model_number_at: 0,
+    id_at: 7,
+    return_delay_at: 9,
+    torque_at: 64,
+    goal_at: 116,
+    goal_bytes: 4,
+    limits_at: [52, 48],
+    homing_at: 20,
+    homing_bytes: 4,
+    read_only: &[(0, 7), (69, 71), (120, 147)],
+    initial: &[
+        (6, &[45]),
+        (8, &[3, 0, 0, 3, 255, 2]),
+        (24, &[10]),
+        (31, &[80, 160, 0, 95, 0, 0x75, 0x03, 0xa9, 0x04, 0xff, 0x7f]),
+        (44, &[0x5e, 0x01, 0, 0, 0xff, 0x0f]),
+        (63, &[52]),
+        (68, &[2]),
+        (76, &[0x80, 0x07, 100]),
+        (84, &[0x20, 0x03]),
+        (100, &[0x75, 0x03, 0xa9, 0x04]),
+    ],
+};
+
+const XL430: Layout = Layout {
+    model_number: 1060,
+    initial: &[
+        (6, &[45]),
+        (8, &[3, 0, 0, 3, 255, 2]),
+        (24, &[10]),
+        (31, &[72, 140, 0, 60, 0, 0x75, 0x03]),
+        (44, &[0x09, 0x01, 0, 0, 0xff, 0x0f]),
+        (63, &[52]),
+        (68, &[2]),
+        (76, &[0xe8, 0x03, 100]),
+        (80, &[0xa0, 0x0f, 0, 0, 0x80, 0x02]),
+        (100, &[0x75, 0x03]),
+    ],
+    ..XM430
+};
+
+impl ServoModel {
+    /// Whether it speaks Dynamixel 2.0; else Feetech's protocol.
+    pub(super) const fn is_dynamixel(self) -> bool {
+        !matches!(self, Self::Sts3215)
+    }
+
+    pub(super) const fn layout(self) -> &'static Layout {
+        match self {
+            Self::Sts3215 => &STS,
+            Self::Xm430W350 => &XM430,
+            Self::Xl430W250 => &XL430,
+        }
+    }
+
+    /// Unit of the return delay register, microseconds.
+    pub(super) const fn return_delay_unit_us(self) -> u64 {
+        2
+    }
+
+    /// Puts what the servo measures into its registers.
+    pub(super) fn measure(self, memory: &mut [u8], motion: &Motion) {
+        match self {
+            Self::Sts3215 => {
+                put(memory, 56, &magnitude(motion.tick, 15).to_le_bytes());
+                put(memory, 58, &magnitude(motion.ticks_per_s, 15).to_le_bytes());
+                put(
+                    memory,
+                    60,
+                    &magnitude(motion.load * 1000.0, 10).to_le_bytes(),
+                );
+                put(
+                    memory,
+                    62,
+                    &[tenths(motion.voltage_v), motion.temperature_c],
+                );
+                put(memory, 65, &[motion.complaints, u8::from(motion.moving)]);
+                put(
+                    memory,
+                    69,
+                    &magnitude(motion.current_a / 0.0065, 15).to_le_bytes(),
+                );
+            }
+            Self::Xm430W350 | Self::Xl430W250 => {
+                let load = if matches!(self, Self::Xm430W350) {
+                    motion.current_a / 0.002_69
+                } else {
+                    motion.load * 1000.0
+                };
+                put(memory, 70, &[motion.complaints]);
+                put(memory, 122, &[u8::from(motion.moving)]);
+                put(memory, 126, &(load.round() as i16).to_le_bytes());
+                // 0.229 rev/min a unit.
+                let velocity = motion.ticks_per_s * 60.0 / 4096.0 / 0.229;
+                put(memory, 128, &(velocity.round() as i32).to_le_bytes());
+                put(memory, 132, &(motion.tick.round() as i32).to_le_bytes());
+                put(
+                    memory,
+                    144,
+                    &[tenths(motion.voltage_v), 0, motion.temperature_c],
+                );
+            }
+        }
+    }
+
+    /// The bits for too hot, too little voltage and too much load, in that order.
+    pub(super) const fn complaint_bits(self) -> [u8; 3] {
+        [1 << 2, 1, 1 << 5]
+    }
+
+    /// Complaints for which this servo lets go of its load.
+    pub(super) fn unloads_on(self, memory: &[u8]) -> u8 {
+        memory[if self.is_dynamixel() { 63 } else { 19 }]
+    }
+
+    /// Greatest current, A.
+    pub(super) const fn stall_current_a(self) -> f64 {
+        match self {
+            Self::Sts3215 => 2.7,
+            Self::Xm430W350 => 2.3,
+            Self::Xl430W250 => 1.4,
+        }
+    }
+}
+
+fn tenths(value: f64) -> u8 {
+    (value * 10.0).round() as u8
+}
+
+/// Sign and magnitude, as Feetech has it: the sign in bit `sign`.
+pub(super) fn magnitude(value: f64, sign: u32) -> u16 {
+    let most = (1_u16 << sign) - 1;
+    let size = (value.abs().round() as u16).min(most);
+    size | if value.round() < 0.0 { 1 << sign } else { 0 }
+}
+
+/// The other way round.
+pub(super) fn signed(raw: u16, sign: u32) -> f64 {
+    let size = f64::from(raw & ((1 << sign) - 1));
+    if raw & (1 << sign) == 0 { size } else { -size }
+}
+
+fn put(memory: &mut [u8], address: usize, bytes: &[u8]) {
+    memory[address..address + bytes.len()].copy_from_slice(bytes);
+}

@@ -1,0 +1,128 @@
+//! The table with its arm, without a board: servos to drive, time to let pass, pictures to take.
+//!
+//! [`SimBoard`](crate::SimBoard) runs the firmware core on it. An emulated board drives it from outside, through
+//! [`ServoBus`](crate::bus::ServoBus).
+
+use crate::board::SimOptions;
+use crate::outcome::{Outcome, Truth};
+use crate::plant::Plant;
+use crate::render::{RenderError, Renderer, Window};
+use crate::servos::Servos;
+use crate::table::Table;
+use crate::world::SUBSTEP_US;
+use wink_runtime::arm::ArmDescription;
+use wink_runtime::camera::Frame;
+
+/// A table with what lies on it, the arm and the camera. Time passes only in [`Workcell::substep`].
+pub struct Workcell {
+    table: Table,
+    options: SimOptions,
+    plant: Plant,
+    now_us: u64,
+    renderer: Option<Renderer>,
+    digest: u64,
+}
+
+impl Workcell {
+    /// With the arm at home, its servos without torque, at time 0.
+    #[must_use]
+    pub fn new(table: Table, options: SimOptions) -> Self {
+        Self {
+            plant: Plant::new(table.clone(), ArmDescription::wx250s()),
+            table,
+            options,
+            now_us: 0,
+            renderer: None,
+            digest: DIGEST_START,
+        }
+    }
+
+    /// Time since the table was laid.
+    #[must_use]
+    pub const fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// The table as it was laid.
+    #[must_use]
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The arm's servos, to look at.
+    #[must_use]
+    pub const fn servos(&self) -> &Servos {
+        &self.plant.servos
+    }
+
+    /// The arm's servos.
+    pub const fn servos_mut(&mut self) -> &mut Servos {
+        &mut self.plant.servos
+    }
+
+    /// The true state of the table.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        self.plant.truth()
+    }
+
+    /// How things stand, and what has happened so far.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.plant.outcome()
+    }
+
+    /// How deep each finger sinks into the cube, metres: how far the contact is from a hard one.
+    #[must_use]
+    pub fn finger_penetration_m(&self) -> [f64; 2] {
+        self.plant.world().finger_penetration_m()
+    }
+
+    /// A digest over every state that the table has gone through, bit for bit.
+    #[must_use]
+    pub const fn state_hash(&self) -> u64 {
+        self.digest
+    }
+
+    /// Draws the table as it is now.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn.
+    pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
+        let (width, height) = self.options.frame_px;
+        let renderer = match &mut self.renderer {
+            Some(renderer) => renderer,
+            none => none.insert(Renderer::windowed(
+                &self.table,
+                &self.options.appearance,
+                width,
+                height,
+                self.options.window.unwrap_or(Window::whole(width, height)),
+            )?),
+        };
+        frame.resize(width, height);
+        frame.time_us = self.now_us;
+        let finger_m = self.plant.servos.finger_m();
+        renderer.render(
+            &self.plant.pose().links,
+            [finger_m; 2],
+            &self.plant.world().objects().collect::<Vec<_>>(),
+            &mut frame.rgb,
+        )
+    }
+
+    /// Lets [`SUBSTEP_US`] pass: the servos move, and everything they touch.
+    pub fn substep(&mut self) {
+        self.plant.substep();
+        self.now_us += SUBSTEP_US;
+        let mut digest = self.digest;
+        self.plant.visit_state(|bits| {
+            digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29)
+        });
+        self.digest = digest;
+    }
+}
+
+const DIGEST_START: u64 = 0xcbf2_9ce4_8422_2325;
+/// Odd, so that multiplying loses nothing.
+const DIGEST_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,0 +1,177 @@
+//! `wink arm`: look at an arm, move one joint, calibrate.
+
+mod calibrate;
+mod jog;
+mod lerobot;
+mod machine;
+mod panel;
+mod view;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::{Subcommand, ValueEnum};
+use wink_runtime::arm::{ArmClient, ArmFile};
+
+use crate::bad_input::bad_input;
+pub use machine::{Machine, SerialBoard, only_port};
+
+const EXAMPLES: &str = "\
+Examples:
+  wink arm                                            live view of the board on the only serial port
+  wink arm --board sim                                the same of the simulated arm
+  wink arm status --json                              one look
+  wink arm jog --joint elbow --by -0.1                move one joint by -0.1 rad, then hold
+  wink arm calibrate --arm so101                      middle pose and ranges, by hand, into boards/arms/so101.toml
+  wink arm calibrate --arm so101 --lerobot my.json    from LeRobot's calibration file
+
+Keys in the view: up and down choose a joint, left and right move it, a arm, h hold, p power down, c clear a fault, q quit.";
+
+/// Longest wait for the board's answers.
+const PATIENCE_US: u64 = 2_000_000;
+
+/// Look at an arm live, move one joint, calibrate
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// Which arm on which board.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// What the arm hangs on
+    #[arg(long, value_enum, default_value_t = BoardKind::Serial, global = true)]
+    board: BoardKind,
+
+    /// Serial port of the board [default: the only one there]
+    #[arg(long, value_name = "PORT", global = true)]
+    port: Option<String>,
+
+    /// Its speed
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, global = true)]
+    baud: u32,
+
+    /// The arm: a name under boards/arms, or a file
+    #[arg(long, value_name = "NAME", default_value = "wx250s", global = true)]
+    arm: String,
+
+    /// Folder with the boards
+    #[arg(long, value_name = "DIR", default_value = "boards", global = true)]
+    boards: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BoardKind {
+    /// A flashed board on a serial port
+    Serial,
+    /// The simulated arm
+    Sim,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// One look: joints, loads, temperatures, link
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move one joint, then hold
+    Jog(jog::Args),
+    /// Find the middle pose and the ranges, and save them to the arm's file
+    Calibrate(calibrate::Args),
+}
+
+impl Target {
+    /// The arm's file, by name or path.
+    fn arm_path(&self) -> PathBuf {
+        let direct = Path::new(&self.arm);
+        if direct.extension().is_some_and(|end| end == "toml") {
+            return direct.to_owned();
+        }
+        self.boards
+            .join("arms")
+            .join(&self.arm)
+            .with_extension("toml")
+    }
+
+    fn open(&self) -> Result<Box<dyn Machine>> {
+        match self.board {
+            BoardKind::Sim if self.arm != "wx250s" => Err(bad_input(format!(
+                "--arm {}: the simulated arm is a wx250s",
+                self.arm
+            ))),
+            BoardKind::Sim => machine::simulated(),
+            BoardKind::Serial => {
+                let port = match &self.port {
+                    Some(port) => port.clone(),
+                    None => only_port()?,
+                };
+                Ok(Box::new(SerialBoard::open(&port, self.baud)?))
+            }
+        }
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(Action::Calibrate(calibrate)) = &args.action {
+        return calibrate::run(calibrate, &args.target);
+    }
+    let arm = read_arm(&args.target.arm_path())?;
+    let mut machine = args.target.open()?;
+    let mut client = ArmClient::for_arm(&arm);
+    client.greet(&mut *machine, PATIENCE_US)?;
+    match &args.action {
+        Some(Action::Status { json }) => {
+            measure(&mut client, &mut *machine)?;
+            let mut out = io::stdout().lock();
+            if *json {
+                serde_json::to_writer_pretty(&mut out, &panel::json(&client, &arm))?;
+                writeln!(out)?;
+            } else {
+                for line in panel::lines(&client, &arm, None) {
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Ok(())
+        }
+        Some(Action::Jog(jog)) => jog::run(jog, &arm, &mut client, &mut *machine),
+        Some(Action::Calibrate(_)) => Ok(()),
+        None if io::stdout().is_terminal() => view::run(&arm, &mut client, &mut *machine),
+        None => bail!("the live view needs a terminal; `wink arm status` takes one look"),
+    }
+}
+
+/// Reads and checks an arm's file.
+pub fn read_arm(path: &Path) -> Result<ArmFile> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    ArmFile::from_toml(&text).map_err(|error| bad_input(format!("{}: {error}", path.display())))
+}
+
+/// Shakes hands, without arming, and tells who is there.
+pub fn greet(machine: &mut dyn Machine, arm: &ArmFile) -> Result<String> {
+    let mut client = ArmClient::for_arm(arm);
+    client.greet(machine, PATIENCE_US)?;
+    measure(&mut client, machine)?;
+    Ok(panel::lines(&client, arm, None).join("\n"))
+}
+
+/// Lets some pings and telemetry pass.
+fn measure(client: &mut ArmClient, machine: &mut dyn Machine) -> Result<()> {
+    for _ in 0..12 {
+        let now_us = machine.now_us();
+        client.ping(machine, now_us)?;
+        machine.sleep_until(now_us + 50_000);
+        let now_us = machine.now_us();
+        client.poll(machine, now_us)?;
+    }
+    Ok(())
+}
