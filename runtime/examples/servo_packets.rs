@@ -231,7 +231,7 @@ mod tests {
             (
                 SO101,
                 SO101_HOME,
-                8 + 6 * 5,
+                7 + 6 * 5,
                 [
                     "00 0C               42 goal position          step 3072",
                     "8D 09               46 goal speed             2445 steps/s at most",

@@ -92,8 +92,8 @@ fn what_makes_no_sense_is_refused_at_its_line() {
         (
             "[[joint]]",
             "min_rad",
-            "min_rad = 3.0",
-            "min_rad 3 is not below max_rad",
+            "min_rad = 3.5",
+            "min_rad 3.5 is not below max_rad",
         ),
         (
             "[[joint]]",

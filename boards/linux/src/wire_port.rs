@@ -212,10 +212,13 @@ mod tests {
         host.write_all(b"hold").unwrap();
         port.exchange(&mut board).unwrap();
         assert_eq!(board.heard, b"hold");
-        let waiting = host.bytes_to_read().unwrap() as usize;
-        assert!((4..200_000).contains(&waiting), "{waiting}");
-        let mut said = vec![0; waiting];
-        host.read_exact(&mut said).unwrap();
+        host.set_timeout(Duration::from_millis(300)).unwrap();
+        let mut said = vec![];
+        let mut piece = [0; 4096];
+        while let Ok(count) = host.read(&mut piece) {
+            said.extend_from_slice(&piece[..count]);
+        }
+        assert!((4..400_000).contains(&said.len()), "{}", said.len());
         assert!(said.ends_with(&199_999_u32.to_le_bytes()));
     }
 
