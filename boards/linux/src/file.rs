@@ -109,6 +109,18 @@ impl BoardFile {
     }
 }
 
+impl BoardFile {
+    /// Puts another device in the place of the one that the file names, for whichever bus the arm hangs on.
+    pub fn use_device(&mut self, device: &str) {
+        if let Some(serial) = &mut self.serial {
+            device.clone_into(&mut serial.port);
+        }
+        if let Some(i2c) = &mut self.i2c {
+            device.clone_into(&mut i2c.bus);
+        }
+    }
+}
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

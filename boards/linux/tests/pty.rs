@@ -5,90 +5,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
-use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+mod far_end;
 
-use serialport::{SerialPort, TTYPort};
+use std::time::Duration;
+
+use far_end::{FarEnd, wx250s};
+use serialport::TTYPort;
 use wink_board_linux::{BoardError, BoardFile, LinuxBoard, SerialBus, SerialLine};
 use wink_runtime::arm::{ArmClient, ArmDescription, ArmFile, ArmServos};
 use wink_runtime::clock::Clock;
 use wink_sim::bus::{ServoBus, ServoFaults};
-use wink_sim::servos::Servos;
-
-const SUBSTEP: Duration = Duration::from_millis(10);
-
-/// Simulated servos behind a pseudo-terminal, with joints that move in real time.
-struct FarEnd {
-    joints: Arc<Mutex<Servos>>,
-    faults: Sender<(u8, ServoFaults)>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl FarEnd {
-    fn start(mut port: TTYPort, mut bus: ServoBus) -> Self {
-        let joints = Arc::new(Mutex::new(Servos::new(
-            &ArmDescription::wx250s(),
-            SUBSTEP.as_secs_f64(),
-        )));
-        bus.exchange(&mut joints.lock().unwrap());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (faults, told): (_, Receiver<(u8, ServoFaults)>) = channel();
-        port.set_timeout(Duration::from_millis(1)).unwrap();
-        let thread = std::thread::spawn({
-            let (joints, stop) = (Arc::clone(&joints), Arc::clone(&stop));
-            move || {
-                let start = Instant::now();
-                let mut due = Duration::ZERO;
-                let (mut heard, mut said) = ([0; 256], vec![]);
-                while !stop.load(Ordering::Relaxed) {
-                    for (id, faults) in told.try_iter() {
-                        *bus.faults_mut(id).unwrap() = faults;
-                    }
-                    let now_us = || start.elapsed().as_micros() as u64;
-                    if let Ok(count) = port.read(&mut heard) {
-                        bus.receive(now_us(), &heard[..count]);
-                    }
-                    bus.send(now_us(), &mut said);
-                    if port.write_all(&said).is_err() {
-                        return;
-                    }
-                    said.clear();
-                    while start.elapsed() >= due {
-                        let mut joints = joints.lock().unwrap();
-                        bus.exchange(&mut joints);
-                        let steps = joints.drive();
-                        joints.advance(&steps);
-                        due += SUBSTEP;
-                    }
-                }
-            }
-        });
-        Self {
-            joints,
-            faults,
-            stop,
-            thread: Some(thread),
-        }
-    }
-
-    fn position(&self, joint: usize) -> f64 {
-        self.joints.lock().unwrap().position(joint)
-    }
-}
-
-impl Drop for FarEnd {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
-    }
-}
 
 fn board_bus() -> SerialBus {
     SerialBus {
@@ -97,20 +23,6 @@ fn board_bus() -> SerialBus {
         echo: false,
         answer_timeout_us: 1_000_000,
     }
-}
-
-fn wx250s(model: &str) -> ArmFile {
-    let text = include_str!("../../arms/wx250s.toml");
-    if model == "dynamixel" {
-        return ArmFile::from_toml(text).unwrap();
-    }
-    // The same arm on seven Feetech servos, one a joint.
-    let text = text
-        .replace("\"dynamixel_xm430_w350\"", "\"feetech_sts3215\"")
-        .replace("\"dynamixel_xl430_w250\"", "\"feetech_sts3215\"")
-        .replace("[2, 3]", "[2]")
-        .replace("[4, 5]", "[4]");
-    ArmFile::from_toml(&text).unwrap()
 }
 
 fn start(arm: &ArmFile) -> (FarEnd, Result<LinuxBoard, BoardError>) {
