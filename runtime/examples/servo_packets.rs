@@ -191,7 +191,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 
@@ -209,10 +208,11 @@ mod tests {
         06 FE B4 09 00 00 A7 0A \
         89";
 
-    /// By hand, from the arm's file and the e-manual's "Sync Write (0x83)". wrist_angle at pi/2 counts backwards: step 1024
-    /// (0x0400). The finger is 37 mm out, on a horn of 14 mm and a rod of 24 mm: the horn's angle has the sine
-    /// (37^2 + 14^2 - 24^2) / (2 * 37 * 14), which is 1.26854 rad, step 2875 (0x0B3B). Length: 5 bytes for each of nine
-    /// servos and 7. The CRC is the e-manual's, over all that stands before it.
+    /// By hand, from the arm's file and the e-manual's "Sync Write (0x83)". wrist_angle at pi/2 is at step 3072 (0x0C00):
+    /// its servo, mounted the other way round, turns backwards by its own Drive Mode (10, bit 0). The finger is 37 mm out,
+    /// on a horn of 14 mm and a rod of 24 mm: the horn's angle has the sine (37^2 + 14^2 - 24^2) / (2 * 37 * 14), which is
+    /// 1.26854 rad, step 2875 (0x0B3B). Length: 5 bytes for each of nine servos and 7. The CRC is the e-manual's, over all
+    /// that stands before it.
     const WX250S_HOME: &str = "FF FF FD 00 FE 34 00 83 74 00 04 00 \
         01 00 08 00 00 \
         02 00 08 00 00 \
@@ -220,10 +220,10 @@ mod tests {
         04 00 08 00 00 \
         05 00 08 00 00 \
         06 00 08 00 00 \
-        07 00 04 00 00 \
+        07 00 0C 00 00 \
         08 00 08 00 00 \
         09 3B 0B 00 00 \
-        EB 1E";
+        E2 62";
 
     #[test]
     fn the_drivers_send_what_the_manuals_say() {
@@ -245,7 +245,7 @@ mod tests {
                 [
                     "34 00             length                      parameters + 3 = 52",
                     "3B 0B 00 00         116 Goal Position         step 2875",
-                    "EB 1E             CRC                         CRC-16, polynomial 0x8005",
+                    "E2 62             CRC                         CRC-16, polynomial 0x8005",
                 ],
             ),
         ] {

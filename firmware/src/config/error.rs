@@ -20,7 +20,7 @@ pub enum ConfigError {
     TooFar { joint: usize },
     /// Velocity, acceleration or jerk is zero or negative.
     NotPositive { joint: usize },
-    /// The jerk is so low that smoothing would take more than [`MAX_TAPS`] control periods.
+    /// The jerk is so low that smoothing would take more than 64 control periods.
     JerkTooLow { joint: usize },
     /// A guard holds a number that is negative, zero or NaN.
     BadGuard { joint: usize },
