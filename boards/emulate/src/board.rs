@@ -40,7 +40,7 @@ pub trait Faults {
     /// # Errors
     /// When the emulator has ended.
     fn brown_out(&mut self, servos: bool) -> Result<(), EmulatorError>;
-    /// Lets the board's program hang as after a hard fault; `false` where the emulator has no watchdog to end that.
+    /// Lets the board's program hang as after a hard fault; `false` where the emulator cannot.
     ///
     /// # Errors
     /// When the emulator has ended, or the image has no handler of hard faults.

@@ -48,7 +48,7 @@ pub trait Machine: Send {
     /// When the emulator has ended.
     fn peek(&mut self, address: u32, length: usize) -> Result<Vec<u8>, EmulatorError>;
 
-    /// Lets the board's program go on from another address; `false` where nobody can, or no watchdog would notice.
+    /// Lets the board's program go on from another address; `false` where the emulator cannot.
     ///
     /// # Errors
     /// When the emulator has ended.
