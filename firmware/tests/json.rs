@@ -61,11 +61,16 @@ fn host() -> impl Strategy<Value = Command> {
 
 fn same(command: &Command) -> Host {
     match command {
-        Command::Setpoint(Setpoint { deadline_us, positions }) => Host::Setpoint {
+        Command::Setpoint(Setpoint {
+            deadline_us,
+            positions,
+        }) => Host::Setpoint {
             deadline_us: *deadline_us,
             positions: positions.iter().copied().collect(),
         },
-        Command::Ping { host_time_us } => Host::Ping { host_time_us: *host_time_us },
+        Command::Ping { host_time_us } => Host::Ping {
+            host_time_us: *host_time_us,
+        },
         Command::Arm => Host::Arm,
         Command::Disarm => Host::Disarm,
         Command::PowerDown => Host::PowerDown,
