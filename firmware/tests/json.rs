@@ -81,12 +81,14 @@ fn same(command: &Command) -> Host {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_the_host_writes_is_what_another_reader_reads(seq in any::<u32>(), command in host()) {
         let mut line = [0; MAX_HOST_LINE];
         let len = encode_host(&HostMessage { seq, command: command.clone() }, &mut line).unwrap();
         let (read, used) = serde_json_core::from_slice::<Line<Host, &str>>(&line[..len]).unwrap();
-        prop_assert_eq!(used, len - 1);
+        prop_assert!(used == len || used == len - 1, "{} of {}", used, len);
         prop_assert_eq!(read.seq, seq);
         prop_assert_eq!(read.message, same(&command));
     }
