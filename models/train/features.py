@@ -28,7 +28,7 @@ class Features:
         vlm.eval()
         for start in range(first, count, 64):
             with torch.no_grad():
-                images = normalised(torch.from_numpy(demos.images[start : start + 64]), c).contiguous(memory_format=torch.channels_last)
+                images = normalised(torch.from_numpy(np.array(demos.images[start : start + 64])), c).contiguous(memory_format=torch.channels_last)
                 for m, v in zip(maps.values(), vlm.vision(images)):
                     m[start : start + 64] = v.half().contiguous().numpy()
             if start // 64 % 40 == 39 or start + 64 >= count:
