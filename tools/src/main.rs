@@ -1,6 +1,7 @@
 //! `wink`: evaluate, compare, record and inspect robot-arm policies.
 
 mod bad_input;
+mod bench;
 mod cards;
 mod eval;
 mod frames;
@@ -41,6 +42,7 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Eval(eval::Args),
     Record(record::Args),
     Frames(frames::Args),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Err(wrong) => return fail(&wrong.into()),
     };
     let done = match cli.command {
+        Command::Bench(args) => bench::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),

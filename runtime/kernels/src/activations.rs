@@ -28,6 +28,15 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    /// A range of them.
+    #[must_use]
+    pub fn part(self, at: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::Signed(values) => Self::Signed(&values[at]),
+            Self::Unsigned(values) => Self::Unsigned(&values[at]),
+        }
+    }
+
     /// Number of values.
     #[must_use]
     pub fn len(self) -> usize {

@@ -36,6 +36,18 @@ pub enum Residual<'a> {
     Quantised(Bytes<'a>, Quantisation),
 }
 
+impl Residual<'_> {
+    /// A range of it.
+    #[must_use]
+    pub fn part(self, at: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Float(values) => Self::Float(&values[at]),
+            Self::Quantised(values, q) => Self::Quantised(values.part(at), q),
+        }
+    }
+}
+
 /// Scales and zero points of the activations' rows, where they are known only now.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum RowScales<'a> {
@@ -63,6 +75,15 @@ pub enum Output<'a> {
 }
 
 impl Output<'_> {
+    /// A range of it.
+    pub fn part(&mut self, at: std::ops::Range<usize>) -> Output<'_> {
+        match self {
+            Self::Float(values) => Output::Float(&mut values[at]),
+            Self::Signed(values, q) => Output::Signed(&mut values[at], *q),
+            Self::Unsigned(values, q) => Output::Unsigned(&mut values[at], *q),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),
