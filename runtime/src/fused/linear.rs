@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Epilogue, Isa, PackedWeights, Quantisation, Residual, RowScales, Rows, Writer, dynamic_range, product,
+    Epilogue, PackedWeights, Quantisation, Residual, RowScales, Rows, Writer, dynamic_range, product,
 };
 
 use super::scratch::{self, Scratch};
@@ -120,9 +120,4 @@ impl TypedOp for Linear {
         let macs = self.rows.len() * self.weights.segment() * self.weights.columns();
         Ok(tvec![(Cost::FMA(i8::datum_type()), macs.to_dim())])
     }
-}
-
-/// The kernels of this machine.
-pub(super) fn isa() -> Isa {
-    Isa::detect()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tract_onnx::tract_core::ops::cast::Cast;
 use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat, PaddingSpec};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::nn::DataFormat;
@@ -10,10 +11,9 @@ use wink_kernels::{Epilogue, Isa, PackedWeights, Quantisation};
 
 use super::conv::{Conv, Geometry};
 use super::linear::{Activations8, Linear};
-use super::pattern::{before_reshapes, floats, quantisation, quantised_source, shape};
+use super::pattern::{before_reshapes, floats, only_reader, other_operand, quantisation, quantised_source, shape};
 use super::tail::Tail;
-use super::tensor::Format;
-use super::weights::{Weights8, product_axes};
+use super::weights::{ProductAxes, Weights8, product_axes};
 
 /// A rewrite, or why there is none.
 pub(super) type Rewrite = Result<TypedModelPatch, String>;
@@ -24,8 +24,11 @@ pub(super) fn words(e: TractError) -> String {
 
 /// A matrix product with 8-bit operands.
 pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
-    if op.q_params.is_some() || node.inputs.len() != 2 {
-        return Err("not a product of two dequantised tensors".into());
+    if op.q_params.is_some() {
+        return dynamic(model, node, op, isa);
+    }
+    if node.inputs.len() != 2 {
+        return Err("not a product of two tensors".into());
     }
     let mut reason = "neither operand is quantised".to_owned();
     for data in [0, 1] {
@@ -36,8 +39,12 @@ pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa
         let Some(q) = quantisation(format) else {
             continue;
         };
-        let made = Weights8::behind(model, node.inputs[1 - data])
-            .and_then(|weights| with_weights(model, node, op, data, source, q, &weights, isa));
+        let made = Weights8::behind(model, node.inputs[1 - data]).and_then(|weights| {
+            let axes = product_axes(model, node, op, data)?;
+            let scales = weights.scales_along(axes.n)?;
+            let left = Left { source, input: Activations8::Quantised(q), start: node.id.into() };
+            with_weights(model, node, &axes, &left, &scales, &weights, isa)
+        });
         match made {
             Ok(patch) => return Ok(patch),
             Err(e) => reason = e,
@@ -46,41 +53,102 @@ pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa
     Err(reason)
 }
 
-#[expect(clippy::too_many_arguments)]
+/// `DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul`, as dynamically quantised graphs have it.
+fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+    let strange = "an integer product that is not dynamically quantised";
+    let [a, b, _, zero_a, _, zero_b, ..] = *node.inputs else {
+        return Err(strange.into());
+    };
+    let quantiser = before_reshapes(model, a);
+    let dynamic = model.node(quantiser.node);
+    if !dynamic.op.name().starts_with("DynamicQuantizeLinear") || quantiser.slot != 0 || zero_a != OutletId::new(dynamic.id, 2) {
+        return Err(strange.into());
+    }
+    let sum = only_reader(model, node.id.into()).filter(|cast| cast.op_is::<Cast>());
+    let sum = OutletId::from(sum.ok_or(strange)?.id);
+    let scaling = only_reader(model, sum).ok_or(strange)?;
+    let factor = other_operand(scaling, "Mul", sum).ok_or(strange)?;
+    let factor = scale_factor(model, factor, OutletId::new(dynamic.id, 1)).ok_or(strange)?;
+    let weights = Weights8::integers(model, b, zero_b)?;
+    let axes = product_axes(model, node, op, 0)?;
+    let n = weights.values.shape()[axes.n];
+    let scales = match factor.len() {
+        1 => vec![factor[0]; n],
+        len if len == n => factor,
+        _ => return Err("the weights' scales are not those of the columns".into()),
+    };
+    let left = Left { source: dynamic.inputs[0], input: Activations8::Dynamic, start: scaling.id.into() };
+    with_weights(model, node, &axes, &left, &scales, &weights, isa)
+}
+
+/// The constant in a product of `dynamic` with a constant, or 1 for `dynamic` alone.
+fn scale_factor(model: &TypedModel, outlet: OutletId, dynamic: OutletId) -> Option<Vec<f32>> {
+    let outlet = before_axis_ops(model, outlet);
+    if outlet == dynamic {
+        return Some(vec![1.0]);
+    }
+    let node = model.node(outlet.node);
+    let [a, b] = *node.inputs else {
+        return None;
+    };
+    other_operand(node, "Mul", a)?;
+    let reaches = |operand| before_axis_ops(model, operand) == dynamic;
+    match (reaches(a), reaches(b)) {
+        (true, false) => floats(model, b),
+        (false, true) => floats(model, a),
+        _ => None,
+    }
+}
+
+fn before_axis_ops(model: &TypedModel, mut outlet: OutletId) -> OutletId {
+    while model.node(outlet.node).op_is::<AxisOp>() {
+        outlet = model.node(outlet.node).inputs[0];
+    }
+    outlet
+}
+
+/// The left side of a product.
+struct Left {
+    source: OutletId,
+    input: Activations8,
+    /// The outlet from which the tail is followed.
+    start: OutletId,
+}
+
 fn with_weights(
     model: &TypedModel,
     node: &TypedNode,
-    op: &EinSum,
-    data: usize,
-    source: OutletId,
-    q: Quantisation,
+    axes: &ProductAxes,
+    left: &Left,
+    scales: &[f32],
     weights: &Weights8,
     isa: Isa,
 ) -> Rewrite {
-    let axes = product_axes(model, node, op, data)?;
-    let scales = weights.scales_along(axes.n)?;
     let bytes = weights.bytes()?;
     let dims = weights.values.shape();
     let (k, n) = (dims[axes.k], dims[axes.n]);
     // All other axes have one index: strides of the two that count.
     let (step_k, step_n) = if axes.k < axes.n { (n, 1) } else { (1, k) };
     let packed = PackedWeights::pack(isa, 1, k, n, |_, k, n| bytes[k * step_k + n * step_n]);
-    let out = OutletId::from(node.id);
-    let rank = shape(model, out).ok_or("open shapes")?.len();
-    let tail = Tail::follow(model, out, rank - 1).ok_or("open shapes")?;
-    let elements: usize = shape(model, source).ok_or("open shapes")?.iter().product();
+    let rank = shape(model, left.start).ok_or("open shapes")?.len();
+    let tail = Tail::follow(model, left.start, rank - 1).ok_or("open shapes")?;
+    let elements: usize = shape(model, left.source).ok_or("open shapes")?.iter().product();
     let rows = Linear::row_starts(&packed, elements / k.max(1)).map_err(words)?;
+    let q = match left.input {
+        Activations8::Quantised(q) => Some(q),
+        Activations8::Dynamic => None,
+    };
     let op = Linear {
-        epilogue: Arc::new(epilogue(&scales, &packed, q, &tail)),
+        epilogue: Arc::new(epilogue(scales, &packed, q, &tail)),
         weights: Arc::new(packed),
-        input: Activations8::Quantised(q),
+        input: left.input,
         residual: tail.residual.map(|(_, format)| format),
         output: tail.format,
         shape: shape(model, tail.outlet).ok_or("open shapes")?,
         rows,
     };
     let mut patch = TypedModelPatch::new("an 8-bit product");
-    let mut inputs = tvec![patch.tap_model(model, source).map_err(words)?];
+    let mut inputs = tvec![patch.tap_model(model, left.source).map_err(words)?];
     if let Some((residual, _)) = tail.residual {
         inputs.push(patch.tap_model(model, residual).map_err(words)?);
     }
@@ -90,10 +158,12 @@ fn with_weights(
     Ok(patch)
 }
 
-fn epilogue(scales: &[f32], packed: &PackedWeights, q: Quantisation, tail: &Tail) -> Epilogue {
-    let scales: Vec<f32> = scales.iter().map(|scale| scale * q.scale).collect();
-    let offsets = packed.offsets(q.zero_point);
-    let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), Some(&offsets));
+/// With the activations' quantisation where it is fixed.
+fn epilogue(scales: &[f32], packed: &PackedWeights, q: Option<Quantisation>, tail: &Tail) -> Epilogue {
+    let by = q.map_or(1.0, |q| q.scale);
+    let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
+    let offsets = q.map(|q| packed.offsets(q.zero_point));
+    let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), offsets.as_deref());
     (epilogue.range, epilogue.activation) = (tail.range, tail.activation);
     epilogue
 }
@@ -124,7 +194,7 @@ pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Is
     }
     let (rows, segments) = geometry.offsets().map_err(words)?;
     let op = Conv {
-        epilogue: Arc::new(epilogue(&scales, &packed, q, &tail)),
+        epilogue: Arc::new(epilogue(&scales, &packed, Some(q), &tail)),
         weights: Arc::new(packed),
         input: q,
         geometry,
@@ -189,9 +259,4 @@ fn geometry(model: &TypedModel, node: &TypedNode, op: &FloatConv) -> Result<(Geo
         geometry.pad_after[axis] = covered.saturating_sub(before + geometry.input[axis]);
     }
     Ok((geometry, input[0]))
-}
-
-/// Whether a format is an 8-bit one.
-pub(super) fn is_quantised(format: Format) -> bool {
-    format != Format::Float
 }

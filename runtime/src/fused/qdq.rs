@@ -32,6 +32,11 @@ impl Expansion for Import {
         if self.quantise { "QuantizeLinear".into() } else { "DequantizeLinear".into() }
     }
 
+    /// Dequantised constants must not be folded before the rewrites have seen them.
+    fn runs_out_of_plan(&self) -> bool {
+        self.quantise
+    }
+
     fn rules<'r, 'p: 'r, 's: 'r>(
         &'s self,
         s: &mut Solver<'r>,

@@ -3,8 +3,8 @@
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::internal::*;
 
-use super::pattern::constant;
-use super::qdq::Dequantise;
+use super::pattern::{constant, floats};
+use super::qdq::{Dequantise, Params};
 
 /// Signed weights with a scale per column and no zero point.
 pub(super) struct Weights8 {
@@ -32,9 +32,28 @@ impl Weights8 {
         let Some(raw) = constant(model, node.inputs[0]) else {
             return Err("neither operand is constant".into());
         };
+        Self::moved(&raw, &op.params, &moves)
+    }
+
+    /// The constant operand of a `MatMulInteger`, whose scales stand elsewhere.
+    ///
+    /// # Errors
+    /// The reason why there are none.
+    pub(super) fn integers(model: &TypedModel, operand: OutletId, zero_point: OutletId) -> Result<Self, String> {
+        let (Some(raw), Some(zero_points)) = (constant(model, operand), floats(model, zero_point)) else {
+            return Err("the weights are not constant".into());
+        };
+        #[expect(clippy::cast_possible_truncation)]
+        let zero_points = zero_points.into_iter().map(|v| v as i32).collect();
+        let axis = raw.rank().saturating_sub(1);
+        Self::moved(&raw, &Params { scales: vec![1.0], zero_points, axis }, &[])
+    }
+
+    /// Weights whose axes were moved; the last move comes first.
+    fn moved(raw: &Tensor, params: &Params, moves: &[AxisOp]) -> Result<Self, String> {
         let words = |e: TractError| format!("{e:#}");
-        let mut values = centred(&raw, op).map_err(words)??;
-        let mut scales = spread(&op.params.scales, op.params.axis, raw.rank()).map_err(words)?;
+        let mut values = centred(raw, params).map_err(words)??;
+        let mut scales = spread(&params.scales, params.axis, raw.rank()).map_err(words)?;
         for op in moves.iter().rev() {
             if matches!(op, AxisOp::Reshape(..)) {
                 return Err("the weights are reshaped".into());
@@ -67,14 +86,15 @@ impl Weights8 {
 }
 
 /// Subtracts zero points where the result still fits in 8 signed bits.
-fn centred(raw: &Tensor, op: &Dequantise) -> TractResult<Result<Tensor, String>> {
+fn centred(raw: &Tensor, params: &Params) -> TractResult<Result<Tensor, String>> {
     let wide = raw.cast_to::<i32>()?;
     let wide = wide.try_as_plain_ram()?.as_slice::<i32>()?;
-    let inner: usize = raw.shape().get(op.params.axis + 1..).unwrap_or_default().iter().product();
-    let along = raw.shape().get(op.params.axis).copied().unwrap_or(1);
+    let inner: usize = raw.shape().get(params.axis + 1..).unwrap_or_default().iter().product();
+    let along = raw.shape().get(params.axis).copied().unwrap_or(1);
     let mut values = Tensor::zero::<i8>(raw.shape())?;
-    for (index, (to, from)) in values.try_as_plain_ram_mut()?.as_slice_mut::<i8>()?.iter_mut().zip(wide).enumerate() {
-        let value = from - op.params.zero_point(index / inner.max(1) % along.max(1));
+    let mut plain = values.try_as_plain_ram_mut()?;
+    for (index, (to, from)) in plain.as_slice_mut::<i8>()?.iter_mut().zip(wide).enumerate() {
+        let value = from - params.zero_point(index / inner.max(1) % along.max(1));
         let Ok(value) = i8::try_from(value) else {
             return Ok(Err("the weights' zero points make them wider than 8 bits".into()));
         };
@@ -94,8 +114,6 @@ fn spread(values: &[f32], axis: usize, rank: usize) -> TractResult<Tensor> {
 /// The axes of a product of activations with constant weights.
 #[derive(Debug, PartialEq)]
 pub(super) struct ProductAxes {
-    /// Which operand is the activations.
-    pub(super) data: usize,
     /// Axis of the weights that is summed over.
     pub(super) k: usize,
     /// Axis of the weights that becomes the output's last.
@@ -121,6 +139,8 @@ pub(super) fn product_axes(model: &TypedModel, node: &TypedNode, op: &EinSum, da
             ([a], [w], [out]) if weights_shape[*w] == 1 => rows.push((*out, *a)),
             // Another unit axis of the weights alone: the output's rows do not change.
             ([], [w], [_]) if weights_shape[*w] == 1 => {}
+            // An axis of an operand that is neither.
+            ([], [], []) => {}
             _ => return Err(format!("the axes {} are not those of a matrix product", op.axes)),
         }
     }
@@ -132,5 +152,5 @@ pub(super) fn product_axes(model: &TypedModel, node: &TypedNode, op: &EinSum, da
     if !ordered {
         return Err("the rows change their order".into());
     }
-    Ok(ProductAxes { data, k, n })
+    Ok(ProductAxes { k, n })
 }
