@@ -7,7 +7,7 @@
 use crate::activations::Bytes;
 use crate::epilogue::{Output, quantise_row};
 use crate::math::exp;
-use crate::{Isa, Quantisation};
+use crate::{Isa, Quantisation, compiled_for};
 
 /// Columns of a block of sums.
 const LANES: usize = 16;
@@ -90,15 +90,16 @@ pub fn attend(isa: Isa, a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut 
         let rows = [a.keys, a.queries * a.keys];
         assert!(rows.contains(&mask.len()), "mask");
     }
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni if isa.available() => {
-            // SAFETY: all three need AVX2 and FMA, which were detected.
-            unsafe { crate::x86_64::with_avx2(|| heads::<true>(a, scratch, output)) }
-        }
-        // On aarch64 the fused form is one instruction, elsewhere a call.
-        _ => heads::<{ cfg!(target_arch = "aarch64") }>(a, scratch, output),
+    if isa == Isa::Scalar {
+        // Elsewhere than on aarch64 the fused form is a call.
+        heads::<{ cfg!(target_arch = "aarch64") }>(a, scratch, output);
+    } else {
+        heads_fused(isa, a, scratch, output);
     }
+}
+
+compiled_for! {
+    fn heads_fused(a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut Output<'_>) = heads::<true>
 }
 
 #[inline(always)]
@@ -240,14 +241,10 @@ fn multiply<const FUSED: bool>(
 
 #[inline(always)]
 fn write(line: &[f32], at: usize, output: &mut Output<'_>) {
-    match output {
-        Output::Float(out) => out[at..at + line.len()].copy_from_slice(line),
-        Output::Signed(out, q) => {
-            let out = &mut out[at..at + line.len()];
-            // SAFETY: i8 and u8 have the same size and alignment, and every bit pattern is valid for both.
-            let raw = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len()) };
-            quantise_row(line, raw, 0, *q);
-        }
-        Output::Unsigned(out, q) => quantise_row(line, &mut out[at..at + line.len()], 0x80, *q),
+    let at = at..at + line.len();
+    if let Output::Float(out) = output {
+        out[at].copy_from_slice(line);
+    } else if let Some((raw, flip, q)) = output.raw_bytes(at) {
+        quantise_row(line, raw, flip, q);
     }
 }

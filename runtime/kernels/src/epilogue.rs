@@ -84,6 +84,26 @@ impl Output<'_> {
         }
     }
 
+    /// A range of 8-bit values: raw bytes, and what makes a signed byte one of them.
+    #[inline(always)]
+    pub(crate) fn raw_bytes(
+        &mut self,
+        at: std::ops::Range<usize>,
+    ) -> Option<(&mut [u8], u8, Quantisation)> {
+        match self {
+            Self::Float(_) => None,
+            Self::Signed(values, q) => {
+                let values = &mut values[at];
+                // SAFETY: i8 and u8 have the same size and alignment, and every bit pattern is valid for both.
+                let raw = unsafe {
+                    std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len())
+                };
+                Some((raw, 0, *q))
+            }
+            Self::Unsigned(values, q) => Some((&mut values[at], 0x80, *q)),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),

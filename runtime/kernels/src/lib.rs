@@ -11,6 +11,7 @@
 
 mod activations;
 mod attention;
+mod compiled_for;
 mod epilogue;
 mod isa;
 mod math;
@@ -24,6 +25,8 @@ mod weights;
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+
+use compiled_for::compiled_for;
 
 pub use activations::{Activations, Bytes, Writer};
 pub use attention::{Attention, Head, attend};

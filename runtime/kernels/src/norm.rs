@@ -1,8 +1,7 @@
 //! Layer normalisation over the last axis (Ba et al., arXiv 1607.06450), quantising on the way out where wanted.
 
-use crate::Isa;
 use crate::epilogue::{Output, quantise_row};
-use crate::quantise::dispatch;
+use crate::{Isa, compiled_for};
 
 /// What is normalised: rows of `gain.len()` floats.
 #[derive(Debug, Clone, Copy)]
@@ -27,27 +26,28 @@ pub fn layer_norm(isa: Isa, input: NormInput<'_>, row: &mut Vec<f32>, output: &m
     assert_eq!(output.len(), input.x.len(), "output");
     assert!(input.bias.is_none_or(|bias| bias.len() == width), "bias");
     row.resize(width, 0.0);
-    dispatch(isa, || {
-        for (index, x) in input.x.chunks_exact(width).enumerate() {
-            let at = index * width..(index + 1) * width;
-            match output {
-                Output::Float(out) => normalise(x, &input, &mut out[at]),
-                Output::Signed(out, q) => {
-                    normalise(x, &input, row);
-                    let out = &mut out[at];
-                    // SAFETY: i8 and u8 have the same size and alignment, and every bit pattern is valid for both.
-                    let raw = unsafe {
-                        std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len())
-                    };
-                    quantise_row(row, raw, 0, *q);
-                }
-                Output::Unsigned(out, q) => {
-                    normalise(x, &input, row);
-                    quantise_row(row, &mut out[at], 0x80, *q);
-                }
-            }
+    all_rows(isa, &input, row, output);
+}
+
+compiled_for! {
+    fn all_rows(input: &NormInput<'_>, row: &mut [f32], output: &mut Output<'_>) = normalise_rows
+}
+
+#[inline(always)]
+fn normalise_rows(input: &NormInput<'_>, row: &mut [f32], output: &mut Output<'_>) {
+    let width = input.gain.len();
+    for (index, x) in input.x.chunks_exact(width).enumerate() {
+        let at = index * width..(index + 1) * width;
+        if let Output::Float(out) = output {
+            normalise(x, input, &mut out[at]);
+            continue;
         }
-    });
+        normalise(x, input, row);
+        let Some((raw, flip, q)) = output.raw_bytes(at) else {
+            continue;
+        };
+        quantise_row(row, raw, flip, q);
+    }
 }
 
 #[inline(always)]

@@ -2,6 +2,7 @@
 
 use crate::Isa;
 use crate::activations::Bytes;
+use crate::compiled_for;
 use crate::epilogue::{Output, quantise_row};
 
 /// `real = (value - zero_point) * scale`, over signed 8-bit values. Unsigned ones count from -128: their zero point here is
@@ -29,16 +30,10 @@ impl Quantisation {
 /// When the output is not of the same length or not of 8 bits.
 pub fn quantise(isa: Isa, x: &[f32], out: &mut Output<'_>) {
     assert_eq!(x.len(), out.len());
-    match out {
-        Output::Float(_) => panic!("an 8-bit output is wanted"),
-        Output::Signed(out, q) => {
-            // SAFETY: i8 and u8 have the same size and alignment, and every bit pattern is valid for both.
-            let raw =
-                unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), out.len()) };
-            quantise_bytes(isa, x, raw, 0, *q);
-        }
-        Output::Unsigned(out, q) => quantise_bytes(isa, x, out, 0x80, *q),
-    }
+    let Some((raw, flip, q)) = out.raw_bytes(0..x.len()) else {
+        panic!("an 8-bit output is wanted");
+    };
+    quantise_bytes(isa, x, raw, flip, q);
 }
 
 /// Floats back from 8 bits.
@@ -47,39 +42,14 @@ pub fn quantise(isa: Isa, x: &[f32], out: &mut Output<'_>) {
 /// When the lengths differ.
 pub fn dequantise(isa: Isa, values: Bytes<'_>, q: Quantisation, out: &mut [f32]) {
     assert_eq!(values.len(), out.len());
-    dispatch(isa, || {
-        let (raw, flip) = values.raw();
-        for (to, &from) in out.iter_mut().zip(raw) {
-            let value = i32::from((from ^ flip).cast_signed()) - q.zero_point;
-            *to = value as f32 * q.scale;
-        }
-    });
+    let (raw, flip) = values.raw();
+    dequantise_bytes(isa, raw, flip, q, out);
 }
 
 /// The quantisation of ONNX's `DynamicQuantizeLinear` for these values: unsigned 8 bits over their range widened to hold 0.
 #[must_use]
 pub fn dynamic_range(isa: Isa, x: &[f32]) -> Quantisation {
-    let (mut low, mut high) = (0.0_f32, 0.0_f32);
-    dispatch(isa, || {
-        let (chunks, rest) = x.as_chunks::<32>();
-        let (mut lows, mut highs) = ([0.0_f32; 32], [0.0_f32; 32]);
-        for chunk in chunks {
-            for j in 0..32 {
-                lows[j] = if chunk[j] < lows[j] {
-                    chunk[j]
-                } else {
-                    lows[j]
-                };
-                highs[j] = if chunk[j] > highs[j] {
-                    chunk[j]
-                } else {
-                    highs[j]
-                };
-            }
-        }
-        low = lows.iter().chain(rest).copied().fold(0.0, f32::min);
-        high = highs.iter().chain(rest).copied().fold(0.0, f32::max);
-    });
+    let (low, high) = range(isa, x);
     let scale = (high - low) / 255.0;
     if !(scale > 0.0 && scale.is_finite()) {
         return Quantisation {
@@ -93,19 +63,46 @@ pub fn dynamic_range(isa: Isa, x: &[f32]) -> Quantisation {
     Quantisation { scale, zero_point }
 }
 
-fn quantise_bytes(isa: Isa, x: &[f32], raw: &mut [u8], flip: u8, q: Quantisation) {
-    dispatch(isa, || quantise_row(x, raw, flip, q));
+compiled_for! {
+    fn quantise_bytes(x: &[f32], raw: &mut [u8], flip: u8, q: Quantisation) = quantise_row
 }
 
-/// Runs a loop compiled for the instruction set.
+compiled_for! {
+    fn dequantise_bytes(raw: &[u8], flip: u8, q: Quantisation, out: &mut [f32]) = dequantise_row
+}
+
+compiled_for! {
+    fn range(x: &[f32]) -> (f32, f32) = range_with_zero
+}
+
 #[inline(always)]
-pub(crate) fn dispatch(isa: Isa, work: impl FnOnce()) {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni if isa.available() => {
-            // SAFETY: all three need AVX2 and FMA, which were detected.
-            unsafe { crate::x86_64::with_avx2(work) }
-        }
-        _ => work(),
+fn dequantise_row(raw: &[u8], flip: u8, q: Quantisation, out: &mut [f32]) {
+    for (to, &from) in out.iter_mut().zip(raw) {
+        let value = i32::from((from ^ flip).cast_signed()) - q.zero_point;
+        *to = value as f32 * q.scale;
     }
+}
+
+#[inline(always)]
+fn range_with_zero(x: &[f32]) -> (f32, f32) {
+    let (chunks, rest) = x.as_chunks::<32>();
+    let (mut lows, mut highs) = ([0.0_f32; 32], [0.0_f32; 32]);
+    for chunk in chunks {
+        for j in 0..32 {
+            lows[j] = if chunk[j] < lows[j] {
+                chunk[j]
+            } else {
+                lows[j]
+            };
+            highs[j] = if chunk[j] > highs[j] {
+                chunk[j]
+            } else {
+                highs[j]
+            };
+        }
+    }
+    (
+        lows.iter().chain(rest).copied().fold(0.0, f32::min),
+        highs.iter().chain(rest).copied().fold(0.0, f32::max),
+    )
 }

@@ -6,15 +6,6 @@ use std::ops::Range;
 use crate::epilogue::Tile;
 use crate::product::{Job, Strip, tiles};
 
-/// Runs a loop with AVX2 and FMA.
-///
-/// # Safety
-/// The machine must have both.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn with_avx2(work: impl FnOnce()) {
-    work();
-}
-
 /// Calls the tile kernel for a number of rows that is known to the compiler.
 macro_rules! by_rows {
     ($kernel:ident, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
