@@ -13,8 +13,8 @@ pub mod arm;
 pub mod camera;
 pub mod clock;
 pub mod control;
+pub mod episode;
 #[cfg(feature = "onnx")]
 mod fused;
-pub mod episode;
 pub mod policy;
 pub mod telemetry;

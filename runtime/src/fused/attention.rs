@@ -36,7 +36,13 @@ impl Op for Attention {
     }
 
     fn info(&self) -> TractResult<Vec<String>> {
-        let Self { heads, width, queries, keys, .. } = self;
+        let Self {
+            heads,
+            width,
+            queries,
+            keys,
+            ..
+        } = self;
         Ok(vec![format!("{heads} heads of {width}, {queries}x{keys}")])
     }
 
@@ -71,7 +77,9 @@ impl EvalOp for Attention {
         };
         let mut out = self.output.tensor(&self.shape)?;
         let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| attend(Isa::detect(), &attention, &mut scratch.floats, &mut output));
+        scratch::with(|scratch| {
+            attend(Isa::detect(), &attention, &mut scratch.floats, &mut output)
+        });
         Ok(tvec![out.into_tvalue()])
     }
 }
@@ -102,7 +110,8 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
     let [query, key, out] = roles_of_scores(model, product).ok_or("scores of unexpected axes")?;
     let weights = behind_quantisation(model, node.id.into());
     let mixing = only_reader(model, weights).ok_or("attention weights that others read")?;
-    let [value, mixed] = roles_of_mixing(model, mixing, weights, &out).ok_or("mixing of unexpected axes")?;
+    let [value, mixed] =
+        roles_of_mixing(model, mixing, weights, &out).ok_or("mixing of unexpected axes")?;
     let [q, k, v] = [query, key, value]
         .map(|operand| Side::behind(model, operand))
         .map(|side| side.ok_or("heads that do not lie side by side"));
@@ -116,12 +125,14 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
         let shape = shape(model, mask).ok_or("open shapes")?;
         let whole: usize = shape.iter().product();
         let rows = shape.len().checked_sub(2).map_or(1, |axis| shape[axis]);
-        let fits = shape.last() == Some(&keys) && whole == rows * keys && [1, queries].contains(&rows);
+        let fits =
+            shape.last() == Some(&keys) && whole == rows * keys && [1, queries].contains(&rows);
         if !fits {
             return Err("a mask that differs from head to head".into());
         }
     }
-    let (outlet, format) = merged(model, &mixed).ok_or("heads that are not put side by side again")?;
+    let (outlet, format) =
+        merged(model, &mixed).ok_or("heads that are not put side by side again")?;
     let op = Attention {
         heads,
         width,
@@ -135,10 +146,15 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
     };
     let mut patch = TypedModelPatch::new("an attention");
     let outlets = [Some(q.outlet), Some(k.outlet), Some(v.outlet), scores.mask];
-    let taps: TractResult<TVec<OutletId>> =
-        outlets.into_iter().flatten().map(|outlet| patch.tap_model(model, outlet)).collect();
+    let taps: TractResult<TVec<OutletId>> = outlets
+        .into_iter()
+        .flatten()
+        .map(|outlet| patch.tap_model(model, outlet))
+        .collect();
     let name = format!("{}.attention", node.name);
-    let wire = patch.wire_node(name, op, &taps.map_err(words)?).map_err(words)?;
+    let wire = patch
+        .wire_node(name, op, &taps.map_err(words)?)
+        .map_err(words)?;
     patch.shunt_outside(model, outlet, wire[0]).map_err(words)?;
     Ok(patch)
 }
@@ -181,7 +197,11 @@ impl Scores {
             outlet = before_quantisation(model, outlet);
             let node = model.node(outlet.node);
             if node.op_is::<EinSum>() {
-                return Some(Self { product: outlet, scale, mask });
+                return Some(Self {
+                    product: outlet,
+                    scale,
+                    mask,
+                });
             }
             let [a, b] = *node.inputs else {
                 return None;
@@ -192,7 +212,10 @@ impl Scores {
             } else if let (true, Some(by)) = (single("Div"), scalar(model, b)) {
                 (outlet, scale) = (a, scale / by);
             } else if single("Add") && mask.is_none() && scale == 1.0 {
-                let product_like = |o: OutletId| shape(model, o) == shape(model, OutletId::from(node.id)) && leads_to_product(model, o);
+                let product_like = |o: OutletId| {
+                    shape(model, o) == shape(model, OutletId::from(node.id))
+                        && leads_to_product(model, o)
+                };
                 (outlet, mask) = match (product_like(a), product_like(b)) {
                     (true, false) => (a, Some(b)),
                     (false, true) => (b, Some(a)),
@@ -206,7 +229,9 @@ impl Scores {
 }
 
 fn scaled(model: &TypedModel, a: OutletId, b: OutletId) -> Option<(OutletId, f32)> {
-    scalar(model, b).map(|by| (a, by)).or_else(|| Some((b, scalar(model, a)?)))
+    scalar(model, b)
+        .map(|by| (a, by))
+        .or_else(|| Some((b, scalar(model, a)?)))
 }
 
 fn leads_to_product(model: &TypedModel, outlet: OutletId) -> bool {
@@ -214,7 +239,10 @@ fn leads_to_product(model: &TypedModel, outlet: OutletId) -> bool {
     let node = model.node(outlet.node);
     node.op_is::<EinSum>()
         || (matches!(node.op.name().as_ref(), "Mul" | "Div")
-            && node.inputs.iter().any(|input| leads_to_product(model, *input)))
+            && node
+                .inputs
+                .iter()
+                .any(|input| leads_to_product(model, *input)))
 }
 
 /// An operand or a result whose axes have roles: rows (tokens), heads and the values of a head, with their sizes. A role
@@ -230,7 +258,11 @@ impl Operand {
     fn new(model: &TypedModel, outlet: OutletId, axes: [Option<usize>; 3]) -> Option<Self> {
         let shape = shape(model, outlet)?;
         let sizes = axes.map(|axis| axis.map_or(1, |axis| shape[axis]));
-        (shape.iter().product::<usize>() == sizes.iter().product::<usize>()).then_some(Self { outlet, axes, sizes })
+        (shape.iter().product::<usize>() == sizes.iter().product::<usize>()).then_some(Self {
+            outlet,
+            axes,
+            sizes,
+        })
     }
 
     /// For each element in memory order, where it lies when heads are side by side: row, head, value.
@@ -254,7 +286,11 @@ impl Operand {
 
 /// The one axis of a product that the test holds for, among those longer than 1; unit axes only where there is no longer one.
 fn pick(axes: &[(usize, usize)]) -> Option<Option<usize>> {
-    let long: Vec<usize> = axes.iter().filter(|(_, size)| *size > 1).map(|(axis, _)| *axis).collect();
+    let long: Vec<usize> = axes
+        .iter()
+        .filter(|(_, size)| *size > 1)
+        .map(|(axis, _)| *axis)
+        .collect();
     match *long {
         [] => Some(axes.last().map(|(axis, _)| *axis)),
         [axis] => Some(Some(axis)),
@@ -274,7 +310,11 @@ fn roles_of_scores(model: &TypedModel, node: &TypedNode) -> Option<[Operand; 3]>
     let (query_slot, key_slot) = if keys_in_b { (0, 1) } else { (1, 0) };
     let (mut width, mut head, mut row, mut column) = (None, vec![], vec![], vec![]);
     for axis in op.axes.iter_all_axes() {
-        match (&*axis.inputs[query_slot], &*axis.inputs[key_slot], &*axis.outputs[0]) {
+        match (
+            &*axis.inputs[query_slot],
+            &*axis.inputs[key_slot],
+            &*axis.outputs[0],
+        ) {
             ([q], [k], []) if width.is_none() => width = Some((*q, *k)),
             ([q], [k], [o]) => head.push((*q, *k, *o)),
             ([q], [], [o]) => row.push((*q, *o)),
@@ -283,22 +323,44 @@ fn roles_of_scores(model: &TypedModel, node: &TypedNode) -> Option<[Operand; 3]>
         }
     }
     let width = width?;
-    let find = |pairs: Vec<(usize, usize)>| pick(&pairs.iter().map(|&(_, o)| (o, sizes[o])).collect::<Vec<_>>())
-        .map(|out| out.and_then(|out| pairs.iter().find(|pair| pair.1 == out).copied()));
+    let find = |pairs: Vec<(usize, usize)>| {
+        pick(
+            &pairs
+                .iter()
+                .map(|&(_, o)| (o, sizes[o]))
+                .collect::<Vec<_>>(),
+        )
+        .map(|out| out.and_then(|out| pairs.iter().find(|pair| pair.1 == out).copied()))
+    };
     let row = find(row)?;
     let column = find(column)?;
     let heads = find(head.iter().map(|&(q, _, o)| (q, o)).collect())?;
-    let key_head = heads.and_then(|(_, o)| head.iter().find(|h| h.2 == o)).map(|h| h.1);
+    let key_head = heads
+        .and_then(|(_, o)| head.iter().find(|h| h.2 == o))
+        .map(|h| h.1);
     let (query, key) = if keys_in_b { (a, b) } else { (b, a) };
     Some([
-        Operand::new(model, query, [row.map(|r| r.0), heads.map(|h| h.0), Some(width.0)])?,
+        Operand::new(
+            model,
+            query,
+            [row.map(|r| r.0), heads.map(|h| h.0), Some(width.0)],
+        )?,
         Operand::new(model, key, [column.map(|c| c.0), key_head, Some(width.1)])?,
-        Operand::new(model, out, [row.map(|r| r.1), heads.map(|h| h.1), column.map(|c| c.1)])?,
+        Operand::new(
+            model,
+            out,
+            [row.map(|r| r.1), heads.map(|h| h.1), column.map(|c| c.1)],
+        )?,
     ])
 }
 
 /// Values and result of the product of attention weights, whose axes are those of `scores`, with values.
-fn roles_of_mixing(model: &TypedModel, node: &TypedNode, weights: OutletId, scores: &Operand) -> Option<[Operand; 2]> {
+fn roles_of_mixing(
+    model: &TypedModel,
+    node: &TypedNode,
+    weights: OutletId,
+    scores: &Operand,
+) -> Option<[Operand; 2]> {
     let op = node.op_as::<EinSum>()?;
     let [a, b] = *node.inputs else {
         return None;
@@ -309,7 +371,11 @@ fn roles_of_mixing(model: &TypedModel, node: &TypedNode, weights: OutletId, scor
     let out = OutletId::from(node.id);
     let sizes = shape(model, out)?;
     for axis in op.axes.iter_all_axes() {
-        match (&*axis.inputs[slot], &*axis.inputs[1 - slot], &*axis.outputs[0]) {
+        match (
+            &*axis.inputs[slot],
+            &*axis.inputs[1 - slot],
+            &*axis.outputs[0],
+        ) {
             ([w], [v], []) if Some(*w) == key => key_axis = Some(*v),
             ([w], [v], [o]) if Some(*w) == head => head_axes = Some((*v, *o)),
             ([w], [], [o]) if Some(*w) == row => out_row = Some(*o),
@@ -318,10 +384,19 @@ fn roles_of_mixing(model: &TypedModel, node: &TypedNode, weights: OutletId, scor
             _ => return None,
         }
     }
-    let last = pick(&width.iter().map(|&(_, o)| (o, sizes[o])).collect::<Vec<_>>())??;
+    let last = pick(
+        &width
+            .iter()
+            .map(|&(_, o)| (o, sizes[o]))
+            .collect::<Vec<_>>(),
+    )??;
     let (value_width, _) = *width.iter().find(|pair| pair.1 == last)?;
     Some([
-        Operand::new(model, value, [key_axis, head_axes.map(|h| h.0), Some(value_width)])?,
+        Operand::new(
+            model,
+            value,
+            [key_axis, head_axes.map(|h| h.0), Some(value_width)],
+        )?,
         Operand::new(model, out, [out_row, head_axes.map(|h| h.1), Some(last)])?,
     ])
 }
@@ -343,7 +418,12 @@ impl Side {
                 if let Some((source, format)) = quantised_source(model, outlet)
                     && side_by_side(model, source, &ops, &operand)
                 {
-                    return Some(Self { outlet: source, format, scale, sizes: operand.sizes });
+                    return Some(Self {
+                        outlet: source,
+                        format,
+                        scale,
+                        sizes: operand.sizes,
+                    });
                 }
                 let before = before_quantisation(model, outlet);
                 if before == outlet {
@@ -363,8 +443,12 @@ impl Side {
             }
         }
         let float = model.outlet_fact(outlet).ok()?.datum_type == DatumType::F32;
-        (float && side_by_side(model, outlet, &ops, &operand))
-            .then_some(Self { outlet, format: Format::Float, scale, sizes: operand.sizes })
+        (float && side_by_side(model, outlet, &ops, &operand)).then_some(Self {
+            outlet,
+            format: Format::Float,
+            scale,
+            sizes: operand.sizes,
+        })
     }
 }
 
@@ -380,7 +464,12 @@ fn side_by_side(model: &TypedModel, source: OutletId, ops: &[AxisOp], operand: &
         }
         let places = operand.places(tensor.shape());
         let found = tensor.try_as_plain_ram().ok()?.as_slice::<i64>().ok()?;
-        Some(found.iter().zip(&places).all(|(&found, &place)| usize::try_from(found) == Ok(place)))
+        Some(
+            found
+                .iter()
+                .zip(&places)
+                .all(|(&found, &place)| usize::try_from(found) == Ok(place)),
+        )
     };
     moved().unwrap_or(false)
 }
@@ -388,7 +477,11 @@ fn side_by_side(model: &TypedModel, source: OutletId, ops: &[AxisOp], operand: &
 /// The last outlet behind the mixing that has the heads side by side in memory, quantised if that is all that is read.
 fn merged(model: &TypedModel, mixed: &Operand) -> Option<(OutletId, Format)> {
     let start = shape(model, mixed.outlet)?;
-    let places: Vec<i64> = mixed.places(&start).into_iter().map(|p| i64::try_from(p).unwrap_or(-1)).collect();
+    let places: Vec<i64> = mixed
+        .places(&start)
+        .into_iter()
+        .map(|p| i64::try_from(p).unwrap_or(-1))
+        .collect();
     let mut tensor = Tensor::from_shape(&start, &places).ok()?;
     let mut outlet = mixed.outlet;
     let mut best = None;
@@ -407,6 +500,9 @@ fn merged(model: &TypedModel, mixed: &Operand) -> Option<(OutletId, Format)> {
         outlet = node.id.into();
     }
     let best = best?;
-    let quantised = only_reader(model, best).and_then(|node| Some((node, quantise_format(node.op_as::<Quantise>()?)?)));
-    Some(quantised.map_or((best, Format::Float), |(node, format)| (node.id.into(), format)))
+    let quantised = only_reader(model, best)
+        .and_then(|node| Some((node, quantise_format(node.op_as::<Quantise>()?)?)));
+    Some(quantised.map_or((best, Format::Float), |(node, format)| {
+        (node.id.into(), format)
+    }))
 }

@@ -33,7 +33,11 @@ impl Geometry {
 
     /// Kernel positions that lie together in memory.
     pub(super) fn run(&self) -> usize {
-        if self.dilations[1] == 1 { self.kernel[1] } else { 1 }
+        if self.dilations[1] == 1 {
+            self.kernel[1]
+        } else {
+            1
+        }
     }
 
     /// Values per segment.
@@ -53,7 +57,8 @@ impl Geometry {
         let line = self.padded()[1] * self.channels;
         let [dy, dx] = self.dilations;
         let [sy, sx] = self.strides;
-        let segment = |(y, x): (usize, usize)| u32::try_from(y * dy * line + x * dx * self.channels);
+        let segment =
+            |(y, x): (usize, usize)| u32::try_from(y * dy * line + x * dx * self.channels);
         let segments: Result<_, _> = self.segments().map(segment).collect();
         let pixels = (0..self.output[0]).flat_map(|y| (0..self.output[1]).map(move |x| (y, x)));
         let row = |(y, x): (usize, usize)| u32::try_from(y * sy * line + x * sx * self.channels);
@@ -95,7 +100,10 @@ impl Op for Conv {
     fn info(&self) -> TractResult<Vec<String>> {
         let k = self.weights.segment() * self.weights.segments();
         let (m, n) = (self.rows.len(), self.weights.columns());
-        Ok(vec![format!("{m}x{k}x{n} by {}", self.weights.isa().name())])
+        Ok(vec![format!(
+            "{m}x{k}x{n} by {}",
+            self.weights.isa().name()
+        )])
     }
 
     op_as_typed_op!();
@@ -111,7 +119,10 @@ impl EvalOp for Conv {
         let values = bytes(&inputs[0])?;
         let per_picture = self.rows.len() * self.weights.columns();
         let mut out = self.output.tensor(&self.output_shape())?;
-        let residual = self.residual.map(|format| residual_of(&inputs[1], format)).transpose()?;
+        let residual = self
+            .residual
+            .map(|format| residual_of(&inputs[1], format))
+            .transpose()?;
         let mut output = output_of(&mut out, self.output)?;
         scratch::with(|scratch| {
             let [padded_height, padded_width] = g.padded();
@@ -140,7 +151,10 @@ impl EvalOp for Conv {
                 writer.zeros(bottom, size - bottom);
                 let at = index * per_picture..(index + 1) * per_picture;
                 let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
-                let rows = Rows { offsets: &self.rows, segments: &self.segments };
+                let rows = Rows {
+                    offsets: &self.rows,
+                    segments: &self.segments,
+                };
                 let mut output = output.part(at);
                 product(
                     &self.weights,

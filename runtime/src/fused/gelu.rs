@@ -28,13 +28,20 @@ fn gelu_of(model: &TypedModel, x: OutletId, inner: usize, outer: usize) -> Optio
     let scaled = if let Some(by) = other_operand(node, "Mul", x) {
         near(scalar(model, by)?, std::f32::consts::FRAC_1_SQRT_2)
     } else {
-        near(scalar(model, other_operand(node, "Div", x)?)?, std::f32::consts::SQRT_2)
+        near(
+            scalar(model, other_operand(node, "Div", x)?)?,
+            std::f32::consts::SQRT_2,
+        )
     };
     scaled.then_some(())?;
     let erf = only_op(model, inner.into())?;
     (erf.op_as::<ElementWiseOp>()?.0.name() == "Erf").then_some(())?;
     let plus = only_op(model, erf.id.into())?;
-    near(scalar(model, other_operand(plus, "Add", erf.id.into())?)?, 1.0).then_some(())?;
+    near(
+        scalar(model, other_operand(plus, "Add", erf.id.into())?)?,
+        1.0,
+    )
+    .then_some(())?;
     let gate = OutletId::from(plus.id);
     let half = |node: &TypedNode, this: OutletId| -> Option<()> {
         near(scalar(model, other_operand(node, "Mul", this)?)?, 0.5).then_some(())
@@ -47,7 +54,8 @@ fn gelu_of(model: &TypedModel, x: OutletId, inner: usize, outer: usize) -> Optio
     }
     half(outer_node, x)?;
     let last = only_op(model, outer.into())?;
-    (other_operand(last, "Mul", outer.into()) == Some(gate) && readers(model, gate).len() == 1).then(|| last.id.into())
+    (other_operand(last, "Mul", outer.into()) == Some(gate) && readers(model, gate).len() == 1)
+        .then(|| last.id.into())
 }
 
 fn only_op(model: &TypedModel, outlet: OutletId) -> Option<&TypedNode> {

@@ -12,7 +12,9 @@ pub(super) fn duplicate(model: &TypedModel, node: &TypedNode) -> Option<TypedMod
     }
     let source = model.node(node.inputs.first()?.node);
     let twins = source.outputs.get(node.inputs[0].slot)?.successors.iter();
-    let twin = twins.map(|twin| model.node(twin.node)).find(|twin| twin.id < node.id && twin.same_as(node))?;
+    let twin = twins
+        .map(|twin| model.node(twin.node))
+        .find(|twin| twin.id < node.id && twin.same_as(node))?;
     let mut patch = TypedModelPatch::new("a duplicate");
     let tap = patch.tap_model(model, twin.id.into()).ok()?;
     patch.shunt_outside(model, node.id.into(), tap).ok()?;
@@ -25,7 +27,9 @@ pub(super) fn there_and_back(model: &TypedModel, node: &TypedNode) -> Option<Typ
         return None;
     };
     let before = model.node(node.inputs[0].node);
-    if before.op_as::<AxisOp>() != Some(&AxisOp::Move(*to, *from)) || model.outputs.contains(&node.id.into()) {
+    if before.op_as::<AxisOp>() != Some(&AxisOp::Move(*to, *from))
+        || model.outputs.contains(&node.id.into())
+    {
         return None;
     }
     let mut patch = TypedModelPatch::new("axes moved there and back");

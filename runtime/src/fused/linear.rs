@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Epilogue, PackedWeights, Quantisation, Residual, RowScales, Rows, Writer, dynamic_range, product,
+    Epilogue, PackedWeights, Quantisation, Residual, RowScales, Rows, Writer, dynamic_range,
+    product,
 };
 
 use super::scratch::{self, Scratch};
@@ -43,7 +44,11 @@ impl Op for Linear {
 
     fn info(&self) -> TractResult<Vec<String>> {
         let (k, n) = (self.weights.segment(), self.weights.columns());
-        Ok(vec![format!("{}x{k}x{n} by {}", self.rows.len(), self.weights.isa().name())])
+        Ok(vec![format!(
+            "{}x{k}x{n} by {}",
+            self.rows.len(),
+            self.weights.isa().name()
+        )])
     }
 
     op_as_typed_op!();
@@ -57,40 +62,76 @@ impl EvalOp for Linear {
         let (m, k) = (self.rows.len(), self.weights.segment());
         let stride = self.weights.padded_segment();
         let mut out = self.output.tensor(&self.shape)?;
-        let residual = self.residual.map(|format| residual_of(&inputs[1], format)).transpose()?;
-        scratch::with(|Scratch { activations, bytes: quantised, .. }| -> TractResult<()> {
-            let mut scales = RowScales::Fixed;
-            let (scale, zero_point);
-            match self.input {
-                Activations8::Quantised(q) => {
-                    let values = bytes(&inputs[0])?;
-                    let mut writer = activations.writer(isa, m * stride, q.zero_point);
-                    put_rows(&mut writer, values, m, k, stride);
+        let residual = self
+            .residual
+            .map(|format| residual_of(&inputs[1], format))
+            .transpose()?;
+        scratch::with(
+            |Scratch {
+                 activations,
+                 bytes: quantised,
+                 ..
+             }|
+             -> TractResult<()> {
+                let mut scales = RowScales::Fixed;
+                let (scale, zero_point);
+                match self.input {
+                    Activations8::Quantised(q) => {
+                        let values = bytes(&inputs[0])?;
+                        let mut writer = activations.writer(isa, m * stride, q.zero_point);
+                        put_rows(&mut writer, values, m, k, stride);
+                    }
+                    Activations8::Dynamic => {
+                        let x = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
+                        let q = dynamic_range(isa, x);
+                        quantised.resize(x.len(), 0);
+                        let mut to = wink_kernels::Output::Unsigned(quantised, q);
+                        wink_kernels::quantise(isa, x, &mut to);
+                        let mut writer = activations.writer(isa, m * stride, q.zero_point);
+                        put_rows(
+                            &mut writer,
+                            wink_kernels::Bytes::Unsigned(quantised),
+                            m,
+                            k,
+                            stride,
+                        );
+                        (scale, zero_point) = ([q.scale], [q.zero_point]);
+                        scales = RowScales::Dynamic {
+                            scale: &scale,
+                            zero_point: &zero_point,
+                        };
+                    }
                 }
-                Activations8::Dynamic => {
-                    let x = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
-                    let q = dynamic_range(isa, x);
-                    quantised.resize(x.len(), 0);
-                    let mut to = wink_kernels::Output::Unsigned(quantised, q);
-                    wink_kernels::quantise(isa, x, &mut to);
-                    let mut writer = activations.writer(isa, m * stride, q.zero_point);
-                    put_rows(&mut writer, wink_kernels::Bytes::Unsigned(quantised), m, k, stride);
-                    (scale, zero_point) = ([q.scale], [q.zero_point]);
-                    scales = RowScales::Dynamic { scale: &scale, zero_point: &zero_point };
-                }
-            }
-            let rows = Rows { offsets: &self.rows, segments: &[0] };
-            let residual = residual.unwrap_or(Residual::None);
-            let mut output = output_of(&mut out, self.output)?;
-            product(&self.weights, activations, rows, &self.epilogue, scales, residual, &mut output);
-            Ok(())
-        })?;
+                let rows = Rows {
+                    offsets: &self.rows,
+                    segments: &[0],
+                };
+                let residual = residual.unwrap_or(Residual::None);
+                let mut output = output_of(&mut out, self.output)?;
+                product(
+                    &self.weights,
+                    activations,
+                    rows,
+                    &self.epilogue,
+                    scales,
+                    residual,
+                    &mut output,
+                );
+                Ok(())
+            },
+        )?;
         Ok(tvec![out.into_tvalue()])
     }
 }
 
 /// Copies `m` rows of `k` values to rows that are `stride` apart.
-fn put_rows(writer: &mut Writer<'_>, values: wink_kernels::Bytes<'_>, m: usize, k: usize, stride: usize) {
+fn put_rows(
+    writer: &mut Writer<'_>,
+    values: wink_kernels::Bytes<'_>,
+    m: usize,
+    k: usize,
+    stride: usize,
+) {
     if k == stride {
         return writer.put(0, values);
     }
@@ -104,7 +145,9 @@ impl Linear {
     pub(super) fn row_starts(weights: &PackedWeights, m: usize) -> TractResult<Arc<Vec<u32>>> {
         let stride = weights.padded_segment();
         let starts: Result<Vec<u32>, _> = (0..m).map(|row| u32::try_from(row * stride)).collect();
-        Ok(Arc::new(starts.context("the left side of a product is too large")?))
+        Ok(Arc::new(
+            starts.context("the left side of a product is too large")?,
+        ))
     }
 }
 

@@ -55,7 +55,10 @@ pub(crate) fn register(register: &mut OnnxOpRegister) {
 /// # Errors
 /// When the engine refuses a rewrite that fits by shape and type.
 pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
-    let mut report = Fusion { kernels: Isa::detect().name(), ..Fusion::default() };
+    let mut report = Fusion {
+        kernels: Isa::detect().name(),
+        ..Fusion::default()
+    };
     for round in [simplify, attentions, products_round, simplify] {
         round(&mut model, &mut report)?;
     }
@@ -115,7 +118,9 @@ fn simplify(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
 }
 
 fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
-    apply(model, report, |model, node| Some(attention::attention(model, node, node.op_as::<Softmax>()?)))
+    apply(model, report, |model, node| {
+        Some(attention::attention(model, node, node.op_as::<Softmax>()?))
+    })
 }
 
 fn products_round(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {

@@ -25,7 +25,10 @@ pub(super) fn register(register: &mut OnnxOpRegister) {
     }
 }
 
-fn import(ctx: &ParsingContext<'_>, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn import(
+    ctx: &ParsingContext<'_>,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let axis = node.get_attr_opt::<i64>("axis")?.unwrap_or(-1);
     let epsilon = node.get_attr_opt("epsilon")?.unwrap_or(1e-5);
     let one_output = node.output.iter().skip(1).all(String::is_empty);
@@ -60,13 +63,24 @@ impl Expansion for Import {
         s.equals(&inputs[0].shape, &outputs[0].shape)
     }
 
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
-        let width = shape(model, inputs[0]).and_then(|shape| shape.last().copied()).context("an open shape")?;
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        let width = shape(model, inputs[0])
+            .and_then(|shape| shape.last().copied())
+            .context("an open shape")?;
         let row = |outlet: OutletId| -> TractResult<Arc<Vec<f32>>> {
             let value = constant(model, outlet).context("gain and bias must be constants")?;
             let value = value.cast_to::<f32>()?;
             let values = value.try_as_plain_ram()?.as_slice::<f32>()?;
-            ensure!(values.len() == width, "{} gains for rows of {width}", values.len());
+            ensure!(
+                values.len() == width,
+                "{} gains for rows of {width}",
+                values.len()
+            );
             Ok(Arc::new(values.to_vec()))
         };
         let op = LayerNorm {
@@ -124,7 +138,11 @@ impl TypedOp for LayerNorm {
 }
 
 /// A norm whose only reader, reshapes aside, quantises it.
-pub(super) fn quantised(model: &TypedModel, node: &TypedNode, op: &LayerNorm) -> Option<TypedModelPatch> {
+pub(super) fn quantised(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &LayerNorm,
+) -> Option<TypedModelPatch> {
     let mut reshapes = vec![];
     let mut reader = only_reader(model, node.id.into())?;
     while keeps_rows(model, reader) {
@@ -137,8 +155,13 @@ pub(super) fn quantised(model: &TypedModel, node: &TypedNode, op: &LayerNorm) ->
     }
     let mut patch = TypedModelPatch::new("a norm that quantises");
     let mut wire = tvec![patch.tap_model(model, node.inputs[0]).ok()?];
-    let op = LayerNorm { output: format, ..op.clone() };
-    wire = patch.wire_node(format!("{}.fused", node.name), op, &wire).ok()?;
+    let op = LayerNorm {
+        output: format,
+        ..op.clone()
+    };
+    wire = patch
+        .wire_node(format!("{}.fused", node.name), op, &wire)
+        .ok()?;
     for reshape in reshapes {
         let name = format!("{}.8bit", reshape.name);
         wire = patch.wire_node(name, reshape.op.clone(), &wire).ok()?;

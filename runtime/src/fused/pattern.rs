@@ -31,14 +31,29 @@ pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tenso
 pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
     let value = constant(model, outlet)?;
     let value = value.cast_to::<f32>().ok()?;
-    Some(value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec())
+    Some(
+        value
+            .try_as_plain_ram()
+            .ok()?
+            .as_slice::<f32>()
+            .ok()?
+            .to_vec(),
+    )
 }
 
 /// A constant of one value.
 pub(super) fn scalar(model: &TypedModel, outlet: OutletId) -> Option<f32> {
     // Not to evaluate a large tensor for nothing.
-    let elements = model.outlet_fact(outlet).ok()?.shape.volume().to_usize().ok()?;
-    (elements == 1).then(|| floats(model, outlet))?.and_then(|values| values.first().copied())
+    let elements = model
+        .outlet_fact(outlet)
+        .ok()?
+        .shape
+        .volume()
+        .to_usize()
+        .ok()?;
+    (elements == 1)
+        .then(|| floats(model, outlet))?
+        .and_then(|values| values.first().copied())
 }
 
 /// Shape of an outlet in numbers.
@@ -81,7 +96,9 @@ pub(super) fn keeps_rows(model: &TypedModel, node: &TypedNode) -> bool {
         return false;
     };
     let last = |outlet| shape(model, outlet).and_then(|shape| shape.last().copied());
-    !matches!(op, AxisOp::Move(..)) && last(node.inputs[0]).is_some() && last(node.inputs[0]) == last(node.id.into())
+    !matches!(op, AxisOp::Move(..))
+        && last(node.inputs[0]).is_some()
+        && last(node.inputs[0]) == last(node.id.into())
 }
 
 /// Format of the 8-bit tensor that a per-tensor `Quantise` writes.
@@ -90,7 +107,11 @@ pub(super) fn quantise_format(op: &Quantise) -> Option<Format> {
         return None;
     }
     let q = op.params.quantisation(0, op.unsigned);
-    Some(if op.unsigned { Format::Unsigned(q) } else { Format::Signed(q) })
+    Some(if op.unsigned {
+        Format::Unsigned(q)
+    } else {
+        Format::Signed(q)
+    })
 }
 
 /// Format of the 8-bit tensor that a per-tensor `Dequantise` reads.
@@ -111,7 +132,9 @@ pub(super) fn quantised_source(model: &TypedModel, outlet: OutletId) -> Option<(
     let node = model.node(outlet.node);
     let format = dequantise_format(model, node)?;
     let source = node.inputs[0];
-    constant(model, source).is_none().then_some((source, format))
+    constant(model, source)
+        .is_none()
+        .then_some((source, format))
 }
 
 /// The quantisation of an 8-bit format.

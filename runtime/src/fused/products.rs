@@ -11,7 +11,9 @@ use wink_kernels::{Epilogue, Isa, PackedWeights, Quantisation};
 
 use super::conv::{Conv, Geometry};
 use super::linear::{Activations8, Linear};
-use super::pattern::{before_reshapes, floats, only_reader, other_operand, quantisation, quantised_source, shape};
+use super::pattern::{
+    before_reshapes, floats, only_reader, other_operand, quantisation, quantised_source, shape,
+};
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
 
@@ -42,7 +44,11 @@ pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa
         let made = Weights8::behind(model, node.inputs[1 - data]).and_then(|weights| {
             let axes = product_axes(model, node, op, data)?;
             let scales = weights.scales_along(axes.n)?;
-            let left = Left { source, input: Activations8::Quantised(q), start: node.id.into() };
+            let left = Left {
+                source,
+                input: Activations8::Quantised(q),
+                start: node.id.into(),
+            };
             with_weights(model, node, &axes, &left, &scales, &weights, isa)
         });
         match made {
@@ -61,7 +67,10 @@ fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewri
     };
     let quantiser = before_reshapes(model, a);
     let dynamic = model.node(quantiser.node);
-    if !dynamic.op.name().starts_with("DynamicQuantizeLinear") || quantiser.slot != 0 || zero_a != OutletId::new(dynamic.id, 2) {
+    if !dynamic.op.name().starts_with("DynamicQuantizeLinear")
+        || quantiser.slot != 0
+        || zero_a != OutletId::new(dynamic.id, 2)
+    {
         return Err(strange.into());
     }
     let sum = only_reader(model, node.id.into()).filter(|cast| cast.op_is::<Cast>());
@@ -77,7 +86,11 @@ fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewri
         len if len == n => factor,
         _ => return Err("the weights' scales are not those of the columns".into()),
     };
-    let left = Left { source: dynamic.inputs[0], input: Activations8::Dynamic, start: scaling.id.into() };
+    let left = Left {
+        source: dynamic.inputs[0],
+        input: Activations8::Dynamic,
+        start: scaling.id.into(),
+    };
     with_weights(model, node, &axes, &left, &scales, &weights, isa)
 }
 
@@ -132,7 +145,10 @@ fn with_weights(
     let packed = PackedWeights::pack(isa, 1, k, n, |_, k, n| bytes[k * step_k + n * step_n]);
     let rank = shape(model, left.start).ok_or("open shapes")?.len();
     let tail = Tail::follow(model, left.start, rank - 1).ok_or("open shapes")?;
-    let elements: usize = shape(model, left.source).ok_or("open shapes")?.iter().product();
+    let elements: usize = shape(model, left.source)
+        .ok_or("open shapes")?
+        .iter()
+        .product();
     let rows = Linear::row_starts(&packed, elements / k.max(1)).map_err(words)?;
     let q = match left.input {
         Activations8::Quantised(q) => Some(q),
@@ -154,12 +170,19 @@ fn with_weights(
     }
     let name = format!("{}.fused", node.name);
     let wire = patch.wire_node(name, op, &inputs).map_err(words)?;
-    patch.shunt_outside(model, tail.outlet, wire[0]).map_err(words)?;
+    patch
+        .shunt_outside(model, tail.outlet, wire[0])
+        .map_err(words)?;
     Ok(patch)
 }
 
 /// With the activations' quantisation where it is fixed.
-fn epilogue(scales: &[f32], packed: &PackedWeights, q: Option<Quantisation>, tail: &Tail) -> Epilogue {
+fn epilogue(
+    scales: &[f32],
+    packed: &PackedWeights,
+    q: Option<Quantisation>,
+    tail: &Tail,
+) -> Epilogue {
     let by = q.map_or(1.0, |q| q.scale);
     let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
     let offsets = q.map(|q| packed.offsets(q.zero_point));
@@ -208,13 +231,27 @@ pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Is
 }
 
 /// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
-fn conv_patch(model: &TypedModel, node: &TypedNode, op: Conv, source: OutletId, tail: &Tail) -> TractResult<TypedModelPatch> {
+fn conv_patch(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: Conv,
+    source: OutletId,
+    tail: &Tail,
+) -> TractResult<TypedModelPatch> {
     let mut patch = TypedModelPatch::new("an 8-bit convolution");
     let name = &node.name;
     let mut inputs = tvec![];
-    for (index, outlet) in [Some(source), tail.residual.map(|(outlet, _)| outlet)].into_iter().flatten().enumerate() {
+    for (index, outlet) in [Some(source), tail.residual.map(|(outlet, _)| outlet)]
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let tap = patch.tap_model(model, outlet)?;
-        let moved = patch.wire_node(format!("{name}.channels_last.{index}"), AxisOp::Move(1, 3), &[tap])?;
+        let moved = patch.wire_node(
+            format!("{name}.channels_last.{index}"),
+            AxisOp::Move(1, 3),
+            &[tap],
+        )?;
         inputs.push(moved[0]);
     }
     let wire = patch.wire_node(format!("{name}.fused"), op, &inputs)?;
@@ -223,18 +260,32 @@ fn conv_patch(model: &TypedModel, node: &TypedNode, op: Conv, source: OutletId, 
     Ok(patch)
 }
 
-fn geometry(model: &TypedModel, node: &TypedNode, op: &FloatConv) -> Result<(Geometry, usize), String> {
+fn geometry(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+) -> Result<(Geometry, usize), String> {
     let pool = &op.pool_spec;
     if op.q_params.is_some() || op.group != 1 {
-        return Err(format!("{} groups: only plain convolutions are fused", op.group));
+        return Err(format!(
+            "{} groups: only plain convolutions are fused",
+            op.group
+        ));
     }
-    if pool.data_format != DataFormat::NCHW || op.kernel_fmt != KernelFormat::OIHW || pool.kernel_shape.len() != 2 {
+    if pool.data_format != DataFormat::NCHW
+        || op.kernel_fmt != KernelFormat::OIHW
+        || pool.kernel_shape.len() != 2
+    {
         return Err("only 2-D convolutions of channels-first pictures are fused".into());
     }
     let input = shape(model, node.inputs[0]).ok_or("open shapes")?;
     let output = shape(model, node.id.into()).ok_or("open shapes")?;
     let pair = |values: &Option<TVec<usize>>| values.as_ref().map_or([1, 1], |v| [v[0], v[1]]);
-    let (kernel, strides, dilations) = ([pool.kernel_shape[0], pool.kernel_shape[1]], pair(&pool.strides), pair(&pool.dilations));
+    let (kernel, strides, dilations) = (
+        [pool.kernel_shape[0], pool.kernel_shape[1]],
+        pair(&pool.strides),
+        pair(&pool.dilations),
+    );
     let mut geometry = Geometry {
         channels: input[1],
         input: [input[2], input[3]],
@@ -247,10 +298,13 @@ fn geometry(model: &TypedModel, node: &TypedNode, op: &FloatConv) -> Result<(Geo
     };
     for axis in 0..2 {
         // What the last window covers, counted from the first.
-        let covered = (geometry.output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
+        let covered =
+            (geometry.output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
         let total = covered.saturating_sub(geometry.input[axis]);
         let before = match &pool.padding {
-            PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => before[axis],
+            PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
+                before[axis]
+            }
             PaddingSpec::Valid => 0,
             PaddingSpec::SameUpper => total / 2,
             PaddingSpec::SameLower => total.div_ceil(2),

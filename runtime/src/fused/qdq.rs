@@ -14,10 +14,21 @@ pub(super) fn register(register: &mut OnnxOpRegister) {
 
 fn import(node: &NodeProto, quantise: bool) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let blocks = node.get_attr_opt::<i64>("block_size")?.unwrap_or(0);
-    ensure!(blocks == 0, "{}: blocked quantisation is not supported", node.op_type);
+    ensure!(
+        blocks == 0,
+        "{}: blocked quantisation is not supported",
+        node.op_type
+    );
     let zero_point = node.input.get(2).is_some_and(|name| !name.is_empty());
     let axis = node.get_attr_opt("axis")?.unwrap_or(1);
-    Ok((expand(Import { quantise, zero_point, axis }), vec![]))
+    Ok((
+        expand(Import {
+            quantise,
+            zero_point,
+            axis,
+        }),
+        vec![],
+    ))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +40,11 @@ struct Import {
 
 impl Expansion for Import {
     fn name(&self) -> StaticName {
-        if self.quantise { "QuantizeLinear".into() } else { "DequantizeLinear".into() }
+        if self.quantise {
+            "QuantizeLinear".into()
+        } else {
+            "DequantizeLinear".into()
+        }
     }
 
     /// Dequantised constants must not be folded before the rewrites have seen them.
@@ -45,8 +60,16 @@ impl Expansion for Import {
     ) -> InferenceResult {
         check_input_arity(inputs, 2 + usize::from(self.zero_point))?;
         check_output_arity(outputs, 1)?;
-        let quantised = if self.quantise { &outputs[0] } else { &inputs[0] };
-        let real = if self.quantise { &inputs[0] } else { &outputs[0] };
+        let quantised = if self.quantise {
+            &outputs[0]
+        } else {
+            &inputs[0]
+        };
+        let real = if self.quantise {
+            &inputs[0]
+        } else {
+            &outputs[0]
+        };
         s.equals(&inputs[1].datum_type, f32::datum_type())?;
         s.equals(&real.datum_type, f32::datum_type())?;
         if self.zero_point {
@@ -57,11 +80,18 @@ impl Expansion for Import {
         s.equals(&inputs[0].shape, &outputs[0].shape)
     }
 
-    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
         let fact = model.outlet_fact(inputs[0])?.clone();
         let constant = |index: usize, what: &str| -> TractResult<Arc<Tensor>> {
             let fact = model.outlet_fact(inputs[index])?;
-            fact.konst.clone().with_context(|| format!("{what} must be a constant"))
+            fact.konst
+                .clone()
+                .with_context(|| format!("{what} must be a constant"))
         };
         let scale = constant(1, "the scale")?;
         let zero_point = if self.zero_point {
@@ -69,21 +99,36 @@ impl Expansion for Import {
         } else if self.quantise {
             rctensor0(0_u8)
         } else {
-            tensor0(0_i32).cast_to_dt(fact.datum_type)?.into_owned().into_arc_tensor()
+            tensor0(0_i32)
+                .cast_to_dt(fact.datum_type)?
+                .into_owned()
+                .into_arc_tensor()
         };
         let scales = scale.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
         let zero_points = zero_point.cast_to::<i32>()?;
         let zero_points = zero_points.try_as_plain_ram()?.as_slice::<i32>()?.to_vec();
         let rank = fact.rank();
-        let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
-        let params = Params { scales, zero_points, axis: axis as usize };
+        let axis = if self.axis < 0 {
+            self.axis + rank as i64
+        } else {
+            self.axis
+        };
+        let params = Params {
+            scales,
+            zero_points,
+            axis: axis as usize,
+        };
         params.check(&fact)?;
         if self.quantise {
             let unsigned = unsigned(zero_point.datum_type())?;
             return model.wire_node(prefix, Quantise { params, unsigned }, &[inputs[0]]);
         }
         let supported = [u8::datum_type(), i8::datum_type(), i32::datum_type()];
-        ensure!(supported.contains(&fact.datum_type), "cannot dequantise {:?}", fact.datum_type);
+        ensure!(
+            supported.contains(&fact.datum_type),
+            "cannot dequantise {:?}",
+            fact.datum_type
+        );
         model.wire_node(prefix, Dequantise { params }, &[inputs[0]])
     }
 }
@@ -109,14 +154,32 @@ impl Eq for Params {}
 
 impl Params {
     fn check(&self, fact: &TypedFact) -> TractResult<()> {
-        let bad = self.scales.iter().find(|scale| !(scale.is_normal() && **scale > 0.0));
-        ensure!(bad.is_none(), "a scale of {} where only positive numbers make sense", bad.unwrap_or(&0.0));
+        let bad = self
+            .scales
+            .iter()
+            .find(|scale| !(scale.is_normal() && **scale > 0.0));
+        ensure!(
+            bad.is_none(),
+            "a scale of {} where only positive numbers make sense",
+            bad.unwrap_or(&0.0)
+        );
         let count = self.scales.len().max(self.zero_points.len());
         let fits = |len: usize| len == 1 || len == count;
-        ensure!(fits(self.scales.len()) && fits(self.zero_points.len()), "scales and zero points of different lengths");
+        ensure!(
+            fits(self.scales.len()) && fits(self.zero_points.len()),
+            "scales and zero points of different lengths"
+        );
         if count > 1 {
-            let along = fact.shape.get(self.axis).and_then(|dim| dim.to_usize().ok());
-            ensure!(along == Some(count), "{count} scales along axis {} of {:?}", self.axis, fact.shape);
+            let along = fact
+                .shape
+                .get(self.axis)
+                .and_then(|dim| dim.to_usize().ok());
+            ensure!(
+                along == Some(count),
+                "{count} scales along axis {} of {:?}",
+                self.axis,
+                fact.shape
+            );
         }
         Ok(())
     }
@@ -130,20 +193,30 @@ impl Params {
     }
 
     pub(super) fn zero_point(&self, index: usize) -> i32 {
-        self.zero_points[if self.zero_points.len() == 1 { 0 } else { index }]
+        self.zero_points[if self.zero_points.len() == 1 {
+            0
+        } else {
+            index
+        }]
     }
 
     /// For the kernels, which count unsigned values from -128.
     pub(super) fn quantisation(&self, index: usize, unsigned: bool) -> Quantisation {
         let shift = if unsigned { 128 } else { 0 };
-        Quantisation { scale: self.scale(index), zero_point: self.zero_point(index) - shift }
+        Quantisation {
+            scale: self.scale(index),
+            zero_point: self.zero_point(index) - shift,
+        }
     }
 
     /// Calls `run` with the index along the axis and each stretch of values that share it.
     fn stretches(&self, shape: &[usize], mut run: impl FnMut(usize, std::ops::Range<usize>)) {
         let total: usize = shape.iter().product();
         let (count, inner) = if self.per_axis() {
-            (shape[self.axis], shape[self.axis + 1..].iter().product::<usize>())
+            (
+                shape[self.axis],
+                shape[self.axis + 1..].iter().product::<usize>(),
+            )
         } else {
             (1, total)
         };
@@ -181,7 +254,11 @@ impl EvalOp for Quantise {
             let values = plain.as_slice_mut::<u8>()?;
             self.params.stretches(input.shape(), |index, at| {
                 let q = self.params.quantisation(index, true);
-                quantise(isa, &x[at.clone()], &mut Output::Unsigned(&mut values[at], q));
+                quantise(
+                    isa,
+                    &x[at.clone()],
+                    &mut Output::Unsigned(&mut values[at], q),
+                );
             });
             return Ok(tvec![out.into_tvalue()]);
         }
@@ -200,7 +277,11 @@ impl TypedOp for Quantise {
     as_op!();
 
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let datum = if self.unsigned { u8::datum_type() } else { i8::datum_type() };
+        let datum = if self.unsigned {
+            u8::datum_type()
+        } else {
+            i8::datum_type()
+        };
         Ok(tvec![datum.fact(inputs[0].shape.clone())])
     }
 }

@@ -8,8 +8,8 @@ use wink_kernels::Activation;
 
 use super::gelu;
 use super::pattern::{
-    constant, dequantise_format, floats, keeps_rows, only_reader, other_operand, quantisation, quantise_format,
-    quantised_source, readers, scalar, shape,
+    constant, dequantise_format, floats, keeps_rows, only_reader, other_operand, quantisation,
+    quantise_format, quantised_source, readers, scalar, shape,
 };
 use super::qdq::Quantise;
 use super::tensor::Format;
@@ -48,7 +48,13 @@ impl Tail {
     }
 
     /// Takes in one more node, or a `Quantise` with its `Dequantise`; `None` at the end.
-    fn step(&mut self, model: &TypedModel, columns: usize, axis: &mut usize, last: bool) -> Option<()> {
+    fn step(
+        &mut self,
+        model: &TypedModel,
+        columns: usize,
+        axis: &mut usize,
+        last: bool,
+    ) -> Option<()> {
         if self.format != Format::Float {
             return None;
         }
@@ -89,13 +95,21 @@ impl Tail {
         Some(())
     }
 
-    fn add_bias(&mut self, model: &TypedModel, other: OutletId, columns: usize, axis: usize, next: OutletId) -> Option<()> {
+    fn add_bias(
+        &mut self,
+        model: &TypedModel,
+        other: OutletId,
+        columns: usize,
+        axis: usize,
+        next: OutletId,
+    ) -> Option<()> {
         if self.range.is_some() || self.residual.is_some() {
             return None;
         }
         let along = shape(model, other)?;
         let offset = shape(model, self.outlet)?.len().checked_sub(along.len())?;
-        let fits = |(index, &dim): (usize, &usize)| dim == 1 || (index + offset == axis && dim == columns);
+        let fits =
+            |(index, &dim): (usize, &usize)| dim == 1 || (index + offset == axis && dim == columns);
         along.iter().enumerate().all(fits).then_some(())?;
         let values = floats(model, other)?;
         let bias = self.bias.get_or_insert_with(|| vec![0.0; columns]);
@@ -110,7 +124,9 @@ impl Tail {
     fn quantise(&mut self, model: &TypedModel, node: &TypedNode, op: &Quantise) -> Option<()> {
         let format = quantise_format(op)?;
         let next = OutletId::from(node.id);
-        let passes = self.range.is_none() && self.residual.is_none() && self.activation == Activation::Identity;
+        let passes = self.range.is_none()
+            && self.residual.is_none()
+            && self.activation == Activation::Identity;
         if passes
             && let Some(back) = only_reader(model, next)
             && dequantise_format(model, back) == Some(format)

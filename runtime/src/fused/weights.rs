@@ -39,14 +39,27 @@ impl Weights8 {
     ///
     /// # Errors
     /// The reason why there are none.
-    pub(super) fn integers(model: &TypedModel, operand: OutletId, zero_point: OutletId) -> Result<Self, String> {
-        let (Some(raw), Some(zero_points)) = (constant(model, operand), floats(model, zero_point)) else {
+    pub(super) fn integers(
+        model: &TypedModel,
+        operand: OutletId,
+        zero_point: OutletId,
+    ) -> Result<Self, String> {
+        let (Some(raw), Some(zero_points)) = (constant(model, operand), floats(model, zero_point))
+        else {
             return Err("the weights are not constant".into());
         };
         #[expect(clippy::cast_possible_truncation)]
         let zero_points = zero_points.into_iter().map(|v| v as i32).collect();
         let axis = raw.rank().saturating_sub(1);
-        Self::moved(&raw, &Params { scales: vec![1.0], zero_points, axis }, &[])
+        Self::moved(
+            &raw,
+            &Params {
+                scales: vec![1.0],
+                zero_points,
+                axis,
+            },
+            &[],
+        )
     }
 
     /// Weights whose axes were moved; the last move comes first.
@@ -70,7 +83,10 @@ impl Weights8 {
     /// When they vary along another axis.
     pub(super) fn scales_along(&self, axis: usize) -> Result<Vec<f32>, String> {
         let along = self.values.shape()[axis];
-        let scales = self.scales.try_as_plain_ram().and_then(|plain| plain.as_slice::<f32>());
+        let scales = self
+            .scales
+            .try_as_plain_ram()
+            .and_then(|plain| plain.as_slice::<f32>());
         let scales = scales.map_err(|e| e.to_string())?;
         match scales {
             [one] => Ok(vec![*one; along]),
@@ -80,7 +96,10 @@ impl Weights8 {
     }
 
     pub(super) fn bytes(&self) -> Result<&[i8], String> {
-        let plain = self.values.try_as_plain_ram().and_then(|plain| plain.as_slice::<i8>());
+        let plain = self
+            .values
+            .try_as_plain_ram()
+            .and_then(|plain| plain.as_slice::<i8>());
         plain.map_err(|e| e.to_string())
     }
 }
@@ -89,14 +108,21 @@ impl Weights8 {
 fn centred(raw: &Tensor, params: &Params) -> TractResult<Result<Tensor, String>> {
     let wide = raw.cast_to::<i32>()?;
     let wide = wide.try_as_plain_ram()?.as_slice::<i32>()?;
-    let inner: usize = raw.shape().get(params.axis + 1..).unwrap_or_default().iter().product();
+    let inner: usize = raw
+        .shape()
+        .get(params.axis + 1..)
+        .unwrap_or_default()
+        .iter()
+        .product();
     let along = raw.shape().get(params.axis).copied().unwrap_or(1);
     let mut values = Tensor::zero::<i8>(raw.shape())?;
     let mut plain = values.try_as_plain_ram_mut()?;
     for (index, (to, from)) in plain.as_slice_mut::<i8>()?.iter_mut().zip(wide).enumerate() {
         let value = from - params.zero_point(index / inner.max(1) % along.max(1));
         let Ok(value) = i8::try_from(value) else {
-            return Ok(Err("the weights' zero points make them wider than 8 bits".into()));
+            return Ok(Err(
+                "the weights' zero points make them wider than 8 bits".into()
+            ));
         };
         *to = value;
     }
@@ -124,14 +150,23 @@ pub(super) struct ProductAxes {
 ///
 /// # Errors
 /// The reason why it is another one.
-pub(super) fn product_axes(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize) -> Result<ProductAxes, String> {
+pub(super) fn product_axes(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    data: usize,
+) -> Result<ProductAxes, String> {
     let weights = 1 - data;
     let shape = |outlet| super::pattern::shape(model, outlet).ok_or("open shapes");
     let (data_shape, weights_shape) = (shape(node.inputs[data])?, shape(node.inputs[weights])?);
     let rank = shape(node.id.into())?.len();
     let (mut k, mut n, mut rows) = (None, None, vec![]);
     for axis in op.axes.iter_all_axes() {
-        let (a, w, out) = (&*axis.inputs[data], &*axis.inputs[weights], &*axis.outputs[0]);
+        let (a, w, out) = (
+            &*axis.inputs[data],
+            &*axis.inputs[weights],
+            &*axis.outputs[0],
+        );
         match (a, w, out) {
             ([a], [w], []) if k.is_none() && *a + 1 == data_shape.len() => k = Some(*w),
             ([], [w], [out]) if n.is_none() && *out + 1 == rank => n = Some(*w),
@@ -141,12 +176,20 @@ pub(super) fn product_axes(model: &TypedModel, node: &TypedNode, op: &EinSum, da
             ([], [w], [_]) if weights_shape[*w] == 1 => {}
             // An axis of an operand that is neither.
             ([], [], []) => {}
-            _ => return Err(format!("the axes {} are not those of a matrix product", op.axes)),
+            _ => {
+                return Err(format!(
+                    "the axes {} are not those of a matrix product",
+                    op.axes
+                ));
+            }
         }
     }
     rows.sort_unstable();
     let (Some(k), Some(n)) = (k, n) else {
-        return Err(format!("the axes {} are not those of a matrix product", op.axes));
+        return Err(format!(
+            "the axes {} are not those of a matrix product",
+            op.axes
+        ));
     };
     let ordered = rows.windows(2).all(|pair| pair[0].1 < pair[1].1);
     if !ordered {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tract_onnx::prelude::{Tensor};
+use tract_onnx::prelude::Tensor;
 
 use super::golden::fill;
 use super::graph::{Execution, Graph, State, TensorSpec};
@@ -60,7 +60,9 @@ impl BareGraph {
             .map_err(refused)?;
         let inputs = seeded_inputs(&info).map_err(refused)?;
         let names = |list: &[guard::TensorInfo]| -> BTreeMap<String, String> {
-            list.iter().map(|t| (t.name.clone(), t.name.clone())).collect()
+            list.iter()
+                .map(|t| (t.name.clone(), t.name.clone()))
+                .collect()
         };
         let spec = GraphSpec {
             role: Role::Act,
@@ -146,7 +148,10 @@ fn seeded_inputs(info: &GraphInfo) -> Result<Vec<SeededInput>, String> {
             .map(|axis| axis.and_then(|axis| usize::try_from(axis).ok()))
             .collect();
         let Some(shape) = closed else {
-            return Err(format!("input \"{}\" has an open shape: fix it when exporting", input.name.escape_debug()));
+            return Err(format!(
+                "input \"{}\" has an open shape: fix it when exporting",
+                input.name.escape_debug()
+            ));
         };
         let count: usize = shape.iter().product();
         let mut floats = vec![0.0; count];
@@ -154,8 +159,15 @@ fn seeded_inputs(info: &GraphInfo) -> Result<Vec<SeededInput>, String> {
         let values = match &*input.element {
             "f32" => SeededValues::Float(floats),
             #[expect(clippy::cast_possible_truncation)]
-            "i64" => SeededValues::Integer(floats.iter().map(|v| ((v + 1.0) * 8.0) as i64).collect()),
-            other => return Err(format!("input \"{}\" is {other}: only f32 and i64 can be fed", input.name.escape_debug())),
+            "i64" => {
+                SeededValues::Integer(floats.iter().map(|v| ((v + 1.0) * 8.0) as i64).collect())
+            }
+            other => {
+                return Err(format!(
+                    "input \"{}\" is {other}: only f32 and i64 can be fed",
+                    input.name.escape_debug()
+                ));
+            }
         };
         inputs.push(SeededInput {
             name: input.name.clone(),

@@ -26,11 +26,11 @@ mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 
-pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use crate::fused::Fusion;
 #[cfg(feature = "onnx")]
 pub use bare::{BareGraph, SeededInput, SeededValues, inputs_of};
+pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::GoldenReport;
 #[cfg(feature = "onnx")]

@@ -6,12 +6,12 @@ use std::time::Instant;
 use tract_onnx::prelude::{IntoArcTensor, Tensor};
 
 use super::graph::{Execution, Graph, State, TensorSpec};
-use crate::fused::Fusion;
 use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
 use super::text::TextEncoder;
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
+use crate::fused::Fusion;
 
 /// A vision-language-action network.
 ///

@@ -47,7 +47,11 @@ fn bench(path: &Path, runs: usize) -> Result<()> {
     writeln!(out, "load fused {load:?} plain {:?}", clock.elapsed())?;
     writeln!(out, "{:#?}", fused.fusion())?;
     let (a, b) = (fused.run()?, plain.run()?);
-    let max = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let max = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     let mean = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
     writeln!(out, "max diff {max} mean {mean}")?;
     let mut times = [vec![], vec![]];
@@ -60,7 +64,12 @@ fn bench(path: &Path, runs: usize) -> Result<()> {
     }
     for (engine, times) in ["wink", "tract"].into_iter().zip(&mut times) {
         times.sort_by(f64::total_cmp);
-        let row = Row { model: path.display().to_string(), engine, median_ms: times[times.len() / 2], min_ms: times[0] };
+        let row = Row {
+            model: path.display().to_string(),
+            engine,
+            median_ms: times[times.len() / 2],
+            min_ms: times[0],
+        };
         writeln!(out, "{}", serde_json::to_string(&row)?)?;
     }
     Ok(())
