@@ -88,8 +88,8 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let mut at = [strip.weights.cast::<u8>(); R];
-            for i in 0..R {
-                at[i] = strip.rows[i].add(segment as usize * 2);
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize * 2);
             }
             let mut k = 0;
             while k + 8 <= strip.groups {
@@ -143,8 +143,8 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let mut at = [strip.weights.cast::<u8>(); R];
-            for i in 0..R {
-                at[i] = strip.rows[i].add(segment as usize);
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize);
             }
             let mut group = 0;
             while group + 4 <= strip.groups {

@@ -58,7 +58,7 @@ pub(crate) fn gelu(x: f32) -> f32 {
 /// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), as x times a sigmoid.
 #[inline(always)]
 pub(crate) fn gelu_tanh(x: f32) -> f32 {
-    let inner = 0.797_884_56 * (x + 0.044_715 * x * x * x);
+    let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
     x * sigmoid(2.0 * inner)
 }
 

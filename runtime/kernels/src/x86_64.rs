@@ -65,8 +65,8 @@ unsafe fn tile_avx2<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let mut at = [strip.weights.cast::<u8>(); R];
-            for i in 0..R {
-                at[i] = strip.rows[i].add(segment as usize * 2);
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize * 2);
             }
             for group in 0..strip.groups {
                 let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast()));
@@ -96,8 +96,8 @@ unsafe fn tile_avx_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let mut at = [strip.weights.cast::<u8>(); R];
-            for i in 0..R {
-                at[i] = strip.rows[i].add(segment as usize);
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize);
             }
             for group in 0..strip.groups {
                 let w0 = _mm256_loadu_si256(weights.cast());
@@ -127,8 +127,8 @@ unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let mut at = [strip.weights.cast::<u8>(); R];
-            for i in 0..R {
-                at[i] = strip.rows[i].add(segment as usize);
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize);
             }
             for group in 0..strip.groups {
                 let w = _mm512_loadu_si512(weights.cast());

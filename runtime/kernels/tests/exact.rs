@@ -17,6 +17,8 @@ struct Case {
     zero_point: i32,
     /// Quantised activations as raw bytes, M rows of `segments * k`.
     a: Vec<u8>,
+    /// The same bytes as signed values.
+    signed: Vec<i8>,
     /// `segments * k` rows of N.
     w: Vec<i8>,
 }
@@ -28,14 +30,18 @@ impl Case {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state.to_be_bytes()[0]
         };
+        let unsigned = next() & 1 == 1;
+        let zero_point = i32::from(next().cast_signed());
+        let a: Vec<u8> = (0..m * k * segments).map(|_| next()).collect();
         Self {
             m,
             k,
             n,
             segments,
-            unsigned: next() & 1 == 1,
-            zero_point: i32::from(next().cast_signed()),
-            a: (0..m * k * segments).map(|_| next()).collect(),
+            unsigned,
+            zero_point,
+            signed: a.iter().map(|byte| byte.cast_signed()).collect(),
+            a,
             w: (0..k * segments * n)
                 .map(|_| next().cast_signed())
                 .collect(),
@@ -46,17 +52,17 @@ impl Case {
         let mut case = Self::seeded(m, k, n, 1, 1);
         case.unsigned = false;
         case.a.fill(a.cast_unsigned());
+        case.signed.fill(a);
         case.w.fill(w);
         case.zero_point = if a == -128 { 127 } else { -128 };
         case
     }
 
     fn bytes(&self) -> Bytes<'_> {
-        let signed = || unsafe_free_signed(&self.a);
         if self.unsigned {
             Bytes::Unsigned(&self.a)
         } else {
-            Bytes::Signed(signed())
+            Bytes::Signed(&self.signed)
         }
     }
 
@@ -160,14 +166,6 @@ impl Case {
     }
 }
 
-fn unsafe_free_signed(bytes: &[u8]) -> &'static [i8] {
-    bytes
-        .iter()
-        .map(|b| b.cast_signed())
-        .collect::<Vec<_>>()
-        .leak()
-}
-
 fn present() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.available())
 }
@@ -175,7 +173,7 @@ fn present() -> impl Iterator<Item = Isa> {
 #[test]
 fn tells_what_it_ran() {
     let names: Vec<&str> = present().map(Isa::name).collect();
-    println!(
+    eprintln!(
         "kernels here: {}; chosen: {}",
         names.join(", "),
         Isa::detect().name()
