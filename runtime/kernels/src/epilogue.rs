@@ -51,7 +51,7 @@ impl Residual<'_> {
 /// Scales and zero points of the activations' rows, where they are known only now.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum RowScales<'a> {
-    /// Known before: they are in [`Epilogue::scale`] and [`Epilogue::offset`].
+    /// Known before: they are part of the [`Epilogue`].
     #[default]
     Fixed,
     /// One scale and effective correction for all rows, or one for each.
