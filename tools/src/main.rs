@@ -35,6 +35,7 @@ Examples:
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
 

@@ -1,6 +1,5 @@
 //! Every kernel that this machine has against an independent reference, bit for bit.
 
-use proptest::prelude::*;
 use wink_kernels::{
     Activation, Activations, Bytes, Epilogue, Isa, Output, PackedWeights, Quantisation, Residual,
     RowScales, Rows, product,
@@ -295,11 +294,16 @@ fn epilogues_agree_to_the_bit() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(target_arch = "aarch64") { 64 } else { 300 }))]
-
-    #[test]
-    fn sums_are_exact(m in 1_usize..20, k in 1_usize..80, n in 1_usize..40, segments in 1_usize..4, seed: u32) {
+/// Shapes and values drawn from a fixed seed.
+#[test]
+fn sums_are_exact_over_drawn_shapes() {
+    let mut state = 7_u32;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 16) % below) as usize
+    };
+    for seed in 0..300 {
+        let (m, k, n, segments) = (1 + draw(20), 1 + draw(80), 1 + draw(40), 1 + draw(3));
         for isa in present() {
             Case::seeded(m, k, n, segments, seed).check(isa);
         }

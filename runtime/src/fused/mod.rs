@@ -24,6 +24,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use tract_onnx::model::OnnxOpRegister;
 use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::ops::einsum::EinSum;
@@ -34,14 +35,25 @@ use wink_kernels::Isa;
 use products::Rewrite;
 
 /// What became of a graph's products, convolutions and attentions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fusion {
     /// The instruction set of the kernels.
     pub kernels: &'static str,
     /// How many of each fused op there are.
     pub fused: BTreeMap<String, usize>,
-    /// What runs in the engine instead: name of the node, its operator, the reason.
-    pub unmatched: Vec<(String, String, String)>,
+    /// Products, convolutions and softmaxes that run in the engine instead.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// A node that is not part of the fast path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unmatched {
+    /// Name of the node.
+    pub node: String,
+    /// The engine's name of its operator.
+    pub op: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Replaces the import of ops that the patterns are made of.
@@ -77,12 +89,12 @@ fn apply(
     report: &mut Fusion,
     rewrite: impl Fn(&TypedModel, &TypedNode) -> Option<Rewrite>,
 ) -> TractResult<()> {
-    let mut refused: Vec<(String, String, String)> = vec![];
+    let mut refused: Vec<Unmatched> = vec![];
     loop {
         let mut found = None;
         for id in model.eval_order()? {
             let node = model.node(id);
-            if refused.iter().any(|(name, ..)| *name == node.name) {
+            if refused.iter().any(|left| left.node == node.name) {
                 continue;
             }
             match rewrite(model, node) {
@@ -92,7 +104,11 @@ fn apply(
                     break;
                 }
                 Some(Err(reason)) => {
-                    refused.push((node.name.clone(), node.op.name().into_owned(), reason));
+                    refused.push(Unmatched {
+                        node: node.name.clone(),
+                        op: node.op.name().into_owned(),
+                        reason,
+                    });
                 }
             }
         }

@@ -27,7 +27,7 @@ mod tests;
 mod text;
 
 #[cfg(feature = "onnx")]
-pub use crate::fused::Fusion;
+pub use crate::fused::{Fusion, Unmatched};
 #[cfg(feature = "onnx")]
 pub use bare::{BareGraph, SeededInput, SeededValues, inputs_of};
 pub use error::PolicyError;
