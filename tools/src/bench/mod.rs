@@ -143,7 +143,8 @@ fn time(target: &Target, kinds: &[Kind], threads: &[usize], runs: u32) -> Result
 /// Times, and how often longer than this runtime's single thread each took.
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header([
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([
         "model",
         "precision",
         "engine",
