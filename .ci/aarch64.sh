@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The golden tests of the simulated board on aarch64, in qemu: the same pixels and the same physics as on x86-64.
+# On aarch64, in qemu: the golden tests of the simulated board (the same pixels and the same physics as on x86-64), and the
+# kernels' tests on processors without the dot product (Cortex-A72), with it (A76) and with the matrix product too (max).
 # Installs what is missing where it may (Debian, as root). Without the tools it fails in CI and is skipped elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,11 +31,20 @@ if ! { has_tools && { has_std || has_debian_rust; }; }; then
 fi
 
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu cortex-a76 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/aarch64
-run=(test --release --target $target -p wink-sim --test golden)
-if has_std; then
-    cargo "${run[@]}"
-else
-    RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo "${run[@]}" -Zbuild-std=std,panic_unwind
-fi
+
+# on_cpu CPU ARG...: cargo test ARG... on that processor.
+on_cpu() {
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $1 -L /usr/aarch64-linux-gnu"
+    local run=(test --release --target $target "${@:2}")
+    if has_std; then
+        cargo "${run[@]}"
+    else
+        RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo "${run[@]}" -Zbuild-std=std,panic_unwind
+    fi
+}
+
+on_cpu cortex-a76 -p wink-sim --test golden
+for cpu in cortex-a72 cortex-a76 max; do
+    on_cpu "$cpu" -p wink-kernels --test exact --test floats
+done

@@ -14,5 +14,7 @@ pub mod camera;
 pub mod clock;
 pub mod control;
 pub mod episode;
+#[cfg(feature = "onnx")]
+mod fused;
 pub mod policy;
 pub mod telemetry;

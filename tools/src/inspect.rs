@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 use wink_runtime::policy::manifest::{GraphSpec, Manifest};
-use wink_runtime::policy::{GoldenReport, GraphReport, OnnxPolicy, Package};
+use wink_runtime::policy::{Fusion, GoldenReport, GraphReport, OnnxPolicy, Package};
 
 use crate::bad_input::{as_bad_input, bad_input};
 
@@ -70,6 +70,8 @@ struct GraphRow {
     weight_bytes: u64,
     weights: BTreeMap<String, u64>,
     macs: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast_path: Option<Fusion>,
     inputs: Vec<Wire>,
     outputs: Vec<Wire>,
     ops: BTreeMap<String, usize>,
@@ -168,6 +170,7 @@ fn graph_row(manifest: &Manifest, spec: &GraphSpec, graph: GraphReport) -> Graph
         nodes: info.nodes(),
         parameters: info.parameters(),
         macs: graph.macs,
+        fast_path: graph.fusion,
         inputs: wires(&spec.inputs, &info.inputs),
         outputs: wires(&spec.outputs, &info.outputs),
         producer: info.producer,

@@ -2,6 +2,7 @@
 
 mod arm;
 mod bad_input;
+mod bench;
 mod cards;
 mod eval;
 mod flash;
@@ -39,6 +40,7 @@ Examples:
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
+  wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
@@ -49,6 +51,7 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Eval(eval::Args),
     Record(record::Args),
     Frames(frames::Args),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Err(wrong) => return fail(&wrong.into()),
     };
     let done = match cli.command {
+        Command::Bench(args) => bench::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),

@@ -123,7 +123,7 @@ impl OnnxPolicy {
 }
 
 /// Numerical Recipes' linear congruential generator, values in -1 to 1: the same in any language.
-fn fill(values: &mut [f32], seed: u32) {
+pub(super) fn fill(values: &mut [f32], seed: u32) {
     let mut x = seed;
     for value in values {
         x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,6 +1,6 @@
 //! One ONNX graph of a package, checked against `policy.json` and built into a plan that threads share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
@@ -13,6 +13,7 @@ use tract_onnx::tract_hir::internal::{Framework, InferenceFact, TypedOp};
 use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
 use super::{Package, PolicyError};
+use crate::fused::Fusion;
 
 /// The engine's messages quote whole tensors.
 const MAX_MESSAGE: usize = 300;
@@ -61,7 +62,19 @@ pub(crate) struct Graph {
     pub(crate) inputs: Vec<(String, TensorSpec)>,
     /// Name and type of each output, in the plan's order.
     pub(crate) outputs: Vec<(String, TensorSpec)>,
+    /// What became of the products, where the fast path was asked for.
+    pub(crate) fusion: Option<Fusion>,
     plan: Arc<Plan>,
+}
+
+/// Who runs a graph's quantised products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Execution {
+    /// The runtime's fused 8-bit ops, and the engine for all else.
+    #[default]
+    Fused,
+    /// The engine alone, for comparison.
+    Plain,
 }
 
 type Plan = TypedSimplePlan;
@@ -75,18 +88,28 @@ impl Graph {
     pub(crate) fn load(
         package: &Package,
         spec: &GraphSpec,
+        execution: Execution,
         feed: impl Fn(&str) -> Option<TensorSpec>,
     ) -> Result<Self, PolicyError> {
-        let file = package.path(&spec.file);
         let bytes = package.read(&spec.file)?;
-        let built = build(&bytes, spec, feed);
-        built
+        Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)
+    }
+
+    /// The same from the bytes of a file.
+    pub(crate) fn from_bytes(
+        bytes: &[u8],
+        spec: &GraphSpec,
+        execution: Execution,
+        file: &Path,
+        feed: impl Fn(&str) -> Option<TensorSpec>,
+    ) -> Result<Self, PolicyError> {
+        build(bytes, spec, execution, feed)
             .map(|parts| Graph {
-                file: file.clone(),
+                file: file.to_owned(),
                 ..parts
             })
             .map_err(|message| PolicyError::Graph {
-                file,
+                file: file.to_owned(),
                 message: one_line(&message),
             })
     }
@@ -127,19 +150,21 @@ impl Graph {
 fn build(
     bytes: &[u8],
     spec: &GraphSpec,
+    execution: Execution,
     feed: impl Fn(&str) -> Option<TensorSpec>,
 ) -> Result<Graph, String> {
     let mut model = guard::parse(bytes)?;
     let mut framework = onnx();
     super::cumsum::register(&mut framework.op_register);
+    if execution == Execution::Fused {
+        crate::fused::register(&mut framework.op_register);
+    }
     let info = guard::inspect(&model, |op| framework.op_register.0.contains_key(op))?;
     let inputs = match_inputs(&info, spec, feed)?;
     keep_outputs(&mut model, spec)?;
     let outputs: Vec<String> = spec.outputs.keys().cloned().collect();
-    let (plan, macs) = guard::contain(|| {
-        let (plan, macs) = optimise(&framework, &model, &inputs)?;
-        Ok((plan, macs))
-    })?;
+    let built = guard::contain(|| optimise(&framework, &model, &inputs, execution))?;
+    let (plan, macs, fusion) = built;
     let outputs = output_specs(&plan, outputs)?;
     Ok(Graph {
         file: PathBuf::new(),
@@ -147,6 +172,7 @@ fn build(
         macs,
         inputs,
         outputs,
+        fusion,
         plan,
     })
 }
@@ -231,7 +257,8 @@ fn optimise(
     framework: &tract_onnx::Onnx,
     model: &ModelProto,
     inputs: &[(String, TensorSpec)],
-) -> Result<(Arc<Plan>, u64), String> {
+    execution: Execution,
+) -> Result<(Arc<Plan>, u64, Option<Fusion>), String> {
     let words = |e: TractError| format!("{e:#}");
     let mut graph = framework.model_for_proto_model(model).map_err(words)?;
     for (index, (_, spec)) in inputs.iter().enumerate() {
@@ -241,11 +268,19 @@ fn optimise(
     }
     let graph = graph.into_typed().map_err(words)?;
     check_sizes(&graph)?;
+    let (graph, fusion) = match execution {
+        Execution::Fused => {
+            let (graph, fusion) = crate::fused::fuse(graph).map_err(words)?;
+            (graph, Some(fusion))
+        }
+        Execution::Plain => (graph, None),
+    };
     let graph = graph.into_decluttered().map_err(words)?;
     let macs = count_macs(&graph);
     let mut graph = graph;
     graph.optimize().map_err(words)?;
-    Ok((TypedSimplePlan::new(graph).map_err(words)?, macs))
+    let plan = TypedSimplePlan::new(graph).map_err(words)?;
+    Ok((plan, macs, fusion))
 }
 
 /// A few bytes of ONNX can ask for any amount of memory.

@@ -5,6 +5,8 @@
 //! actions leave in the units of the package's action space.
 
 #[cfg(feature = "onnx")]
+mod bare;
+#[cfg(feature = "onnx")]
 mod cumsum;
 mod error;
 #[cfg(feature = "onnx")]
@@ -26,9 +28,15 @@ mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 
+#[cfg(feature = "onnx")]
+pub use crate::fused::{Fusion, Unmatched};
+#[cfg(feature = "onnx")]
+pub use bare::{BareGraph, SeededInput, SeededValues, inputs_of};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::GoldenReport;
+#[cfg(feature = "onnx")]
+pub use graph::Execution;
 #[cfg(feature = "onnx")]
 pub use guard::{GraphInfo, TensorInfo};
 #[cfg(feature = "onnx")]

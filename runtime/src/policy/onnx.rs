@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use tract_onnx::prelude::{IntoArcTensor, Tensor};
 
-use super::graph::{Graph, State, TensorSpec};
+use super::graph::{Execution, Graph, State, TensorSpec};
 use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
 use super::text::TextEncoder;
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
+use crate::fused::Fusion;
 
 /// A vision-language-action network.
 ///
@@ -49,6 +50,8 @@ pub struct GraphReport {
     pub info: GraphInfo,
     /// Multiply-accumulates of one run, as the engine counts them.
     pub macs: u64,
+    /// What runs in fused 8-bit ops and what does not; `None` where the engine runs alone.
+    pub fusion: Option<Fusion>,
 }
 
 impl OnnxPolicy {
@@ -57,6 +60,18 @@ impl OnnxPolicy {
     /// # Errors
     /// When the precision is not in the package, or a graph or the tokenizer is broken or does not fit `policy.json`.
     pub fn load(package: &Package, precision: Option<&str>) -> Result<Self, PolicyError> {
+        Self::load_with(package, precision, Execution::default())
+    }
+
+    /// [`OnnxPolicy::load`] with the choice of what runs the quantised products.
+    ///
+    /// # Errors
+    /// As for [`OnnxPolicy::load`].
+    pub fn load_with(
+        package: &Package,
+        precision: Option<&str>,
+        execution: Execution,
+    ) -> Result<Self, PolicyError> {
         let manifest = package.manifest().clone();
         let precision = precision.unwrap_or(&manifest.default_precision).to_owned();
         let Some(graphs) = manifest.precisions.get(&precision) else {
@@ -69,7 +84,7 @@ impl OnnxPolicy {
         let observed = |feed: &str| observed_feed(&manifest, feed);
         let text = graphs
             .graph(Role::Text)
-            .map(|spec| Graph::load(package, spec, observed))
+            .map(|spec| Graph::load(package, spec, execution, observed))
             .transpose()?;
         let encoded = |feed: &str| {
             let (_, spec) = text
@@ -86,7 +101,7 @@ impl OnnxPolicy {
                 message: format!("precision {precision} has no act graph"),
             });
         };
-        let act = Graph::load(package, act_spec, |feed| {
+        let act = Graph::load(package, act_spec, execution, |feed| {
             encoded(feed).or_else(|| observed(feed))
         })?;
         check_outputs(&manifest, text.as_ref(), &act)?;
@@ -159,6 +174,7 @@ impl OnnxPolicy {
                 .into_owned(),
             info: graph.info.clone(),
             macs: graph.macs,
+            fusion: graph.fusion.clone(),
         };
         let text = self
             .shared

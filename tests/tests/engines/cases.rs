@@ -1,7 +1,7 @@
 //! The cases. Each gets a freshly loaded policy.
 
 use wink_runtime::camera::Frame;
-use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
+use wink_runtime::policy::{ActionChunk, Execution, Observation, OnnxPolicy, Package, Policy};
 use wink_sim::board::{SimBoard, SimOptions};
 use wink_sim::scene::{Scene, Split};
 
@@ -13,6 +13,8 @@ pub const CASES: &[Case] = &[
         "agrees_with_the_reference_engine",
         agrees_with_the_reference_engine,
     ),
+    ("agrees_with_the_engine_alone", agrees_with_the_engine_alone),
+    ("quantised_products_are_fused", quantised_products_are_fused),
     (
         "the_same_observation_gives_the_same_bits",
         the_same_observation_gives_the_same_bits,
@@ -63,6 +65,51 @@ fn agrees_with_the_reference_engine(package: &Package, mut policy: OnnxPolicy) {
         .expect("a readable golden.json")
         .expect("a golden chunk of this precision");
     assert!(report.passed(), "{report:?}");
+}
+
+/// The fast path keeps more of the float model's precision than the graph's letter; 0.05 standard deviations of an action is what
+/// one or two steps of its 8-bit tensors come to. Thresholded values are 0 or 1 and say nothing about distance.
+fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
+    let precision = policy.precision().to_owned();
+    let mut plain =
+        OnnxPolicy::load_with(package, Some(&precision), Execution::Plain).expect("it loads");
+    let spec = package.manifest().action.clone();
+    for seed in 0..4 {
+        let scene = Scene::new(Split::Val, seed);
+        let frame = benchmark_frame(&scene);
+        for engine in [&mut policy, &mut plain] {
+            engine
+                .begin_episode(&scene.instruction())
+                .expect("an instruction");
+        }
+        let (ours, theirs) = (act(&mut policy, &frame), act(&mut plain, &frame));
+        for (index, (ours, theirs)) in ours.data.iter().zip(&theirs.data).enumerate() {
+            let axis = index % spec.names.len();
+            if !spec.threshold.contains_key(&spec.names[axis]) {
+                let off = (ours - theirs).abs() / spec.std[axis];
+                assert!(
+                    off < 0.05,
+                    "{precision} {}: {ours} instead of {theirs}",
+                    spec.names[axis]
+                );
+            }
+        }
+    }
+}
+
+fn quantised_products_are_fused(_: &Package, policy: OnnxPolicy) {
+    for graph in policy.graphs() {
+        let Some(fusion) = graph.fusion else {
+            continue;
+        };
+        let quantised = graph
+            .info
+            .ops
+            .keys()
+            .any(|op| op.ends_with("QuantizeLinear"));
+        let products = fusion.fused.get("FusedLinear").copied().unwrap_or(0);
+        assert_eq!(products > 0, quantised, "{}: {fusion:?}", graph.file);
+    }
 }
 
 fn the_same_observation_gives_the_same_bits(_: &Package, mut policy: OnnxPolicy) {

@@ -4,21 +4,29 @@ mod cases;
 
 use cases::CASES;
 use std::path::{Path, PathBuf};
-use wink_runtime::policy::{OnnxPolicy, Package};
+use wink_runtime::policy::{Execution, OnnxPolicy, Package};
 
 /// An engine in one precision, and the cases it cannot pass, each with the reason.
 struct Backend {
     precision: &'static str,
+    execution: Execution,
     exceptions: &'static [(&'static str, &'static str)],
 }
 
 const BACKENDS: &[Backend] = &[
     Backend {
         precision: "f32",
+        execution: Execution::Fused,
         exceptions: &[],
     },
     Backend {
         precision: "int8",
+        execution: Execution::Fused,
+        exceptions: &[],
+    },
+    Backend {
+        precision: "int8",
+        execution: Execution::Plain,
         exceptions: &[],
     },
 ];
@@ -41,14 +49,19 @@ fn every_shipped_package_passes_every_case_in_every_precision() {
     for dir in &packages {
         let package = Package::open(dir).expect("a shipped package opens");
         for backend in BACKENDS {
-            let what = format!("{} {}", package.manifest().name, backend.precision);
+            let name = &package.manifest().name;
+            let what = format!("{name} {} {:?}", backend.precision, backend.execution);
             for (case, run) in CASES {
                 match backend.exceptions.iter().find(|(name, _)| name == case) {
                     Some((_, why)) => eprintln!("{what}: {case}: skipped: {why}"),
                     None => {
                         eprintln!("{what}: {case}");
-                        let policy =
-                            OnnxPolicy::load(&package, Some(backend.precision)).expect("it loads");
+                        let policy = OnnxPolicy::load_with(
+                            &package,
+                            Some(backend.precision),
+                            backend.execution,
+                        )
+                        .expect("it loads");
                         run(&package, policy);
                     }
                 }

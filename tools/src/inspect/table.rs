@@ -24,6 +24,9 @@ pub fn render(report: &Report) -> String {
         for graph in &precision.graphs {
             let _ = writeln!(text, "{} ops: {}", graph.file, ops(&graph.ops));
         }
+        for graph in &precision.graphs {
+            let _ = write!(text, "{}", fast_path(graph));
+        }
         if let Some(check) = &precision.check {
             let word = if check.passed { "passed" } else { "FAILED" };
             let golden = &check.golden;
@@ -33,6 +36,31 @@ pub fn render(report: &Report) -> String {
                 golden.max_error, golden.rms_error, golden.engine, golden.count, golden.tolerance
             );
         }
+    }
+    text
+}
+
+/// What runs in fused ops, and a line for each product that does not.
+fn fast_path(graph: &GraphRow) -> String {
+    let Some(fusion) = &graph.fast_path else {
+        return String::new();
+    };
+    let quantised = graph.ops.keys().any(|op| op.contains("Quantize"));
+    if !quantised {
+        return String::new();
+    }
+    let mut text = format!(
+        "{} fast path ({}): {}\n",
+        graph.file,
+        fusion.kernels,
+        ops(&fusion.fused)
+    );
+    for left in &fusion.unmatched {
+        let _ = writeln!(
+            text,
+            "  in tract: {} {}: {}",
+            left.op, left.node, left.reason
+        );
     }
     text
 }

@@ -1,0 +1,230 @@
+//! Tiles for aarch64. The dot and matrix products of 8-bit integers have no stable intrinsics yet: one instruction of inline
+//! assembly each.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+use std::ops::Range;
+
+use crate::epilogue::Tile;
+use crate::product::{Job, Strip, tiles};
+
+/// Calls the tile kernel for a number of rows that is known to the compiler.
+macro_rules! by_rows {
+    ($kernel:ident, $strip:ident, $count:ident, $sums:ident) => {
+        match $count {
+            1 => $kernel::<1>($strip, $sums),
+            2 => $kernel::<2>($strip, $sums),
+            3 => $kernel::<3>($strip, $sums),
+            4 => $kernel::<4>($strip, $sums),
+            _ => {}
+        }
+    };
+}
+
+/// # Safety
+/// As for `product::block`.
+pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64; `product` checked that rows and panel are readable.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            by_rows!(tile_neon, strip, count, sums);
+        });
+    }
+}
+
+/// # Safety
+/// As for `product::block`.
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            by_rows!(tile_dotprod, strip, count, sums);
+        });
+    }
+}
+
+/// # Safety
+/// As for `product::block`.
+#[target_feature(enable = "neon,i8mm")]
+pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            // One row alone keeps to pairs too: the second half of its products is not used.
+            match count {
+                1 | 2 => tile_i8mm::<1>(strip, count, sums),
+                _ => tile_i8mm::<2>(strip, count, sums),
+            }
+        });
+    }
+}
+
+/// `smlal` by element: a weight row of 16 columns, widened once, times one 16-bit activation of each row.
+///
+/// # Safety
+/// `R` rows of `strip` and the panel must be readable to their ends.
+#[target_feature(enable = "neon")]
+unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+    /// One value along K: lane `$lane` of each row's eight activations.
+    macro_rules! step {
+        ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
+            $({
+                let w = vld1q_s8($weights.add($lane * 16));
+                let low = vmovl_s8(vget_low_s8(w));
+                let high = vmovl_high_s8(w);
+                for i in 0..R {
+                    $acc[i][0] = vmlal_laneq_s16::<$lane>($acc[i][0], vget_low_s16(low), $a[i]);
+                    $acc[i][1] = vmlal_high_laneq_s16::<$lane>($acc[i][1], low, $a[i]);
+                    $acc[i][2] = vmlal_laneq_s16::<$lane>($acc[i][2], vget_low_s16(high), $a[i]);
+                    $acc[i][3] = vmlal_high_laneq_s16::<$lane>($acc[i][3], high, $a[i]);
+                }
+            })*
+        };
+    }
+    // SAFETY: the caller's promise covers every value of every segment; eight activations are read only where eight are left.
+    unsafe {
+        let mut acc = [[vdupq_n_s32(0); 4]; R];
+        let mut weights = strip.weights;
+        for &segment in strip.segments {
+            let mut at = [strip.weights.cast::<u8>(); R];
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize * 2);
+            }
+            let mut k = 0;
+            while k + 8 <= strip.groups {
+                let mut a = [vdupq_n_s16(0); R];
+                for i in 0..R {
+                    a[i] = vreinterpretq_s16_u8(vld1q_u8(at[i].add(k * 2)));
+                }
+                step!(acc, a, weights: 0 1 2 3 4 5 6 7);
+                weights = weights.add(8 * 16);
+                k += 8;
+            }
+            while k < strip.groups {
+                let mut a = [vdupq_n_s16(0); R];
+                for i in 0..R {
+                    a[i] = vdupq_n_s16(at[i].add(k * 2).cast::<i16>().read_unaligned());
+                }
+                step!(acc, a, weights: 0);
+                weights = weights.add(16);
+                k += 1;
+            }
+        }
+        store::<R>(&acc, sums);
+    }
+}
+
+/// `sdot` by element: four values along K of 16 columns times the same four of each row.
+///
+/// # Safety
+/// `R` rows of `strip` and the panel must be readable to their ends.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+    /// One group: lane `$lane` of each row's sixteen activations.
+    macro_rules! step {
+        ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
+            $(for j in 0..4 {
+                let w = vld1q_s8($weights.add($lane * 64 + j * 16));
+                for i in 0..R {
+                    asm!(
+                        concat!("sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[", $lane, "]"),
+                        inout(vreg) $acc[i][j], in(vreg) w, in(vreg) $a[i],
+                        options(pure, nomem, nostack, preserves_flags)
+                    );
+                }
+            })*
+        };
+    }
+    // SAFETY: the caller's promise covers every group of every segment; sixteen activations are read only where sixteen are
+    // left. The assembly touches registers only.
+    unsafe {
+        let mut acc = [[vdupq_n_s32(0); 4]; R];
+        let mut weights = strip.weights;
+        for &segment in strip.segments {
+            let mut at = [strip.weights.cast::<u8>(); R];
+            for (at, row) in at.iter_mut().zip(&strip.rows) {
+                *at = row.add(segment as usize);
+            }
+            let mut group = 0;
+            while group + 4 <= strip.groups {
+                let mut a = [vdupq_n_s8(0); R];
+                for i in 0..R {
+                    a[i] = vld1q_s8(at[i].add(group * 4).cast());
+                }
+                step!(acc, a, weights: 0 1 2 3);
+                weights = weights.add(4 * 64);
+                group += 4;
+            }
+            while group < strip.groups {
+                let mut a = [vdupq_n_s8(0); R];
+                for i in 0..R {
+                    let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
+                    a[i] = vreinterpretq_s8_s32(vdupq_n_s32(four));
+                }
+                step!(acc, a, weights: 0);
+                weights = weights.add(64);
+                group += 1;
+            }
+        }
+        store::<R>(&acc, sums);
+    }
+}
+
+/// `smmla`: eight values along K of two rows times the same eight of two columns, 2 x 2 sums a register.
+///
+/// # Safety
+/// `count` rows of `strip` and the panel must be readable to their ends; `P` pairs of rows hold them.
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn tile_i8mm<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile) {
+    // SAFETY: the caller's promise covers every group of every segment: 8 bytes of a row, 128 of the panel. The assembly touches
+    // registers only.
+    unsafe {
+        let mut acc = [[vdupq_n_s32(0); 8]; P];
+        let mut weights = strip.weights;
+        let row = |index: usize| strip.rows[index.min(count - 1)];
+        for &segment in strip.segments {
+            let mut at = [[strip.weights.cast::<i8>(); 2]; P];
+            for (pair, at) in at.iter_mut().enumerate() {
+                *at = [row(pair * 2), row(pair * 2 + 1)]
+                    .map(|start| start.add(segment as usize).cast::<i8>());
+            }
+            for group in 0..strip.groups {
+                let mut a = [vdupq_n_s8(0); P];
+                for (a, at) in a.iter_mut().zip(&at) {
+                    *a = vcombine_s8(vld1_s8(at[0].add(group * 8)), vld1_s8(at[1].add(group * 8)));
+                }
+                for j in 0..8 {
+                    let w = vld1q_s8(weights.add(j * 16));
+                    for i in 0..P {
+                        asm!(
+                            "smmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
+                            inout(vreg) acc[i][j], in(vreg) a[i], in(vreg) w,
+                            options(pure, nomem, nostack, preserves_flags)
+                        );
+                    }
+                }
+                weights = weights.add(128);
+            }
+        }
+        for (pair, acc) in acc.iter().enumerate() {
+            for (j, &four) in acc.iter().enumerate() {
+                // Row 0 columns 0 and 1, then row 1.
+                let mut lanes = [0; 4];
+                vst1q_s32(lanes.as_mut_ptr(), four);
+                sums[pair * 2][j * 2..j * 2 + 2].copy_from_slice(&lanes[..2]);
+                sums[pair * 2 + 1][j * 2..j * 2 + 2].copy_from_slice(&lanes[2..]);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn store<const R: usize>(acc: &[[int32x4_t; 4]; R], sums: &mut Tile) {
+    for (acc, sum) in acc.iter().zip(sums) {
+        for (&four, out) in acc.iter().zip(sum.as_chunks_mut::<4>().0) {
+            // SAFETY: a chunk is four sums long.
+            unsafe { vst1q_s32(out.as_mut_ptr(), four) }
+        }
+    }
+}

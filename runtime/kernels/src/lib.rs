@@ -1,0 +1,41 @@
+//! Integer products for small policies: 8-bit activations times 8-bit weights that were packed once, with the scale, bias,
+//! activation, residual and the next quantisation in the same pass; and the float neighbours (attention, norms) of such products.
+//!
+//! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums are
+//! exact 32-bit integers, and the float epilogue is one piece of code without fused multiply-add.
+//!
+//! How a product is laid out. Weights are cut into panels of [`PANEL`] columns; in a panel, `isa.group()` consecutive values
+//! along K of one column lie together, as the instruction wants them. Activations are rows of 8-bit values, or of 16-bit values
+//! where the instruction multiplies those. A row is read in segments of equal length that may lie anywhere: one segment for a
+//! matrix product, one per kernel row for a convolution, which therefore needs no im2col copy.
+
+mod activations;
+mod attention;
+mod compiled_for;
+mod epilogue;
+mod isa;
+mod math;
+mod norm;
+mod product;
+mod quantise;
+mod scalar;
+mod weights;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+use compiled_for::compiled_for;
+
+pub use activations::{Activations, Bytes, Writer};
+pub use attention::{Attention, Head, attend};
+pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
+pub use isa::Isa;
+pub use norm::{NormInput, layer_norm};
+pub use product::{Rows, product};
+pub use quantise::{Quantisation, dequantise, dynamic_range, quantise};
+pub use weights::PackedWeights;
+
+/// Columns of a panel.
+pub const PANEL: usize = 16;

@@ -1,0 +1,84 @@
+//! Layer normalisation over the last axis (Ba et al., arXiv 1607.06450), quantising on the way out where wanted.
+
+use crate::epilogue::{Output, quantise_row};
+use crate::{Isa, compiled_for};
+
+/// What is normalised: rows of `gain.len()` floats.
+#[derive(Debug, Clone, Copy)]
+pub struct NormInput<'a> {
+    /// Row-major values.
+    pub x: &'a [f32],
+    /// Gain of each column.
+    pub gain: &'a [f32],
+    /// Bias of each column.
+    pub bias: Option<&'a [f32]>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * gain + bias` of each row.
+///
+/// # Panics
+/// When the lengths do not fit.
+pub fn layer_norm(isa: Isa, input: NormInput<'_>, row: &mut Vec<f32>, output: &mut Output<'_>) {
+    let width = input.gain.len();
+    assert!(width > 0 && input.x.len().is_multiple_of(width), "input");
+    assert_eq!(output.len(), input.x.len(), "output");
+    assert!(input.bias.is_none_or(|bias| bias.len() == width), "bias");
+    row.resize(width, 0.0);
+    all_rows(isa, &input, row, output);
+}
+
+compiled_for! {
+    fn all_rows(input: &NormInput<'_>, row: &mut [f32], output: &mut Output<'_>) = normalise_rows
+}
+
+#[inline(always)]
+fn normalise_rows(input: &NormInput<'_>, row: &mut [f32], output: &mut Output<'_>) {
+    let width = input.gain.len();
+    for (index, x) in input.x.chunks_exact(width).enumerate() {
+        let at = index * width..(index + 1) * width;
+        if let Output::Float(out) = output {
+            normalise(x, input, &mut out[at]);
+            continue;
+        }
+        normalise(x, input, row);
+        let Some((raw, flip, q)) = output.raw_bytes(at) else {
+            continue;
+        };
+        quantise_row(row, raw, flip, q);
+    }
+}
+
+#[inline(always)]
+fn normalise(x: &[f32], input: &NormInput<'_>, out: &mut [f32]) {
+    let count = x.len() as f32;
+    let mean = sum(x, |v| v) / count;
+    let variance = sum(x, |v| (v - mean) * (v - mean)) / count;
+    let inverse = 1.0 / (variance + input.epsilon).sqrt();
+    for ((out, &v), &gain) in out.iter_mut().zip(x).zip(input.gain) {
+        *out = (v - mean) * inverse * gain;
+    }
+    if let Some(bias) = input.bias {
+        for (out, &bias) in out.iter_mut().zip(bias) {
+            *out += bias;
+        }
+    }
+}
+
+/// A sum over 16 lanes, in an order that does not depend on the instruction set.
+#[inline(always)]
+pub(crate) fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = x.as_chunks::<16>();
+    let mut lanes = [0.0_f32; 16];
+    for chunk in chunks {
+        for j in 0..16 {
+            lanes[j] += of(chunk[j]);
+        }
+    }
+    let mut total = rest.iter().fold(0.0, |total, &v| total + of(v));
+    for lane in lanes {
+        total += lane;
+    }
+    total
+}

@@ -1,0 +1,150 @@
+//! The fast path: patterns of a quantised graph become a few ops that run on packed 8-bit weights.
+//!
+//! When a graph loads, [`register`] replaces the engine's import of the quantising ops (which takes them apart) and [`fuse`]
+//! rewrites the typed graph before the engine's own optimiser, which would fold reshapes into products so that nothing is told
+//! apart any more. What is not matched still runs, in floats, by the engine; [`Fusion`] names it with the reason.
+//!
+//! Three liberties are taken with the graph's letter, all towards the float model: where a tensor between a product and its
+//! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
+//! quantised at all; scales are multiplied together before they meet the sum.
+
+mod attention;
+mod conv;
+mod gelu;
+mod layout;
+mod linear;
+mod norm;
+mod pattern;
+mod products;
+mod qdq;
+mod scratch;
+mod tail;
+mod tensor;
+mod weights;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tract_onnx::model::OnnxOpRegister;
+use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::nn::Softmax;
+use tract_onnx::tract_hir::internal::*;
+use wink_kernels::Isa;
+
+use products::Rewrite;
+
+/// What became of a graph's products, convolutions and attentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Fusion {
+    /// The instruction set of the kernels.
+    pub kernels: &'static str,
+    /// How many of each fused op there are.
+    pub fused: BTreeMap<String, usize>,
+    /// Products, convolutions and softmaxes that run in the engine instead.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// A node that is not part of the fast path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unmatched {
+    /// Name of the node.
+    pub node: String,
+    /// The engine's name of its operator.
+    pub op: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Replaces the import of ops that the patterns are made of.
+pub(crate) fn register(register: &mut OnnxOpRegister) {
+    qdq::register(register);
+    norm::register(register);
+}
+
+/// Rewrites a typed graph that was not optimised yet.
+///
+/// # Errors
+/// When the engine refuses a rewrite that fits by shape and type.
+pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
+    let mut report = Fusion {
+        kernels: Isa::detect().name(),
+        ..Fusion::default()
+    };
+    for round in [simplify, attentions, products_round, simplify] {
+        round(&mut model, &mut report)?;
+    }
+    for node in model.nodes() {
+        let name = node.op.name();
+        if name.starts_with("Fused") {
+            *report.fused.entry(name.into_owned()).or_default() += 1;
+        }
+    }
+    Ok((model, report))
+}
+
+/// Applies one rewrite after another until none fits. `rewrite` says `None` of nodes that are not its business.
+fn apply(
+    model: &mut TypedModel,
+    report: &mut Fusion,
+    rewrite: impl Fn(&TypedModel, &TypedNode) -> Option<Rewrite>,
+) -> TractResult<()> {
+    let mut refused: Vec<Unmatched> = vec![];
+    loop {
+        let mut found = None;
+        for id in model.eval_order()? {
+            let node = model.node(id);
+            if refused.iter().any(|left| left.node == node.name) {
+                continue;
+            }
+            match rewrite(model, node) {
+                None => {}
+                Some(Ok(patch)) => {
+                    found = Some(patch);
+                    break;
+                }
+                Some(Err(reason)) => {
+                    refused.push(Unmatched {
+                        node: node.name.clone(),
+                        op: node.op.name().into_owned(),
+                        reason,
+                    });
+                }
+            }
+        }
+        let Some(patch) = found else {
+            break;
+        };
+        patch.apply(model)?;
+        model.compact()?;
+    }
+    report.unmatched.extend(refused);
+    Ok(())
+}
+
+/// Rewrites that save work and lose nothing.
+fn simplify(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        let norm = || norm::quantised(model, node, node.op_as()?);
+        layout::duplicate(model, node)
+            .or_else(|| layout::there_and_back(model, node))
+            .or_else(norm)
+            .map(Ok)
+    })
+}
+
+fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        Some(attention::attention(model, node, node.op_as::<Softmax>()?))
+    })
+}
+
+fn products_round(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    let isa = Isa::detect();
+    apply(model, report, |model, node| {
+        if let Some(op) = node.op_as::<EinSum>() {
+            return Some(products::linear(model, node, op, isa));
+        }
+        Some(products::conv(model, node, node.op_as::<Conv>()?, isa))
+    })
+}

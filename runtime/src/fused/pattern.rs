@@ -1,0 +1,154 @@
+//! Small questions about a graph that the rewrites ask.
+
+use std::sync::Arc;
+
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_hir::internal::*;
+use wink_kernels::Quantisation;
+
+use super::qdq::{Dequantise, Quantise};
+use super::tensor::Format;
+
+/// The value of an outlet that hangs on constants only.
+pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
+    if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
+        return Some(value.clone());
+    }
+    let node = model.node(outlet.node);
+    if node.inputs.is_empty() {
+        return None;
+    }
+    let inputs: Option<TVec<TValue>> = node
+        .inputs
+        .iter()
+        .map(|input| Some(TValue::from_const(constant(model, *input)?)))
+        .collect();
+    let outputs = node.op.eval_out_of_plan(inputs?).ok()??;
+    Some(outputs.get(outlet.slot)?.clone().into_arc_tensor())
+}
+
+/// A constant as floats.
+pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
+    let value = constant(model, outlet)?;
+    let value = value.cast_to::<f32>().ok()?;
+    Some(
+        value
+            .try_as_plain_ram()
+            .ok()?
+            .as_slice::<f32>()
+            .ok()?
+            .to_vec(),
+    )
+}
+
+/// A constant of one value.
+pub(super) fn scalar(model: &TypedModel, outlet: OutletId) -> Option<f32> {
+    // Not to evaluate a large tensor for nothing.
+    let elements = model
+        .outlet_fact(outlet)
+        .ok()?
+        .shape
+        .volume()
+        .to_usize()
+        .ok()?;
+    (elements == 1)
+        .then(|| floats(model, outlet))?
+        .and_then(|values| values.first().copied())
+}
+
+/// Shape of an outlet in numbers.
+pub(super) fn shape(model: &TypedModel, outlet: OutletId) -> Option<TVec<usize>> {
+    Some(model.outlet_fact(outlet).ok()?.shape.as_concrete()?.into())
+}
+
+/// The only node that reads the only output of a node; `None` where others do or the graph returns it.
+pub(super) fn only_reader(model: &TypedModel, outlet: OutletId) -> Option<&TypedNode> {
+    if model.outputs.contains(&outlet) {
+        return None;
+    }
+    let [reader] = *readers(model, outlet) else {
+        return None;
+    };
+    let node = model.node(reader.node);
+    (node.outputs.len() == 1).then_some(node)
+}
+
+pub(super) fn readers(model: &TypedModel, outlet: OutletId) -> &[InletId] {
+    &model.node(outlet.node).outputs[outlet.slot].successors
+}
+
+/// A binary operator by the name that the engine gives it, and its other operand.
+pub(super) fn other_operand(node: &TypedNode, name: &str, this: OutletId) -> Option<OutletId> {
+    let op = node.op_as::<TypedBinOp>()?;
+    if op.0.name() != name {
+        return None;
+    }
+    match *node.inputs {
+        [a, b] if a == this && b != this => Some(b),
+        [a, b] if b == this && a != this => Some(a),
+        _ => None,
+    }
+}
+
+/// Whether a node changes the shape only and leaves the last axis as it is.
+pub(super) fn keeps_rows(model: &TypedModel, node: &TypedNode) -> bool {
+    let Some(op) = node.op_as::<AxisOp>() else {
+        return false;
+    };
+    let last = |outlet| shape(model, outlet).and_then(|shape| shape.last().copied());
+    !matches!(op, AxisOp::Move(..))
+        && last(node.inputs[0]).is_some()
+        && last(node.inputs[0]) == last(node.id.into())
+}
+
+/// Format of the 8-bit tensor that a per-tensor `Quantise` writes.
+pub(super) fn quantise_format(op: &Quantise) -> Option<Format> {
+    if op.params.per_axis() {
+        return None;
+    }
+    let q = op.params.quantisation(0, op.unsigned);
+    Some(if op.unsigned {
+        Format::Unsigned(q)
+    } else {
+        Format::Signed(q)
+    })
+}
+
+/// Format of the 8-bit tensor that a per-tensor `Dequantise` reads.
+pub(super) fn dequantise_format(model: &TypedModel, node: &TypedNode) -> Option<Format> {
+    let op = node.op_as::<Dequantise>()?;
+    if op.params.per_axis() {
+        return None;
+    }
+    match model.outlet_fact(node.inputs[0]).ok()?.datum_type {
+        DatumType::U8 => Some(Format::Unsigned(op.params.quantisation(0, true))),
+        DatumType::I8 => Some(Format::Signed(op.params.quantisation(0, false))),
+        _ => None,
+    }
+}
+
+/// The 8-bit tensor that an outlet is dequantised from, and how.
+pub(super) fn quantised_source(model: &TypedModel, outlet: OutletId) -> Option<(OutletId, Format)> {
+    let node = model.node(outlet.node);
+    let format = dequantise_format(model, node)?;
+    let source = node.inputs[0];
+    constant(model, source)
+        .is_none()
+        .then_some((source, format))
+}
+
+/// The quantisation of an 8-bit format.
+pub(super) fn quantisation(format: Format) -> Option<Quantisation> {
+    match format {
+        Format::Float => None,
+        Format::Signed(q) | Format::Unsigned(q) => Some(q),
+    }
+}
+
+/// Walks back over ops that change the shape only and keep the last axis.
+pub(super) fn before_reshapes(model: &TypedModel, mut outlet: OutletId) -> OutletId {
+    while keeps_rows(model, model.node(outlet.node)) {
+        outlet = model.node(outlet.node).inputs[0];
+    }
+    outlet
+}

@@ -1,0 +1,84 @@
+//! ONNX Runtime through its shared library, if the user has one.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{Session, SessionInputValue};
+use ort::value::Tensor;
+use wink_runtime::policy::{SeededValues, inputs_of};
+
+use super::engine::Engine;
+use crate::bad_input::{as_bad_input, bad_input};
+
+/// Where the library is looked for, as the `ort` crate does it.
+const LIBRARY: &str = "ORT_DYLIB_PATH";
+
+/// Whether the user named a library.
+pub fn available() -> bool {
+    env::var_os(LIBRARY).is_some()
+}
+
+/// A session with its inputs.
+pub struct OnnxRuntime {
+    session: Session,
+    inputs: Vec<(String, SessionInputValue<'static>)>,
+    threads: usize,
+}
+
+impl OnnxRuntime {
+    pub fn load(file: &Path, threads: usize) -> Result<Self> {
+        let library = env::var(LIBRARY)
+            .ok()
+            .filter(|path| Path::new(path).is_file());
+        let Some(library) = library else {
+            return Err(bad_input(format!(
+                "{LIBRARY} must name ONNX Runtime's shared library (libonnxruntime.so)"
+            )));
+        };
+        ort::init_from(&library)
+            .commit()
+            .with_context(|| library.clone())?;
+        let session = Session::builder()?
+            .with_optimization_level(GraphOptimizationLevel::Level3)?
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .commit_from_file(file)
+            .with_context(|| format!("{}: ONNX Runtime refuses it", file.display()))?;
+        let mut inputs = Vec::new();
+        for input in inputs_of(file).map_err(as_bad_input)? {
+            let value: SessionInputValue<'static> = match input.values {
+                SeededValues::Float(values) => Tensor::from_array((input.shape, values))?.into(),
+                SeededValues::Integer(values) => Tensor::from_array((input.shape, values))?.into(),
+            };
+            inputs.push((input.name, value));
+        }
+        Ok(Self {
+            session,
+            inputs,
+            threads,
+        })
+    }
+}
+
+impl Engine for OnnxRuntime {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn run(&mut self) -> Result<Vec<f32>> {
+        let views: Vec<(&str, SessionInputValue<'_>)> = self
+            .inputs
+            .iter()
+            .map(|(name, value)| (name.as_str(), SessionInputValue::View((**value).view())))
+            .collect();
+        let outputs = self.session.run(views)?;
+        let first = outputs.values().next().context("no output")?;
+        Ok(first.try_extract_tensor::<f32>()?.1.to_vec())
+    }
+}
