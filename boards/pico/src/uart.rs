@@ -1,8 +1,9 @@
 //! The HAL's UARTs as the interrupts serve them.
 
 use embedded_hal_nb::serial::{Read, Write};
-use rp2040_hal::uart::{Enabled, UartDevice, UartPeripheral, ValidUartPinout};
 use wink_image::Uart;
+
+use crate::hal::uart::{Enabled, UartDevice, UartPeripheral, ValidUartPinout};
 
 /// Bytes that the receiver holds.
 const FIFO: usize = 32;
