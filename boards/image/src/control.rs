@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use wink_firmware::Core;
+use wink_firmware::safety::next_due;
 use wink_firmware::servo::ServoBus;
 use wink_firmware::wire::MAX_LINE;
 
@@ -149,16 +150,6 @@ impl<'a, S: ServoBus> ControlLoop<'a, S> {
             };
             host.send(line.get(..length).unwrap_or_default());
         }
-    }
-}
-
-/// Keeps the rhythm where it can.
-fn next_due(due_us: u64, period_us: u64, now_us: u64) -> u64 {
-    let next_us = due_us.saturating_add(period_us);
-    if next_us > now_us {
-        next_us
-    } else {
-        now_us.saturating_add(period_us)
     }
 }
 

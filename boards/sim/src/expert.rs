@@ -7,6 +7,12 @@ use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyE
 
 /// Values per action: dx, dy, dz, droll, dpitch, dyaw, gripper.
 pub const ACTION_DIM: usize = 7;
+/// Scripts decide anew at every step.
+pub(crate) const ONE_ACTION: ChunkShape = ChunkShape {
+    steps: 1,
+    execute: 1,
+    dim: ACTION_DIM,
+};
 /// Share of the remaining way per step and stage length, in action units per metre.
 const GAIN: f64 = 30.0;
 /// The reach descends no further below this height of the tool.
@@ -162,16 +168,7 @@ impl Policy for Expert {
         observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
-        let truth = self.truth.take().ok_or_else(|| {
-            PolicyError::Other("the script was not shown the table before this step".to_owned())
-        })?;
-        let &[x, y, z, ..] = observation.proprio else {
-            return Err(PolicyError::StateLength {
-                expected: ACTION_DIM,
-                given: observation.proprio.len(),
-            });
-        };
-        let tool_m = Vector3::new(x, y, z).cast::<f64>();
+        let (tool_m, truth) = seen(&mut self.truth, observation)?;
         let action = self.action(tool_m, &truth);
         out.reset(1, ACTION_DIM);
         out.data.copy_from_slice(&action);
@@ -183,12 +180,25 @@ impl Policy for Expert {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape {
-            steps: 1,
-            execute: 1,
-            dim: ACTION_DIM,
-        }
+        ONE_ACTION
     }
+}
+
+/// What a script acts on: where the tool is, m, and the truth that it was shown before this step.
+pub(crate) fn seen(
+    shown: &mut Option<Truth>,
+    observation: &Observation<'_>,
+) -> Result<(Vector3<f64>, Truth), PolicyError> {
+    let truth = shown.take().ok_or_else(|| {
+        PolicyError::Other("the script was not shown the table before this step".to_owned())
+    })?;
+    let &[x, y, z, ..] = observation.proprio else {
+        return Err(PolicyError::StateLength {
+            expected: ACTION_DIM,
+            given: observation.proprio.len(),
+        });
+    };
+    Ok((Vector3::new(x, y, z).cast::<f64>(), truth))
 }
 
 const UNKNOWN_LABEL_STREAM: u64 = 100;
@@ -235,11 +245,7 @@ impl Policy for RandomPolicy {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape {
-            steps: 1,
-            execute: 1,
-            dim: ACTION_DIM,
-        }
+        ONE_ACTION
     }
 }
 

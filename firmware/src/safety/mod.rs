@@ -11,6 +11,7 @@ mod status;
 mod step;
 
 use board::Board;
+pub use status::next_due;
 
 use crate::config::{Config, ConfigError};
 use crate::servo::ServoBus;

@@ -148,8 +148,10 @@ impl Board {
     }
 }
 
-/// Keeps its rhythm, but does not catch up on lines that nobody called for.
-fn next_due(due_us: u64, period_us: u64, now_us: u64) -> u64 {
+/// When something that comes every period is due next: it keeps its rhythm where it can, but does not catch up on what was
+/// missed.
+#[must_use]
+pub fn next_due(due_us: u64, period_us: u64, now_us: u64) -> u64 {
     let next_us = due_us.saturating_add(period_us);
     if next_us > now_us {
         next_us

@@ -47,17 +47,11 @@ impl BareGraph {
     /// # Errors
     /// When it cannot be read, is broken, has inputs that are not f32 or i64, or leaves a shape open.
     pub fn load(file: &Path, execution: Execution) -> Result<Self, PolicyError> {
-        let bytes = std::fs::read(file).map_err(|source| PackageError::Read {
-            path: file.to_owned(),
-            source,
-        })?;
+        let (bytes, info) = read(file)?;
         let refused = |message: String| PolicyError::Graph {
             file: file.to_owned(),
             message,
         };
-        let info = guard::parse(&bytes)
-            .and_then(|model| guard::inspect(&model, |_| true))
-            .map_err(refused)?;
         let inputs = seeded_inputs(&info).map_err(refused)?;
         let names = |list: &[guard::TensorInfo]| -> BTreeMap<String, String> {
             list.iter()
@@ -126,17 +120,25 @@ impl BareGraph {
 /// # Errors
 /// When the file cannot be read or is broken, or an input's shape is open or its type is not f32 or i64.
 pub fn inputs_of(file: &Path) -> Result<Vec<SeededInput>, PolicyError> {
+    let (_, info) = read(file)?;
+    seeded_inputs(&info).map_err(|message| PolicyError::Graph {
+        file: file.to_owned(),
+        message,
+    })
+}
+
+/// A file's bytes and what they hold.
+fn read(file: &Path) -> Result<(Vec<u8>, GraphInfo), PolicyError> {
     let bytes = std::fs::read(file).map_err(|source| PackageError::Read {
         path: file.to_owned(),
         source,
     })?;
-    guard::parse(&bytes)
-        .and_then(|model| guard::inspect(&model, |_| true))
-        .and_then(|info| seeded_inputs(&info))
-        .map_err(|message| PolicyError::Graph {
-            file: file.to_owned(),
-            message,
-        })
+    let info = guard::parse(&bytes).and_then(|model| guard::inspect(&model, |_| true));
+    let info = info.map_err(|message| PolicyError::Graph {
+        file: file.to_owned(),
+        message,
+    })?;
+    Ok((bytes, info))
 }
 
 fn seeded_inputs(info: &GraphInfo) -> Result<Vec<SeededInput>, String> {

@@ -154,8 +154,7 @@ fn build(
     feed: impl Fn(&str) -> Option<TensorSpec>,
 ) -> Result<Graph, String> {
     let mut model = guard::parse(bytes)?;
-    let mut framework = onnx();
-    super::cumsum::register(&mut framework.op_register);
+    let mut framework = super::plain_engine();
     if execution == Execution::Fused {
         crate::fused::register(&mut framework.op_register);
     }

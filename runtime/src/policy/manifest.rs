@@ -22,6 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The format version this crate reads.
 pub const FORMAT: u32 = 1;
@@ -243,6 +244,22 @@ pub struct FileRecord {
     pub bytes: u64,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
+}
+
+impl FileRecord {
+    /// The record of a file with this content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self {
+            bytes: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        }
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A field of `policy.json` and what is wrong with it.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{FORMAT, FileRecord, Manifest};
+use super::manifest::{FORMAT, FileRecord, Manifest, hex};
 
 const MANIFEST: &str = "policy.json";
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
@@ -212,11 +212,7 @@ impl Package {
                 found: total,
             });
         }
-        let found: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let found = hex(&hash.finalize());
         if found.eq_ignore_ascii_case(&record.sha256) {
             Ok(())
         } else {

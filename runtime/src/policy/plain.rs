@@ -2,7 +2,7 @@
 
 use tract_onnx::Onnx;
 
-/// Reads ONNX for tools that take graphs apart: nothing is fused, every tensor of the file can be asked for.
+/// Reads ONNX with nothing fused: what graphs are built from, and what tools that take graphs apart run them in.
 #[must_use]
 pub fn plain_engine() -> Onnx {
     let mut engine = tract_onnx::onnx();

@@ -3,7 +3,7 @@
 //! int8 is QuantizeLinear / DequantizeLinear around the float op, which engines fuse; dynamic int8 is DynamicQuantizeLinear with
 //! MatMulInteger; 4-bit is `MatMulNBits` of ONNX Runtime's contributed ops (domain `com.microsoft`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use half::f16;
 use serde::Serialize;
@@ -89,7 +89,8 @@ pub fn emit(
 ) -> Result<(ModelProto, Vec<LayerReport>), QuantizeError> {
     let mut graph = part.graph.clone();
     let mut reports = Vec::new();
-    let mut rounded = BTreeMap::new();
+    let ranges = ranges(part, precisions, rounding.method);
+    let mut rounded = HashMap::new();
     for (layer, &precision) in part.layers.iter().zip(precisions) {
         let weights = Rounded::of(part, layer, precision, rounding.gptq);
         if rounding.bias_correction {
@@ -102,33 +103,27 @@ pub fn emit(
             n: layer.n,
             k: layer.k,
             seen: seen.map_or((0.0, 0.0), |a| (a.min, a.max)),
-            range: matches!(precision, Precision::Int8 | Precision::W4a8)
-                .then(|| seen.map(|a| a.histogram.range(rounding.method)))
+            range: precision
+                .is_static()
+                .then(|| ranges.get(layer.input.as_str()).copied())
                 .flatten(),
             weight_sqnr_db: weights.error_db(part, layer),
         });
-        rounded.insert(layer.name.clone(), weights);
+        rounded.insert(layer.output.as_str(), (layer, precision, weights));
     }
-    let index: BTreeMap<String, (&Layer, Precision)> = part
-        .layers
-        .iter()
-        .zip(precisions)
-        .map(|(layer, &precision)| (layer.output.clone(), (layer, precision)))
-        .collect();
     let mut writer = Writer {
-        part,
+        ranges,
         graph: &graph,
-        method: rounding.method,
         nodes: Vec::new(),
         constants: Vec::new(),
         made: HashSet::new(),
         contributed: false,
     };
     for original in graph.nodes() {
-        let layer = original.output.first().and_then(|output| index.get(output));
-        match layer {
-            Some(&(layer, precision)) => {
-                writer.layer(original, layer, precision, &rounded[&layer.name])?;
+        let output = original.output.first();
+        match output.and_then(|output| rounded.get(output.as_str())) {
+            Some((layer, precision, weights)) => {
+                writer.layer(original, layer, *precision, weights)?;
             }
             None => writer.nodes.push(original.clone()),
         }
@@ -148,6 +143,24 @@ pub fn emit(
     }
     Ok((model, reports))
 }
+
+/// The range of each activation that is rounded in a fixed one, by tensor: found once, whoever reads it.
+fn ranges<'a>(part: &'a Part, precisions: &[Precision], method: Method) -> Ranges<'a> {
+    let mut ranges = Ranges::new();
+    let layers = part.layers.iter().zip(precisions);
+    for (layer, _) in layers.filter(|(_, precision)| precision.is_static()) {
+        for tensor in [&layer.input, &layer.weight] {
+            if let Some(activation) = part.activations.get(tensor) {
+                ranges
+                    .entry(tensor)
+                    .or_insert_with(|| activation.histogram.range(method));
+            }
+        }
+    }
+    ranges
+}
+
+type Ranges<'a> = HashMap<&'a str, (f32, f32)>;
 
 /// A layer's weights as they will be stored, rows first.
 enum Rounded {
@@ -242,10 +255,9 @@ pub(crate) fn added_bias(graph: &Graph, layer: &Layer) -> Option<String> {
 }
 
 struct Writer<'a> {
-    part: &'a Part,
+    ranges: Ranges<'a>,
     /// With corrected biases.
     graph: &'a Graph,
-    method: Method,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
     /// Tensors made on the way, so that two readers of an activation share them.
@@ -312,12 +324,11 @@ impl Writer<'_> {
 
     /// The activation rounded in its fixed range, and the scale.
     fn fixed(&mut self, tensor: &str) -> Result<(String, f32), QuantizeError> {
-        let Some(activation) = self.part.activations.get(tensor) else {
+        let Some(&(low, high)) = self.ranges.get(tensor) else {
             return Err(QuantizeError::Sample(format!(
                 "tensor \"{tensor}\" was not measured"
             )));
         };
-        let (low, high) = activation.histogram.range(self.method);
         let (scale, zero) = affine(low, high);
         let out = format!("{tensor}_dequantized");
         if self.made.insert(out.clone()) {

@@ -168,21 +168,6 @@ pub(crate) fn actions(
     Ok(out)
 }
 
-/// The normalised actions of a whole policy, text included.
-///
-/// # Errors
-/// When a graph does not run on the samples.
-pub fn run_policy(
-    text: Option<(&ModelProto, &Graph)>,
-    act: (&ModelProto, &Graph),
-    samples: &[Sample],
-) -> Result<Vec<Vec<f32>>, QuantizeError> {
-    match text {
-        Some((model, graph)) => actions(act.0, act.1, &with_text(model, graph, samples)?),
-        None => actions(act.0, act.1, samples),
-    }
-}
-
 /// Root mean square and largest difference of normalised actions.
 #[must_use]
 pub fn action_error(actions: &[Vec<f32>], wanted: &[Vec<f32>]) -> (f32, f32) {

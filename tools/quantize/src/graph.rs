@@ -1,6 +1,7 @@
 //! An ONNX graph under the knife: constants by name, who makes what, nodes put in and taken out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use half::f16;
 use prost::Message;
@@ -80,7 +81,7 @@ impl Graph {
     }
 
     fn proto(&self) -> &GraphProto {
-        static EMPTY: GraphProto = empty_graph();
+        static EMPTY: LazyLock<GraphProto> = LazyLock::new(GraphProto::default);
         self.model.graph.as_ref().unwrap_or(&EMPTY)
     }
 
@@ -134,14 +135,6 @@ impl Graph {
             .filter(|(_, node)| node.input.iter().any(|input| input == tensor))
             .map(|(index, _)| index)
             .collect()
-    }
-
-    /// Index of the node that makes a tensor.
-    #[must_use]
-    pub fn maker(&self, tensor: &str) -> Option<usize> {
-        self.nodes()
-            .iter()
-            .position(|node| node.output.iter().any(|output| output == tensor))
     }
 
     /// Whether the tensor leaves the graph.
@@ -225,20 +218,6 @@ impl Graph {
         proto.initializer.extend(constants);
         graph.drop_unread();
         graph.model
-    }
-}
-
-const fn empty_graph() -> GraphProto {
-    GraphProto {
-        node: Vec::new(),
-        name: String::new(),
-        initializer: Vec::new(),
-        sparse_initializer: Vec::new(),
-        doc_string: String::new(),
-        input: Vec::new(),
-        output: Vec::new(),
-        value_info: Vec::new(),
-        quantization_annotation: Vec::new(),
     }
 }
 

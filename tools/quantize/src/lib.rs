@@ -18,7 +18,7 @@ pub mod scheme;
 pub mod sensitivity;
 pub mod weights;
 
-pub use engine::{Sample, action_error, feed, run_policy, with_text};
+pub use engine::{Sample, action_error, feed, with_text};
 pub use error::QuantizeError;
 pub use graph::Graph;
 pub use layer::{Kind, Layer};

@@ -19,15 +19,6 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::F16,
-        Self::Int8,
-        Self::Int8Dynamic,
-        Self::W4a8,
-        Self::W4,
-    ];
-
     /// The name in `policy.json` and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -38,12 +29,6 @@ impl Scheme {
             Self::W4a8 => "w4a8",
             Self::W4 => "w4",
         }
-    }
-
-    /// Whether activations have fixed ranges, which calibration must find.
-    #[must_use]
-    pub fn is_static(self) -> bool {
-        matches!(self, Self::Int8 | Self::W4a8)
     }
 }
 
@@ -65,4 +50,12 @@ pub enum Precision {
     W4a8,
     /// 4-bit weights, float activations.
     W4,
+}
+
+impl Precision {
+    /// Whether activations have fixed ranges, which calibration must find.
+    #[must_use]
+    pub fn is_static(self) -> bool {
+        matches!(self, Self::Int8 | Self::W4a8)
+    }
 }

@@ -19,9 +19,6 @@ pub struct Policy {
     pub act: Part,
 }
 
-/// A layer of either graph: the text graph's come first.
-pub type LayerIndex = usize;
-
 /// Precision of every layer, text graph first.
 pub type Plan = Vec<Precision>;
 
@@ -153,7 +150,7 @@ impl Policy {
 /// `plan` with its `count` most sensitive layers in float.
 #[must_use]
 pub fn spare(plan: &Plan, sensitivity: &[f32], count: usize) -> Plan {
-    let mut order: Vec<LayerIndex> = (0..plan.len()).collect();
+    let mut order: Vec<usize> = (0..plan.len()).collect();
     order.sort_by(|&a, &b| sensitivity[b].total_cmp(&sensitivity[a]));
     let mut spared = plan.clone();
     for &index in &order[..count.min(order.len())] {

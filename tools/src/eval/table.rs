@@ -43,29 +43,21 @@ pub fn render(report: &Report) -> String {
 
 /// `97.0% [91.5, 99.4] 97/100`.
 pub fn percent(rate: &Proportion) -> String {
-    match (rate.value, rate.low, rate.high) {
-        (Some(value), Some(low), Some(high)) => {
-            format!(
-                "{:.1}% [{:.1}, {:.1}] {}/{}",
-                100.0 * value,
-                100.0 * low,
-                100.0 * high,
-                rate.k,
-                rate.n
-            )
-        }
-        _ => "undefined 0/0".to_owned(),
-    }
+    rate.span().map_or_else(
+        || "undefined 0/0".to_owned(),
+        |span| {
+            let [low, value, high] = span.map(|end| 100.0 * end);
+            format!("{value:.1}% [{low:.1}, {high:.1}] {}/{}", rate.k, rate.n)
+        },
+    )
 }
 
 /// `0.955 [0.87, 0.99] n 98`.
 pub fn grounding(rate: &Proportion) -> String {
-    match (rate.value, rate.low, rate.high) {
-        (Some(value), Some(low), Some(high)) => {
-            format!("{value:.3} [{low:.2}, {high:.2}] n {}", rate.n)
-        }
-        _ => "undefined n 0".to_owned(),
-    }
+    rate.span().map_or_else(
+        || "undefined n 0".to_owned(),
+        |[low, value, high]| format!("{value:.3} [{low:.2}, {high:.2}] n {}", rate.n),
+    )
 }
 
 /// Splits first, then controls, each with its heading.
@@ -93,6 +85,19 @@ pub fn stages(report: &Report) -> [(&'static str, Percentiles); 3] {
     ]
 }
 
+/// How often each kind of failure occurred, in the order of [`Failure::ALL`].
+pub fn failure_counts(scores: &Scores) -> [String; Failure::ALL.len()] {
+    Failure::ALL.map(|kind| {
+        let count = scores.failures.get(kind.name()).copied();
+        count.unwrap_or(0).to_string()
+    })
+}
+
+/// p50, p95, p99 and the maximum of a stage in milliseconds.
+pub fn milliseconds(stage: &Percentiles) -> [String; 4] {
+    [stage.p50, stage.p95, stage.p99, stage.max].map(|us| format!("{:.2}", us as f64 / 1000.0))
+}
+
 /// A kind of failure as people say it.
 pub fn words(kind: Failure) -> String {
     kind.name().replace('_', " ")
@@ -118,14 +123,7 @@ fn failures(report: &Report) -> Table {
     let mut table = table(&head.iter().map(String::as_str).collect::<Vec<_>>());
     for (name, scores) in rows(report) {
         let mut cells = vec![name];
-        cells.extend(Failure::ALL.map(|kind| {
-            scores
-                .failures
-                .get(kind.name())
-                .copied()
-                .unwrap_or(0)
-                .to_string()
-        }));
+        cells.extend(failure_counts(scores));
         table.add_row(cells);
     }
     align_right(&mut table);
@@ -135,8 +133,7 @@ fn failures(report: &Report) -> Table {
 fn latencies(report: &Report) -> Table {
     let mut table = table(&["latency, ms", "p50", "p95", "p99", "max", "n"]);
     for (name, stage) in stages(report) {
-        let cells = [stage.p50, stage.p95, stage.p99, stage.max]
-            .map(|us| format!("{:.2}", us as f64 / 1000.0));
+        let cells = milliseconds(&stage);
         table.add_row(
             [
                 vec![name.to_owned()],

@@ -7,6 +7,7 @@ mod samples;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -174,24 +175,25 @@ enum Calibration {
 }
 
 fn percentile(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
-    let fits = (50.0..=100.0).contains(&value);
-    fits.then_some(value)
-        .ok_or_else(|| "must be 50 to 100".to_owned())
+    number(text, |value| (50.0..=100.0).contains(value), "50 to 100")
 }
 
 fn fraction(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "is not a number".to_owned())?;
-    let fits = (0.0..=1.0).contains(&value);
-    fits.then_some(value)
-        .ok_or_else(|| "must be 0 to 1".to_owned())
+    number(text, |value| (0.0..=1.0).contains(value), "0 to 1")
 }
 
 fn positive(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "is not a number".to_owned())?;
-    let fits = value.is_finite() && value > 0.0;
-    fits.then_some(value)
-        .ok_or_else(|| "must be above 0".to_owned())
+    let fits = |value: &f32| value.is_finite() && *value > 0.0;
+    number(text, fits, "above 0")
+}
+
+fn number<T: FromStr>(text: &str, fits: impl Fn(&T) -> bool, range: &str) -> Result<T, String> {
+    let value: T = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if fits(&value) {
+        Ok(value)
+    } else {
+        Err(format!("must be {range}"))
+    }
 }
 
 /// Runs the command.
@@ -225,20 +227,12 @@ pub fn run(args: &Args) -> Result<()> {
         float_bytes: float_bytes(&package, &args.from),
         schemes: Vec::new(),
     };
-    let mut plans = Vec::new();
     for scheme in args.scheme.iter().map(|name| name.scheme()) {
-        let quantised = quantise(args, &policy, scheme, &measured, &package)?;
-        plans.push((scheme, quantised));
-    }
-    for (
-        scheme,
-        Quantised {
+        let Quantised {
             plan,
             sensitivity,
             latency_ms,
-        },
-    ) in plans
-    {
+        } = quantise(args, &policy, scheme, &measured, &package)?;
         let emitted = policy.emit(&plan, args.rounding())?;
         let rows = emitted.layers.iter().cloned().enumerate();
         let rows = rows.map(|(index, layer)| Row {

@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 use wink_quantize::Scheme;
 use wink_quantize::graph::to_bytes;
 use wink_quantize::sensitivity::Emitted;
@@ -68,14 +67,7 @@ impl<'a> Writer<'a> {
     fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.out.path().join(name);
         fs::write(&path, bytes).with_context(|| path.display().to_string())?;
-        let sha256 = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let record = FileRecord {
-            bytes: bytes.len() as u64,
-            sha256,
-        };
+        let record = FileRecord::of(bytes);
         self.manifest.files.insert(name.to_owned(), record);
         Ok(())
     }

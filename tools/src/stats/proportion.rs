@@ -44,6 +44,11 @@ impl Proportion {
         }
     }
 
+    /// Lower end, value and upper end; `None` without trials.
+    pub fn span(&self) -> Option<[f64; 3]> {
+        Some([self.low?, self.value?, self.high?])
+    }
+
     /// Normalised grounding: this recognition rate rescaled so that chance is 0 and certainty 1; its interval likewise.
     pub fn grounding(self) -> Self {
         let rescale = |rate: f64| (rate - CHANCE) / (1.0 - CHANCE);

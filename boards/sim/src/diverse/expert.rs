@@ -8,7 +8,7 @@ use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyE
 use super::layout::{RUN_UP_M, radius};
 use super::scene::DiverseScene;
 use super::task::Task;
-use crate::expert::ACTION_DIM;
+use crate::expert::{ACTION_DIM, ONE_ACTION, seen};
 use crate::outcome::Truth;
 use crate::scene::Draw;
 use crate::table::Solid;
@@ -250,16 +250,8 @@ impl Policy for TaskExpert {
         observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
-        let truth = self.truth.take().ok_or_else(|| {
-            PolicyError::Other("the script was not shown the table before this step".to_owned())
-        })?;
-        let &[x, y, z, ..] = observation.proprio else {
-            return Err(PolicyError::StateLength {
-                expected: ACTION_DIM,
-                given: observation.proprio.len(),
-            });
-        };
-        let action = self.action(Vector3::new(x, y, z).cast::<f64>(), &truth);
+        let (tool_m, truth) = seen(&mut self.truth, observation)?;
+        let action = self.action(tool_m, &truth);
         out.reset(1, ACTION_DIM);
         out.data.copy_from_slice(&action);
         Ok(())
@@ -270,10 +262,6 @@ impl Policy for TaskExpert {
     }
 
     fn chunk_shape(&self) -> ChunkShape {
-        ChunkShape {
-            steps: 1,
-            execute: 1,
-            dim: ACTION_DIM,
-        }
+        ONE_ACTION
     }
 }

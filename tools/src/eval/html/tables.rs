@@ -33,18 +33,7 @@ pub fn failures(report: &Report) -> String {
     let kinds = Failure::ALL.map(table::words);
     let mut html = head(&[&["split"][..], &kinds.each_ref().map(String::as_str)].concat());
     for (name, scores) in table::rows(report) {
-        row(
-            &mut html,
-            &name,
-            Failure::ALL.map(|kind| {
-                scores
-                    .failures
-                    .get(kind.name())
-                    .copied()
-                    .unwrap_or(0)
-                    .to_string()
-            }),
-        );
+        row(&mut html, &name, table::failure_counts(scores));
     }
     html
 }
@@ -53,13 +42,8 @@ pub fn failures(report: &Report) -> String {
 pub fn latencies(report: &Report) -> String {
     let mut html = head(&["latency, ms", "p50", "p95", "p99", "max", "n"]);
     for (name, stage) in table::stages(report) {
-        let times = [stage.p50, stage.p95, stage.p99, stage.max]
-            .map(|us| format!("{:.2}", us as f64 / 1000.0));
-        row(
-            &mut html,
-            name,
-            times.into_iter().chain([stage.n.to_string()]),
-        );
+        let times = table::milliseconds(&stage).into_iter();
+        row(&mut html, name, times.chain([stage.n.to_string()]));
     }
     html
 }

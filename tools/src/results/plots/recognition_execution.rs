@@ -29,12 +29,11 @@ pub fn plot(tables: &Tables) -> Option<Plot> {
         .iter()
         .filter_map(|way| {
             let rates = way.rates.get(SPLIT)?;
-            let ends = |rate: &crate::stats::Proportion| Some([rate.low?, rate.value?, rate.high?]);
             Some(Point {
                 title: short(&way.title),
                 role: Role::of(tables, way),
-                execution: ends(&rates.execution.pooled)?,
-                recognition: ends(&rates.recognition.pooled)?,
+                execution: rates.execution.pooled.span()?,
+                recognition: rates.recognition.pooled.span()?,
             })
         })
         .collect();

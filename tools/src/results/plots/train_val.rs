@@ -21,10 +21,7 @@ struct Row {
 
 /// `None` where no way was evaluated on both.
 pub fn plot(tables: &Tables) -> Option<Plot> {
-    let ends = |way: &WayTable, split| {
-        let rate = way.rates.get(split)?.recognition.pooled;
-        Some([rate.low?, rate.value?, rate.high?])
-    };
+    let ends = |way: &WayTable, split| way.rates.get(split)?.recognition.pooled.span();
     let rows: Vec<Row> = tables
         .ways
         .iter()
