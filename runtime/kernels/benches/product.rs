@@ -5,7 +5,8 @@ use std::io::{Write, stdout};
 use std::time::Instant;
 
 use wink_kernels::{
-    Activations, Bytes, Epilogue, Isa, Output, PackedWeights, Residual, RowScales, Rows, product,
+    Activations, Bytes, Epilogue, Isa, Output, PackedWeights, Pool, Residual, RowScales, Rows,
+    product,
 };
 
 const SHAPES: [(usize, usize, usize); 6] = [
@@ -19,23 +20,28 @@ const SHAPES: [(usize, usize, usize); 6] = [
 
 fn main() {
     let mut out = stdout().lock();
+    let pools = [1, 2].map(|threads| Pool::new(threads, |_| {}));
+    let _awake = pools.each_ref().map(Pool::awake);
     for (m, k, n) in SHAPES {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-            let best = fastest(isa, m, k, n);
-            let speed = (m * k * n) as f64 / best / 1e9;
             let shape = format!("{m}x{k}x{n}");
-            let _ = writeln!(
-                out,
-                "{shape:14} {:12} {:9.1} us {speed:7.2} GMAC/s",
-                isa.name(),
-                best * 1e6
-            );
+            for pool in &pools {
+                let best = fastest(isa, m, k, n, pool);
+                let speed = (m * k * n) as f64 / best / 1e9;
+                let _ = writeln!(
+                    out,
+                    "{shape:14} {:12} {} {:9.1} us {speed:7.2} GMAC/s",
+                    isa.name(),
+                    pool.threads(),
+                    best * 1e6
+                );
+            }
         }
     }
 }
 
 /// Seconds of the fastest of some runs.
-fn fastest(isa: Isa, m: usize, k: usize, n: usize) -> f64 {
+fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     #[expect(clippy::cast_possible_truncation)]
     let bytes = |count: usize, by: usize| (0..count).map(move |i| (i * by % 256) as u8);
     let weights: Vec<i8> = bytes(k * n, 31).map(u8::cast_signed).collect();
@@ -65,6 +71,7 @@ fn fastest(isa: Isa, m: usize, k: usize, n: usize) -> f64 {
             RowScales::Fixed,
             Residual::None,
             &mut output,
+            pool,
         );
         black_box(&out);
         best = best.min(clock.elapsed().as_secs_f64());

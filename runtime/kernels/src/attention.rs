@@ -4,10 +4,12 @@
 //! Arithmetic is in floats: at a policy's token counts it is a small part of a layer. With fused multiply-add where the machine
 //! has it, so results may differ in the last bits from one instruction set to another.
 
+use std::cell::RefCell;
+
 use crate::activations::Bytes;
-use crate::epilogue::{Output, quantise_row};
+use crate::epilogue::{Output, RawOutput, quantise_row};
 use crate::math::exp;
-use crate::{Isa, Quantisation, compiled_for};
+use crate::{Isa, Pool, Quantisation, compiled_for};
 
 /// Columns of a block of sums.
 const LANES: usize = 16;
@@ -75,12 +77,16 @@ impl Head<'_> {
     }
 }
 
-/// `softmax(scale * q k^T + mask) v` for each head; the output has `queries` rows of `heads * width` values. `scratch` is kept from
-/// call to call so that nothing is allocated.
+thread_local! {
+    /// One head's keys, values, queries, scores and sums: kept, so that nothing is allocated from the second call on.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `softmax(scale * q k^T + mask) v` for each head; the output has `queries` rows of `heads * width` values.
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn attend(isa: Isa, a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut Output<'_>) {
+pub fn attend(isa: Isa, a: &Attention<'_>, output: &mut Output<'_>, pool: &Pool) {
     let row = a.heads * a.width;
     assert_eq!(a.q.len(), a.queries * row, "queries");
     assert_eq!(a.k.len(), a.keys * row, "keys");
@@ -90,20 +96,30 @@ pub fn attend(isa: Isa, a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut 
         let rows = [a.keys, a.queries * a.keys];
         assert!(rows.contains(&mask.len()), "mask");
     }
-    if isa == Isa::Scalar {
-        // Elsewhere than on aarch64 the fused form is a call.
-        heads::<{ cfg!(target_arch = "aarch64") }>(a, scratch, output);
-    } else {
-        heads_fused(isa, a, scratch, output);
-    }
+    let output = output.raw();
+    pool.run(a.heads, &|head| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            if isa == Isa::Scalar {
+                // Elsewhere than on aarch64 the fused form is a call.
+                one_head::<{ cfg!(target_arch = "aarch64") }>(a, head, scratch, output);
+            } else {
+                head_fused(isa, a, head, scratch, output);
+            }
+        });
+    });
 }
 
 compiled_for! {
-    fn heads_fused(a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut Output<'_>) = heads::<true>
+    fn head_fused(a: &Attention<'_>, head: usize, scratch: &mut Vec<f32>, output: RawOutput) = one_head::<true>
 }
 
 #[inline(always)]
-fn heads<const FUSED: bool>(a: &Attention<'_>, scratch: &mut Vec<f32>, output: &mut Output<'_>) {
+fn one_head<const FUSED: bool>(
+    a: &Attention<'_>,
+    head: usize,
+    scratch: &mut Vec<f32>,
+    output: RawOutput,
+) {
     let row = a.heads * a.width;
     let wide_keys = a.keys.next_multiple_of(LANES);
     let wide = a.width.next_multiple_of(LANES);
@@ -120,38 +136,36 @@ fn heads<const FUSED: bool>(a: &Attention<'_>, scratch: &mut Vec<f32>, output: &
     let (values, rest) = rest.split_at_mut(sizes[1]);
     let (queries, rest) = rest.split_at_mut(sizes[2]);
     let (scores, sums) = rest.split_at_mut(sizes[3]);
-    for head in 0..a.heads {
-        let first = head * a.width;
-        for key in 0..a.keys {
-            let line = &mut values[key * wide..key * wide + a.width];
-            a.k.read(key * row + first, 1.0, line);
-            for (d, &v) in line.iter().enumerate() {
-                keys[d * wide_keys + key] = v;
-            }
-            a.v.read(key * row + first, 1.0, line);
+    let first = head * a.width;
+    for key in 0..a.keys {
+        let line = &mut values[key * wide..key * wide + a.width];
+        a.k.read(key * row + first, 1.0, line);
+        for (d, &v) in line.iter().enumerate() {
+            keys[d * wide_keys + key] = v;
         }
-        for start in (0..a.queries).step_by(ROWS) {
-            let count = ROWS.min(a.queries - start);
-            for (i, line) in queries.chunks_exact_mut(a.width).enumerate().take(count) {
-                a.q.read((start + i) * row + first, a.scale, line);
+        a.v.read(key * row + first, 1.0, line);
+    }
+    for start in (0..a.queries).step_by(ROWS) {
+        let count = ROWS.min(a.queries - start);
+        for (i, line) in queries.chunks_exact_mut(a.width).enumerate().take(count) {
+            a.q.read((start + i) * row + first, a.scale, line);
+        }
+        block::<FUSED>(queries, a.width, keys, scores);
+        let mut inverse = [0.0; ROWS];
+        for (i, line) in scores.chunks_exact_mut(wide_keys).enumerate().take(count) {
+            let mask = a.mask.map(|mask| match mask.len() == a.keys {
+                true => mask,
+                false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
+            });
+            inverse[i] = softmax(&mut line[..a.keys], mask);
+        }
+        block_of_keys::<FUSED>(scores, a.keys, wide_keys, values, sums);
+        for (i, line) in sums.chunks_exact_mut(wide).enumerate().take(count) {
+            let line = &mut line[..a.width];
+            for v in &mut *line {
+                *v *= inverse[i];
             }
-            block::<FUSED>(queries, a.width, keys, scores);
-            let mut inverse = [0.0; ROWS];
-            for (i, line) in scores.chunks_exact_mut(wide_keys).enumerate().take(count) {
-                let mask = a.mask.map(|mask| match mask.len() == a.keys {
-                    true => mask,
-                    false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
-                });
-                inverse[i] = softmax(&mut line[..a.keys], mask);
-            }
-            block_of_keys::<FUSED>(scores, a.keys, wide_keys, values, sums);
-            for (i, line) in sums.chunks_exact_mut(wide).enumerate().take(count) {
-                let line = &mut line[..a.width];
-                for v in &mut *line {
-                    *v *= inverse[i];
-                }
-                write(line, (start + i) * row + first, output);
-            }
+            write(line, (start + i) * row + first, output);
         }
     }
 }
@@ -240,11 +254,12 @@ fn multiply<const FUSED: bool>(
 }
 
 #[inline(always)]
-fn write(line: &[f32], at: usize, output: &mut Output<'_>) {
-    let at = at..at + line.len();
+fn write(line: &[f32], at: usize, output: RawOutput) {
+    // SAFETY: `attend` checked that rows of all heads fit in, and each head is one piece of the work.
+    let mut output = unsafe { output.part(at..at + line.len()) };
     if let Output::Float(out) = output {
-        out[at].copy_from_slice(line);
-    } else if let Some((raw, flip, q)) = output.raw_bytes(at) {
+        out.copy_from_slice(line);
+    } else if let Some((raw, flip, q)) = output.raw_bytes(0..line.len()) {
         quantise_row(line, raw, flip, q);
     }
 }

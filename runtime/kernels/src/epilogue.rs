@@ -104,6 +104,15 @@ impl Output<'_> {
         }
     }
 
+    /// For threads that each write another part.
+    pub(crate) fn raw(&mut self) -> RawOutput {
+        match self {
+            Self::Float(values) => RawOutput::Float(values.as_mut_ptr()),
+            Self::Signed(values, q) => RawOutput::Bytes(values.as_mut_ptr().cast(), 0, *q),
+            Self::Unsigned(values, q) => RawOutput::Bytes(values.as_mut_ptr(), 0x80, *q),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),
@@ -167,6 +176,34 @@ pub(crate) struct Place {
 pub(crate) enum RawOutput {
     Float(*mut f32),
     Bytes(*mut u8, u8, Quantisation),
+}
+
+// SAFETY: whoever writes through it vouches for being alone in that part.
+unsafe impl Sync for RawOutput {}
+
+impl RawOutput {
+    /// A range of the output that it was made of.
+    ///
+    /// # Safety
+    /// The output must live, hold the range, and nobody else may touch that for `'a`.
+    pub(crate) unsafe fn part<'a>(self, at: std::ops::Range<usize>) -> Output<'a> {
+        let (start, len) = (at.start, at.len());
+        // SAFETY: the caller's promise; i8 and u8 have the same layout.
+        unsafe {
+            match self {
+                Self::Float(to) => {
+                    Output::Float(std::slice::from_raw_parts_mut(to.add(start), len))
+                }
+                Self::Bytes(to, 0, q) => {
+                    let to = to.add(start).cast();
+                    Output::Signed(std::slice::from_raw_parts_mut(to, len), q)
+                }
+                Self::Bytes(to, _, q) => {
+                    Output::Unsigned(std::slice::from_raw_parts_mut(to.add(start), len), q)
+                }
+            }
+        }
+    }
 }
 
 /// Everything that the epilogue of one product needs.

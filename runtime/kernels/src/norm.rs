@@ -1,7 +1,17 @@
 //! Layer normalisation over the last axis (Ba et al., arXiv 1607.06450), quantising on the way out where wanted.
 
+use std::cell::RefCell;
+
 use crate::epilogue::{Output, quantise_row};
-use crate::{Isa, compiled_for};
+use crate::{Isa, Pool, compiled_for};
+
+/// Values below which handing a part of them to another thread costs more than it saves.
+const WORTH_SHARING: usize = 16_384;
+
+thread_local! {
+    /// A row before it is quantised.
+    static ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is normalised: rows of `gain.len()` floats.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +30,31 @@ pub struct NormInput<'a> {
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn layer_norm(isa: Isa, input: NormInput<'_>, row: &mut Vec<f32>, output: &mut Output<'_>) {
+pub fn layer_norm(isa: Isa, input: NormInput<'_>, output: &mut Output<'_>, pool: &Pool) {
     let width = input.gain.len();
     assert!(width > 0 && input.x.len().is_multiple_of(width), "input");
     assert_eq!(output.len(), input.x.len(), "output");
     assert!(input.bias.is_none_or(|bias| bias.len() == width), "bias");
-    row.resize(width, 0.0);
-    all_rows(isa, &input, row, output);
+    let rows = input.x.len() / width;
+    let pieces = match input.x.len() >= WORTH_SHARING {
+        true => pool.threads().min(rows),
+        false => 1,
+    };
+    let step = rows.div_ceil(pieces.max(1)) * width;
+    let output = output.raw();
+    pool.run(pieces, &|piece| {
+        let at = (piece * step).min(input.x.len())..((piece + 1) * step).min(input.x.len());
+        let part = NormInput {
+            x: &input.x[at.clone()],
+            ..input
+        };
+        // SAFETY: the output is as long as the input, and no two pieces have a row in common.
+        let mut output = unsafe { output.part(at) };
+        ROW.with_borrow_mut(|row| {
+            row.resize(width, 0.0);
+            all_rows(isa, &part, row, &mut output);
+        });
+    });
 }
 
 compiled_for! {

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use crate::epilogue::{
-    Epilogue, Finish, Output, Place, RawOutput, Residual, RowScales, Shift, Tile, finish,
-};
-use crate::{Activations, Isa, PANEL, PackedWeights};
+use crate::epilogue::{Epilogue, Finish, Output, Place, Residual, RowScales, Shift, Tile, finish};
+use crate::{Activations, Isa, PANEL, PackedWeights, Pool};
 
 /// Activations that should stay in the second-level cache while the panels pass by.
 const BLOCK_BYTES: usize = 192 * 1024;
+
+/// Multiply-accumulates below which handing a part of them to another thread costs more than it saves.
+const WORTH_SHARING: usize = 100_000;
+/// Pieces per thread: a thread that was held up leaves its share to the others.
+const PIECES_PER_THREAD: usize = 4;
 
 /// Where the rows of the left side lie: row `m`, segment `s` starts at value `offsets[m] + segments[s]` of the buffer.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,9 @@ pub(crate) struct Strip<'a> {
     pub weights: *const i8,
 }
 
+// SAFETY: what the pointers lead to is read only, but for the output, of which each thread writes another part.
+unsafe impl Sync for Job<'_> {}
+
 /// `output = epilogue(activations x weights)`, M x N.
 ///
 /// # Panics
@@ -48,6 +54,7 @@ pub fn product(
     scales: RowScales<'_>,
     residual: Residual<'_>,
     output: &mut Output<'_>,
+    pool: &Pool,
 ) {
     let isa = weights.isa();
     let (m, n) = (rows.offsets.len(), weights.columns());
@@ -85,15 +92,58 @@ pub fn product(
                 _ => Shift::Plus(isa.effective_zero_point(0)),
             },
             residual,
-            output: match output {
-                Output::Float(values) => RawOutput::Float(values.as_mut_ptr()),
-                Output::Signed(values, q) => RawOutput::Bytes(values.as_mut_ptr().cast(), 0, *q),
-                Output::Unsigned(values, q) => RawOutput::Bytes(values.as_mut_ptr(), 0x80, *q),
-            },
+            output: output.raw(),
         },
     };
-    // SAFETY: the sizes were checked above, the instruction set is there, and this thread has the output for itself.
-    unsafe { block(&job, 0..m, 0..weights.panels()) }
+    let cut = Cut::new(weights, m, pool.threads());
+    pool.run(cut.pieces, &|piece| {
+        let (rows, panels) = cut.piece(piece);
+        // SAFETY: the sizes were checked above, the instruction set is there, and no two pieces have a row and a panel in common.
+        unsafe { block(&job, rows, panels) }
+    });
+}
+
+/// How a product is cut into pieces for threads: by panels where there are enough, so that each thread reads its own weights only,
+/// else by rows.
+struct Cut {
+    rows: usize,
+    panels: usize,
+    by_panels: bool,
+    step: usize,
+    pieces: usize,
+}
+
+impl Cut {
+    fn new(weights: &PackedWeights, rows: usize, threads: usize) -> Self {
+        let panels = weights.panels();
+        let macs = rows * weights.segments() * weights.segment() * weights.columns();
+        let wanted = match threads > 1 && macs >= WORTH_SHARING {
+            true => threads * PIECES_PER_THREAD,
+            false => 1,
+        };
+        let by_panels = panels >= wanted;
+        let (whole, unit) = match by_panels {
+            true => (panels, 1),
+            false => (rows, weights.isa().tile_rows()),
+        };
+        let step = whole.div_ceil(wanted).next_multiple_of(unit).max(1);
+        Self {
+            rows,
+            panels,
+            by_panels,
+            step,
+            pieces: whole.div_ceil(step),
+        }
+    }
+
+    /// Rows and panels of a piece.
+    fn piece(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let part = |whole: usize| index * self.step..((index + 1) * self.step).min(whole);
+        match self.by_panels {
+            true => (0..self.rows, part(self.panels)),
+            false => (part(self.rows), 0..self.panels),
+        }
+    }
 }
 
 impl PackedWeights {

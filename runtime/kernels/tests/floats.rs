@@ -1,7 +1,7 @@
 //! Quantisation, norms and attention against plain formulas in f64.
 
 use wink_kernels::{
-    Attention, Bytes, Head, Isa, NormInput, Output, Quantisation, attend, dequantise,
+    Attention, Bytes, Head, Isa, NormInput, Output, Pool, Quantisation, attend, dequantise,
     dynamic_range, layer_norm, quantise,
 };
 
@@ -83,14 +83,14 @@ fn norm_is_the_formula() {
                 bias: Some(&bias),
                 epsilon: 1e-5,
             };
-            let (mut out, mut bytes, mut row) =
-                (vec![0.0; 3 * width], vec![0; 3 * width], Vec::new());
-            layer_norm(isa, input, &mut row, &mut Output::Float(&mut out));
+            let (mut out, mut bytes) = (vec![0.0; 3 * width], vec![0; 3 * width]);
+            let pool = Pool::alone();
+            layer_norm(isa, input, &mut Output::Float(&mut out), &pool);
             let q = Quantisation {
                 scale: 0.04,
                 zero_point: -3,
             };
-            layer_norm(isa, input, &mut row, &mut Output::Signed(&mut bytes, q));
+            layer_norm(isa, input, &mut Output::Signed(&mut bytes, q), &pool);
             for (index, (x, out)) in x.chunks(width).zip(out.chunks(width)).enumerate() {
                 let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
                 let variance = x
@@ -154,8 +154,8 @@ fn attention_is_the_formula() {
                 attend(
                     isa,
                     &attention,
-                    &mut Vec::new(),
                     &mut Output::Float(&mut out),
+                    &Pool::alone(),
                 );
                 for h in 0..heads {
                     for i in 0..queries {
@@ -189,4 +189,51 @@ fn attention_is_the_formula() {
             }
         }
     }
+}
+
+/// Threads share heads and rows; none is forgotten, and none differs.
+#[test]
+fn threads_change_no_bit() {
+    let pool = Pool::new(3, |_| {});
+    let _awake = pool.awake();
+    let isa = Isa::detect();
+    let (heads, width, queries, keys) = (5, 24, 9, 13);
+    let (q, k) = (
+        wave(queries * heads * width, 1.0),
+        wave(keys * heads * width, 2.0),
+    );
+    let attention = Attention {
+        q: Head::Float(&q),
+        k: Head::Float(&k),
+        v: Head::Float(&k),
+        heads,
+        width,
+        queries,
+        keys,
+        scale: 0.3,
+        mask: None,
+    };
+    // Rows enough to be worth sharing, and not the same number for each thread.
+    let (rows, columns) = (301, 64);
+    let (x, gain) = (wave(rows * columns, 4.0), wave(columns, 1.0));
+    let norm = NormInput {
+        x: &x,
+        gain: &gain,
+        bias: None,
+        epsilon: 1e-5,
+    };
+    let quantisation = Quantisation {
+        scale: 0.04,
+        zero_point: 2,
+    };
+    let run = |pool: &Pool| {
+        let mut mixed = vec![0.0; queries * heads * width];
+        attend(isa, &attention, &mut Output::Float(&mut mixed), pool);
+        let (mut floats, mut bytes) = (vec![0.0; rows * columns], vec![0; rows * columns]);
+        layer_norm(isa, norm, &mut Output::Float(&mut floats), pool);
+        let mut output = Output::Unsigned(&mut bytes, quantisation);
+        layer_norm(isa, norm, &mut output, pool);
+        (mixed, floats, bytes)
+    };
+    assert_eq!(run(&pool), run(&Pool::alone()));
 }

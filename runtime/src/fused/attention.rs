@@ -77,9 +77,7 @@ impl EvalOp for Attention {
         };
         let mut out = self.output.tensor(&self.shape)?;
         let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| {
-            attend(Isa::detect(), &attention, &mut scratch.floats, &mut output)
-        });
+        scratch::with(|scratch| attend(Isa::detect(), &attention, &mut output, &scratch.pool));
         Ok(tvec![out.into_tvalue()])
     }
 }

@@ -164,6 +164,7 @@ impl EvalOp for Conv {
                     RowScales::Fixed,
                     residual,
                     &mut output,
+                    &scratch.pool,
                 );
             }
         });

@@ -70,7 +70,7 @@ impl EvalOp for Linear {
             |Scratch {
                  activations,
                  bytes: quantised,
-                 ..
+                 pool,
              }|
              -> TractResult<()> {
                 let mut scales = RowScales::Fixed;
@@ -116,6 +116,7 @@ impl EvalOp for Linear {
                     scales,
                     residual,
                     &mut output,
+                    pool,
                 );
                 Ok(())
             },

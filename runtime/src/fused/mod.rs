@@ -33,6 +33,7 @@ use tract_onnx::tract_hir::internal::*;
 use wink_kernels::Isa;
 
 use products::Rewrite;
+pub(crate) use scratch::with_pool;
 
 /// What became of a graph's products, convolutions and attentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -83,43 +84,48 @@ pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
     Ok((model, report))
 }
 
-/// Applies one rewrite after another until none fits. `rewrite` says `None` of nodes that are not its business.
+/// Applies rewrites until none fits. `rewrite` says `None` of nodes that are not its business.
 fn apply(
     model: &mut TypedModel,
     report: &mut Fusion,
     rewrite: impl Fn(&TypedModel, &TypedNode) -> Option<Rewrite>,
 ) -> TractResult<()> {
-    let mut refused: Vec<Unmatched> = vec![];
+    let mut refused: BTreeMap<usize, Unmatched> = BTreeMap::new();
     loop {
-        let mut found = None;
+        let mut changed = false;
         for id in model.eval_order()? {
             let node = model.node(id);
-            if refused.iter().any(|left| left.node == node.name) {
+            // What a patch made superfluous keeps its id and loses its outputs.
+            if node.outputs.is_empty() {
                 continue;
             }
             match rewrite(model, node) {
                 None => {}
                 Some(Ok(patch)) => {
-                    found = Some(patch);
-                    break;
+                    refused.remove(&id);
+                    patch.apply(model)?;
+                    changed = true;
                 }
                 Some(Err(reason)) => {
-                    refused.push(Unmatched {
+                    let left = Unmatched {
                         node: node.name.clone(),
                         op: node.op.name().into_owned(),
                         reason,
-                    });
+                    };
+                    refused.insert(id, left);
                 }
             }
         }
-        let Some(patch) = found else {
+        if !changed {
             break;
-        };
-        patch.apply(model)?;
-        model.compact()?;
+        }
     }
-    report.unmatched.extend(refused);
-    Ok(())
+    // What was refused at first may have become part of another rewrite.
+    let left = model.eval_order()?.into_iter();
+    report
+        .unmatched
+        .extend(left.filter_map(|id| refused.remove(&id)));
+    model.compact()
 }
 
 /// Rewrites that save work and lose nothing.

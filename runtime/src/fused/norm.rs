@@ -124,7 +124,7 @@ impl EvalOp for LayerNorm {
             epsilon: self.epsilon,
         };
         let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| layer_norm(Isa::detect(), input, &mut scratch.floats, &mut output));
+        scratch::with(|scratch| layer_norm(Isa::detect(), input, &mut output, &scratch.pool));
         Ok(tvec![out.into_tvalue()])
     }
 }

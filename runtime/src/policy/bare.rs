@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::prelude::Tensor;
+use wink_kernels::Pool;
 
 use super::golden::fill;
 use super::graph::{Execution, Graph, State, TensorSpec};
 use super::guard::{self, GraphInfo};
 use super::manifest::{GraphSpec, Role};
+use super::threads::Threads;
 use super::{PackageError, PolicyError};
 use crate::fused::Fusion;
 
@@ -71,7 +73,7 @@ impl BareGraph {
                 SeededValues::Integer(_) => TensorSpec::i64(&input.shape),
             })
         })?;
-        let state = graph.state()?;
+        let state = graph.state(&Arc::new(Pool::alone()))?;
         let mut tensors = Vec::new();
         for (name, _) in &graph.inputs {
             let input = inputs.iter().find(|input| input.name == *name);
@@ -100,6 +102,11 @@ impl BareGraph {
             Some(plain.as_slice::<f32>().ok()?.to_vec())
         });
         Ok(first.unwrap_or_default())
+    }
+
+    /// Shares the work of the fused ops with other threads.
+    pub fn use_threads(&mut self, threads: Threads) {
+        self.state.pool = threads.pool();
     }
 
     /// What runs in fused 8-bit ops; `None` where the engine runs alone.

@@ -9,11 +9,12 @@ use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_core::plan::SimpleState;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::{Framework, InferenceFact, TypedOp};
+use wink_kernels::Pool;
 
 use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
 use super::{Package, PolicyError};
-use crate::fused::Fusion;
+use crate::fused::{Fusion, with_pool};
 
 /// The engine's messages quote whole tensors.
 const MAX_MESSAGE: usize = 300;
@@ -79,9 +80,12 @@ pub enum Execution {
 
 type Plan = TypedSimplePlan;
 
-/// Scratch memory of one thread.
+/// Scratch memory of one thread, and the threads that help it.
 #[derive(Debug, Clone)]
-pub(crate) struct State(SimpleState<TypedFact, Box<dyn TypedOp>>);
+pub(crate) struct State {
+    plan: SimpleState<TypedFact, Box<dyn TypedOp>>,
+    pub(crate) pool: Arc<Pool>,
+}
 
 impl Graph {
     /// Loads the graph of `spec`; `feed` says what each feed looks like.
@@ -115,10 +119,12 @@ impl Graph {
     }
 
     /// Scratch memory for one thread.
-    pub(crate) fn state(&self) -> Result<State, PolicyError> {
-        guard::contain(|| self.plan.spawn().map_err(|e| format!("{e:#}")))
-            .map(State)
-            .map_err(|message| self.failed(&message))
+    pub(crate) fn state(&self, pool: &Arc<Pool>) -> Result<State, PolicyError> {
+        let plan = guard::contain(|| self.plan.spawn().map_err(|e| format!("{e:#}")));
+        Ok(State {
+            plan: plan.map_err(|message| self.failed(&message))?,
+            pool: pool.clone(),
+        })
     }
 
     /// Runs the graph. After an error the state is replaced, so that nothing of the failed run stays behind.
@@ -131,9 +137,12 @@ impl Graph {
             .iter()
             .map(|tensor| TValue::from_const(tensor.clone()))
             .collect();
-        let result = guard::contain(|| state.0.run(values).map_err(|e| format!("{e:#}")));
+        let State { plan, pool } = state;
+        let result = with_pool(pool, || {
+            guard::contain(|| plan.run(values).map_err(|e| format!("{e:#}")))
+        });
         result.or_else(|message| {
-            *state = self.state()?;
+            *state = self.state(&state.pool)?;
             Err(self.failed(&message))
         })
     }

@@ -27,6 +27,8 @@ pub mod preprocess;
 mod tests;
 #[cfg(feature = "onnx")]
 mod text;
+#[cfg(feature = "onnx")]
+mod threads;
 
 #[cfg(feature = "onnx")]
 pub use crate::fused::{Fusion, Unmatched};
@@ -44,6 +46,8 @@ pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
 #[cfg(feature = "onnx")]
 pub use plain::plain_engine;
+#[cfg(feature = "onnx")]
+pub use threads::Threads;
 
 use crate::camera::Frame;
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tract_onnx::prelude::{IntoArcTensor, Tensor};
+use wink_kernels::Pool;
 
 use super::graph::{Execution, Graph, State, TensorSpec};
 use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
 use super::text::TextEncoder;
+use super::threads::Threads;
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
 use crate::fused::Fusion;
 
@@ -21,6 +23,7 @@ use crate::fused::Fusion;
 pub struct OnnxPolicy {
     shared: Arc<Shared>,
     act: State,
+    pool: Arc<Pool>,
     /// What is fed to the act graph, in its order. Text stays the same during an episode.
     inputs: Vec<Arc<Tensor>>,
     image: Option<(usize, ImagePreprocessor)>,
@@ -137,16 +140,25 @@ impl OnnxPolicy {
         for (_, spec) in &shared.act.inputs {
             inputs.push(Arc::new(zeros(&shared.act, spec)?));
         }
-        let act = shared.act.state()?;
+        let pool = Arc::new(Pool::alone());
+        let act = shared.act.state(&pool)?;
         Ok(Self {
             shared,
             act,
+            pool,
             inputs,
             image,
             state,
             begun: false,
             times: PolicyTimes::default(),
         })
+    }
+
+    /// Shares the work of the fused ops with other threads. Clones that are made afterwards share the threads too: one inference
+    /// at a time has them, and the others run alone meanwhile.
+    pub fn use_threads(&mut self, threads: Threads) {
+        self.pool = threads.pool();
+        self.act.pool = self.pool.clone();
     }
 
     /// Name of the precision that was loaded.
@@ -205,7 +217,7 @@ impl OnnxPolicy {
             feeds.push(("tokens".to_owned(), Arc::new(tensor)));
         }
         if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
-            let outputs = graph.run(&mut graph.state()?, std::slice::from_ref(tensor))?;
+            let outputs = graph.run(&mut graph.state(&self.pool)?, std::slice::from_ref(tensor))?;
             for ((name, _), value) in graph.outputs.iter().zip(outputs) {
                 check_finite("text", &value)?;
                 feeds.push((name.clone(), value.into_arc_tensor()));

@@ -1,9 +1,10 @@
 //! What can run a graph.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Result;
-use wink_runtime::policy::{BareGraph, Execution};
+use wink_runtime::policy::{BareGraph, Execution, Threads};
 
 use super::onnxruntime::OnnxRuntime;
 use crate::bad_input::as_bad_input;
@@ -45,17 +46,28 @@ pub trait Engine {
 pub fn load(kind: Kind, file: &Path, threads: usize) -> Result<Option<Box<dyn Engine>>> {
     let execution = match kind {
         Kind::Onnxruntime => return Ok(Some(Box::new(OnnxRuntime::load(file, threads)?))),
-        _ if threads > 1 => return Ok(None),
+        Kind::Tract if threads > 1 => return Ok(None),
         Kind::Wink => Execution::Fused,
         Kind::Tract => Execution::Plain,
     };
-    let graph = BareGraph::load(file, execution).map_err(as_bad_input)?;
-    Ok(Some(Box::new(Own { kind, graph })))
+    let mut graph = BareGraph::load(file, execution).map_err(as_bad_input)?;
+    if let Some(count) = NonZeroUsize::new(threads) {
+        graph.use_threads(Threads {
+            count,
+            pinned: false,
+        });
+    }
+    Ok(Some(Box::new(Own {
+        kind,
+        graph,
+        threads,
+    })))
 }
 
 struct Own {
     kind: Kind,
     graph: BareGraph,
+    threads: usize,
 }
 
 impl Engine for Own {
@@ -64,7 +76,7 @@ impl Engine for Own {
     }
 
     fn threads(&self) -> usize {
-        1
+        self.threads
     }
 
     fn run(&mut self) -> Result<Vec<f32>> {
