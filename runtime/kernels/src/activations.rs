@@ -148,7 +148,11 @@ impl Writer<'_> {
 
     /// What makes a signed byte the element.
     fn sign(&self) -> u8 {
-        if self.isa.element() == Element::U8 { 0x80 } else { 0 }
+        if self.isa.element() == Element::U8 {
+            0x80
+        } else {
+            0
+        }
     }
 }
 

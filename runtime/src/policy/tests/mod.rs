@@ -1,6 +1,7 @@
 //! The loader and the policy, on a package small enough to compute by hand.
 
 mod bad_input;
+mod quantised;
 mod tiny;
 
 use tiny::{DIM, FEATURES, STEPS, Tiny, text_features, weight};

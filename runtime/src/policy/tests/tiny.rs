@@ -241,7 +241,7 @@ pub(super) fn node(
     }
 }
 
-fn int(name: &str, i: i64) -> AttributeProto {
+pub(super) fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         r#type: 2,
@@ -271,7 +271,7 @@ pub(super) fn value(name: &str, element: DataType, shape: &[i64]) -> ValueInfoPr
     }
 }
 
-fn floats(name: &str, shape: &[i64], values: &[f32]) -> TensorProto {
+pub(super) fn floats(name: &str, shape: &[i64], values: &[f32]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: shape.to_vec(),

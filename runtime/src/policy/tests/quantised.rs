@@ -1,0 +1,144 @@
+//! Foreign quantised graphs: what is fused gives the engine's actions, and what makes no sense is refused by name.
+
+use std::num::NonZeroUsize;
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, TensorProto};
+
+use super::tiny::{DIM, FEATURES, STEPS, Tiny, floats, int, node};
+use super::{act, load};
+use crate::policy::{Execution, OnnxPolicy, Package, PolicyError, Threads};
+
+const OUTPUTS: usize = STEPS * DIM;
+
+/// Scales of the activations and of each column of the weights.
+struct Scales {
+    activations: f32,
+    columns: Vec<f32>,
+}
+
+impl Scales {
+    fn good() -> Self {
+        Self {
+            activations: 0.04,
+            columns: (0..OUTPUTS)
+                .map(|column| 0.001 + 1e-5 * column as f32)
+                .collect(),
+        }
+    }
+
+    /// The tiny policy with quantised features and weights in front of its product.
+    fn policy(&self) -> Tiny {
+        let mut tiny = Tiny::new();
+        tiny.edit("act.onnx", |model| self.quantise(model));
+        tiny
+    }
+
+    fn quantise(&self, model: &mut ModelProto) {
+        let graph = model.graph.as_mut().unwrap();
+        let product = graph
+            .node
+            .iter()
+            .position(|node| node.op_type == "MatMul")
+            .unwrap();
+        graph.node[product].input = vec!["features_back".into(), "weight_back".into()];
+        let activations = |input| [input, "scale", "zero"];
+        let nodes = [
+            node(
+                "QuantizeLinear",
+                &activations("features"),
+                "features_8",
+                &[],
+            ),
+            node(
+                "DequantizeLinear",
+                &activations("features_8"),
+                "features_back",
+                &[],
+            ),
+            node(
+                "DequantizeLinear",
+                &["weight_8", "column_scales"],
+                "weight_back",
+                &[int("axis", 1)],
+            ),
+        ];
+        graph.node.splice(product..product, nodes);
+        let bytes = (0..FEATURES * OUTPUTS).map(|i| (i * 89 % 256) as u8);
+        graph.initializer = vec![
+            eight_bits(
+                "weight_8",
+                DataType::Int8,
+                &[FEATURES, OUTPUTS],
+                bytes.collect(),
+            ),
+            eight_bits("zero", DataType::Uint8, &[], vec![77]),
+            floats("scale", &[], &[self.activations]),
+            floats("column_scales", &[self.columns.len() as i64], &self.columns),
+            super::tiny::integers("shape", &[3], &[1, STEPS as i64, DIM as i64]),
+        ];
+    }
+}
+
+fn eight_bits(name: &str, element: DataType, shape: &[usize], bytes: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: shape.iter().map(|&size| size as i64).collect(),
+        data_type: element as i32,
+        raw_data: bytes,
+        ..TensorProto::default()
+    }
+}
+
+fn load_with(tiny: &Tiny, execution: Execution) -> Result<OnnxPolicy, PolicyError> {
+    let dir = tempfile::tempdir().unwrap();
+    tiny.write(dir.path());
+    OnnxPolicy::load_with(&Package::open(dir.path()).unwrap(), None, execution)
+}
+
+#[test]
+fn a_product_with_odd_sizes_is_fused_and_right() {
+    let tiny = Scales::good().policy();
+    let mut fused = load(&tiny);
+    let fusion = fused.graphs()[1].fusion.clone().unwrap();
+    assert_eq!(fusion.fused.get("FusedLinear"), Some(&1), "{fusion:?}");
+    let mut plain = load_with(&tiny, Execution::Plain).unwrap();
+    let wanted = act(&mut plain, "pick the block").unwrap();
+    let found = act(&mut fused, "pick the block").unwrap();
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert!((found - wanted).abs() < 1e-4, "{found} for {wanted}");
+    }
+    fused.use_threads(Threads {
+        count: NonZeroUsize::new(3).unwrap(),
+        pinned: true,
+    });
+    assert_eq!(act(&mut fused, "pick the block").unwrap(), found);
+}
+
+#[test]
+fn scales_that_make_no_sense_are_refused_by_name() {
+    for bad in [0.0, -0.1, f32::NAN, f32::INFINITY, 1e-40] {
+        let mut activations = Scales::good();
+        activations.activations = bad;
+        let mut weights = Scales::good();
+        weights.columns[5] = bad;
+        for (scales, culprit) in [(activations, "features"), (weights, "weight_back")] {
+            let error = load_with(&scales.policy(), Execution::Fused).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.contains(culprit) && message.contains("scale"),
+                "{bad}: {message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn scales_of_another_number_than_columns_are_refused() {
+    let mut scales = Scales::good();
+    scales.columns.pop();
+    let message = load_with(&scales.policy(), Execution::Fused)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("weight_back"), "{message}");
+}
