@@ -112,7 +112,8 @@ impl Board {
         }
         if !self.torque || self.disarm_due {
             self.state = State::Disarmed;
-        } else if self.failures() == 0 {
+        } else if self.failures() == 0 && self.is_at_rest(self.config.period_us as f32 * 1e-6) {
+            // At rest only: in motion what was measured lies behind the goals, and they would leap back.
             self.seed_from_measured(now_us);
             self.state = State::Holding;
             self.hold = HoldReason::Commanded;

@@ -221,8 +221,8 @@ impl Board {
         }
     }
 
-    /// Whether every goal has arrived where its command rests, or as good as.
-    fn is_at_rest(&self, dt: f32) -> bool {
+    /// Whether every goal has arrived where its command rests, or is within a step of `dt` seconds of that.
+    pub(super) fn is_at_rest(&self, dt: f32) -> bool {
         /// Rad or m.
         const CLOSE: f32 = 1e-3;
         let joints = self.joints.iter().zip(&self.goals);

@@ -326,6 +326,33 @@ fn silent_servos_hold_then_fault_and_are_cleared_to_where_they_are() {
 }
 
 #[test]
+fn a_fault_is_cleared_at_rest_only() {
+    let mut rig = Rig::armed([0.0; JOINTS]);
+    for step in 1..4_u8 {
+        rig.setpoint(&[0.15 * f32::from(step); JOINTS], STEP_US);
+        rig.run(STEP_US);
+    }
+    rig.setpoint(&[0.6; JOINTS], STEP_US);
+    rig.servos.deaf = true;
+    rig.run(11 * TICK_US);
+    assert_eq!(rig.core.fault(), Fault::ServoWrite);
+    rig.servos.deaf = false;
+    rig.run(TICK_US);
+    let (before, refused) = (rig.goals(), rig.core.counters().refused);
+    rig.send(Command::ClearFault);
+    assert_eq!(rig.core.state(), State::Fault, "it still brakes");
+    assert_eq!(rig.core.counters().refused, refused + 1);
+    rig.run(TICK_US);
+    assert!(rig.goals()[0] > before[0], "and does not leap back");
+    rig.run(10 * TICK_US);
+    let rest = rig.goals();
+    rig.send(Command::ClearFault);
+    assert_eq!(rig.core.state(), State::Holding);
+    rig.run(TICK_US);
+    assert_eq!(rig.goals(), rest);
+}
+
+#[test]
 fn a_short_silence_of_the_servos_heals() {
     let mut rig = Rig::armed([0.0; JOINTS]);
     rig.servos.mute = true;
