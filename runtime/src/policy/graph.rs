@@ -98,8 +98,7 @@ impl Graph {
         let clock = Instant::now();
         let bytes = package.read(&spec.file)?;
         let read = clock.elapsed();
-        let mut graph =
-            Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)?;
+        let mut graph = Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)?;
         graph.load.read = read;
         Ok(graph)
     }

@@ -151,7 +151,9 @@ fn kernel(op: &dyn TypedOp, fused: bool, kernels: &str) -> (String, String) {
     if let Some(product) = op.downcast_ref::<OptMatMul>() {
         let mut names: Vec<&str> = product.mmm.iter().map(|kernel| kernel.name()).collect();
         names.dedup();
-        let k = product.guess_k().map_or_else(|| "?".into(), |k| k.to_string());
+        let k = product
+            .guess_k()
+            .map_or_else(|| "?".into(), |k| k.to_string());
         let sizes = format!("{}x{k}x{}", product.m(), product.n());
         return (names.join(", "), sizes);
     }
