@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::matmul::optimized::{MatMulOperand, OptMatMul, ProtoFusedSpec};
 use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_core::plan::eval;
-use tract_onnx::tract_hir::internal::{Op, TypedOp};
+use tract_onnx::tract_hir::internal::TypedOp;
 
 use super::PolicyError;
 use super::graph::{Graph, State};
