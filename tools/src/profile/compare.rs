@@ -1,6 +1,6 @@
 //! `--compare`: two policies, precisions, engines or builds side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write;
 use std::fs;
@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use comfy_table::Table;
 use wink_runtime::policy::Execution;
 
-use super::report::{Graph, Profile};
+use super::names::{block, end_of};
+use super::report::{Graph, OpRow, Profile};
 use super::subject::Source;
-use super::table::{end_of, head, table};
+use super::table::{head, percent, table};
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::stats::Spread;
 
@@ -87,7 +88,7 @@ pub fn alone(source: &Source, seed: u64) -> Result<Profile> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Both heads, then loading, memory, stages, kinds of ops and the `top` ops, each with the second's part of the first.
+/// Both heads, then loading, memory, stages, kinds of ops and the `top` blocks, each with the second's part of the first.
 pub fn render(first: &Profile, second: &Profile, top: usize) -> String {
     let mut text = format!("A: {}\nB: {}\n", head(first), head(second));
     let _ = writeln!(
@@ -109,7 +110,7 @@ pub fn render(first: &Profile, second: &Profile, top: usize) -> String {
             b.file,
             b.gops,
             kinds(a, b),
-            ops(a, b, top)
+            blocks(a, b, top)
         );
     }
     text.push_str("\nB/A: below 1, B takes less.\n");
@@ -160,69 +161,82 @@ fn stages(first: &Profile, second: &Profile) -> Table {
     table
 }
 
+/// Ops of the same kind.
 fn kinds(a: &Graph, b: &Graph) -> Table {
-    let head = [
-        "kind of op",
-        "A count",
-        "B count",
-        "A us",
-        "B us",
-        "B/A",
-        "A share",
-        "B share",
-    ];
-    let mut table = table(&head, 1);
-    let names = a.kinds.iter().chain(&b.kinds).map(|kind| kind.op.as_str());
-    let names: BTreeSet<&str> = names.collect();
-    let mut rows: Vec<_> = names
-        .into_iter()
-        .map(|name| {
-            let [a, b] = [a, b].map(|graph| graph.kinds.iter().find(|kind| kind.op == name));
-            (name, a, b)
-        })
-        .collect();
-    let time = |row: &(_, Option<&_>, Option<&_>)| {
-        let us = |kind: Option<&super::report::Kind>| kind.map_or(0.0, |kind| kind.us);
-        us(row.1).max(us(row.2))
-    };
-    rows.sort_by(|x, y| time(y).total_cmp(&time(x)));
-    for (name, a, b) in rows {
-        let both = |of: &dyn Fn(&super::report::Kind) -> String| {
-            [a, b].map(|kind| kind.map_or_else(String::new, of))
-        };
-        let mut row = vec![name.to_owned()];
-        row.extend(both(&|kind| kind.count.to_string()));
-        row.extend(both(&|kind| format!("{:.1}", kind.us)));
-        row.push(ratio(a.map(|kind| kind.us), b.map(|kind| kind.us)));
-        row.extend(both(&|kind| super::table::percent(kind.share)));
-        table.add_row(row);
-    }
-    table
+    let sums = |graph: &Graph| sum_by(graph, |op| op.info.op.clone());
+    side_by_side("kind of op", sums(a), sums(b), usize::MAX)
 }
 
-/// Ops of the same node in both, and what only one of them has.
-fn ops(a: &Graph, b: &Graph, top: usize) -> Table {
-    let head = ["node", "A op", "B op", "A us", "B us", "B/A"];
-    let mut table = table(&head, 3);
-    let names: BTreeSet<&str> = [a, b]
-        .iter()
-        .flat_map(|graph| graph.ops.iter().map(|op| op.info.node.as_str()))
-        .collect();
-    let mut rows: Vec<_> = names
+/// Ops of the same block, whatever they are called in the one and in the other.
+fn blocks(a: &Graph, b: &Graph, top: usize) -> Table {
+    let sums = |graph: &Graph| sum_by(graph, |op| block(&op.info.node));
+    side_by_side("block", sums(a), sums(b), top)
+}
+
+/// How many ops there are and how long they take together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    count: usize,
+    us: f64,
+    share: f64,
+}
+
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.us += other.us;
+        self.share += other.share;
+    }
+}
+
+fn sum_by(graph: &Graph, key: impl Fn(&OpRow) -> String) -> BTreeMap<String, Sum> {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for op in &graph.ops {
+        sums.entry(key(op)).or_default().add(&Sum {
+            count: 1,
+            us: op.us.p50,
+            share: op.share,
+        });
+    }
+    sums
+}
+
+/// The `top` that take longest in the one or the other, the rest summed up.
+fn side_by_side(
+    what: &str,
+    a: BTreeMap<String, Sum>,
+    b: BTreeMap<String, Sum>,
+    top: usize,
+) -> Table {
+    let head = [
+        what, "A count", "B count", "A us", "B us", "B/A", "A share", "B share",
+    ];
+    let mut table = table(&head, 1);
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let of = |sums: &BTreeMap<String, Sum>, name| sums.get(name).copied().unwrap_or_default();
+    let mut rows: Vec<(String, [Sum; 2])> = names
         .into_iter()
-        .map(|name| {
-            let [a, b] = [a, b].map(|graph| graph.ops.iter().find(|op| op.info.node == name));
-            let us = [a, b].map(|op| op.map(|op| op.us.p50));
-            let kinds = [a, b].map(|op| op.map_or_else(String::new, |op| op.info.op.clone()));
-            (name, kinds, us)
-        })
+        .map(|name| (end_of(name, MAX_NAME), [of(&a, name), of(&b, name)]))
         .collect();
-    let time = |us: [Option<f64>; 2]| us[0].unwrap_or(0.0).max(us[1].unwrap_or(0.0));
-    rows.sort_by(|x, y| time(y.2).total_cmp(&time(x.2)));
-    for (name, kinds, [a, b]) in rows.into_iter().take(top) {
-        let mut row = vec![end_of(name, MAX_NAME)];
-        row.extend(kinds);
-        row.extend([number(a), number(b), ratio(a, b)]);
+    let longest = |[a, b]: &[Sum; 2]| a.us.max(b.us);
+    rows.sort_by(|x, y| longest(&y.1).total_cmp(&longest(&x.1)));
+    let rest = rows.split_off(top.min(rows.len()));
+    if !rest.is_empty() {
+        let mut sums = [Sum::default(); 2];
+        for (_, parts) in &rest {
+            sums[0].add(&parts[0]);
+            sums[1].add(&parts[1]);
+        }
+        rows.push((format!("{} more", rest.len()), sums));
+    }
+    for (name, sums) in rows {
+        let there = |sum: &Sum, text: String| if sum.count == 0 { String::new() } else { text };
+        let us = sums.map(|sum| (sum.count > 0).then_some(sum.us));
+        let mut row = vec![name];
+        row.extend(sums.map(|sum| there(&sum, sum.count.to_string())));
+        row.extend(us.map(number));
+        row.push(ratio(us[0], us[1]));
+        row.extend(sums.map(|sum| there(&sum, percent(sum.share))));
         table.add_row(row);
     }
     table

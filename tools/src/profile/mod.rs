@@ -4,6 +4,7 @@ mod compare;
 mod machine;
 mod measure;
 mod memory;
+mod names;
 mod report;
 mod samples;
 mod subject;
@@ -71,7 +72,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
-    /// Ops of each graph to show; the table sums up the others
+    /// Ops of each graph to show, and blocks in a comparison; the table sums up the others
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
 

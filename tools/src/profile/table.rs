@@ -5,11 +5,11 @@ use std::fmt::Write;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
+use super::names::short;
 use super::report::{Graph, Load, Memory, OpRow, Profile};
 use crate::stats::Spread;
 
-/// Node names are cut to their ends, which differ.
-const MAX_NAME: usize = 40;
+const MAX_NAME: usize = 48;
 const MAX_SIZES: usize = 36;
 
 /// Head, load, stages, and of each graph its kinds of ops and the `top` that take longest.
@@ -178,7 +178,7 @@ fn op(row: &OpRow) -> Vec<String> {
     let info = &row.info;
     let us = &row.us;
     let mut cells = vec![
-        end_of(&info.node, MAX_NAME),
+        short(&info.node, MAX_NAME),
         info.op.clone(),
         info.kernel.clone(),
         start_of(&info.sizes, MAX_SIZES),
@@ -214,16 +214,6 @@ pub fn megabytes(bytes: Option<u64>) -> String {
 
 pub fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
-}
-
-/// The last `max` characters.
-pub fn end_of(name: &str, max: usize) -> String {
-    let count = name.chars().count();
-    if count <= max {
-        return name.to_owned();
-    }
-    let end: String = name.chars().skip(count - max + 2).collect();
-    format!("..{end}")
 }
 
 fn start_of(text: &str, max: usize) -> String {
