@@ -72,8 +72,9 @@ fn check_graph(graph: &Value) {
     assert!((sum(kinds, "share") - 1.0).abs() < 1e-9);
     assert_eq!(sum(kinds, "count"), ops.len() as f64);
     assert_eq!(sum(kinds, "macs"), sum(ops, "macs"));
-    // The same products in both counts: the package's graph and what runs.
-    assert_eq!(sum(ops, "macs"), number(&graph["macs"]));
+    // The same products in both: the package's graph and what runs of it.
+    let macs = number(&graph["macs"]);
+    assert!((sum(ops, "macs") - macs).abs() < 0.01 * macs);
     for op in ops {
         assert_ordered(&op["us"]);
         assert_eq!(op["us"]["n"], 2);
@@ -85,6 +86,17 @@ fn check_graph(graph: &Value) {
     let linear = ops.iter().find(|op| op["op"] == "FusedLinear").unwrap();
     assert!(number(&linear["weight_bytes"]) > 0.0 && number(&linear["gops"]) > 0.0);
     assert!(number(&graph["ops_us"]["p50"]) <= number(&graph["timed_us"]["p50"]) + 1.0);
+}
+
+fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn assert_ordered(us: &Value) {
+    let figures = ["min", "p50", "p90", "p99", "max"].map(|name| number(&us[name]));
+    assert!(figures.is_sorted() && figures[0] >= 0.0, "{us}");
 }
 
 /// Chrome's trace format: complete events, of which one either lies in another or has nothing in common with it.
