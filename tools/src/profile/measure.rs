@@ -1,7 +1,8 @@
 //! Runs episodes on the simulated board, so that what is timed sees real frames.
 //!
-//! Every episode runs twice for each policy, first as ever, then with every op timed: both see the same frames, and what the
-//! timing of ops costs shows. Policies take turns episode by episode, so that what disturbs the machine disturbs all of them.
+//! Every episode runs twice for each policy. Of its inferences every other one is run with every op timed, in the second run
+//! those that were not in the first: both kinds see the same frames at nearly the same time, so that what the timing of ops costs
+//! shows. Policies take turns episode by episode, so that what disturbs the machine disturbs all of them.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ impl Order {
     }
 }
 
-/// The first episode with every op timed, for a trace.
+/// An episode with every op timed, for a trace.
 #[derive(Debug, Default)]
 pub struct Course {
     /// The encoding of the instruction.
@@ -57,8 +58,8 @@ pub struct Tick {
     pub act: Option<(Span, PolicyTimes, Vec<OpTime>)>,
 }
 
-/// Measures all subjects; one course for each.
-pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result<Vec<Course>> {
+/// Measures all subjects.
+pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result<()> {
     let first = order.scene(0);
     for subject in &mut *subjects {
         warm_up(subject, order, &first, bar)?;
@@ -68,21 +69,19 @@ pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result
             encode(subject, &first.instruction())?;
         }
     }
-    let mut courses: Vec<Course> = subjects.iter().map(|_| Course::default()).collect();
     let mut left = vec![order.runs; subjects.len()];
     for episode in 0.. {
         if left.iter().all(|left| *left == 0) {
             break;
         }
         let scene = order.scene(episode);
-        let pieces = subjects.iter_mut().zip(&mut courses).zip(&mut left);
-        for ((subject, course), left) in pieces {
+        for (subject, left) in subjects.iter_mut().zip(&mut left) {
             if *left > 0 {
-                *left -= episode_twice(subject, &scene, *left, course, bar)?;
+                *left -= episode_twice(subject, &scene, *left, bar)?;
             }
         }
     }
-    Ok(courses)
+    Ok(())
 }
 
 /// The first runs allocate, and find cold caches.
@@ -130,49 +129,63 @@ fn encode(subject: &mut Subject, instruction: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs an episode, or as much of it as `limit` inferences are, in both ways; returns how many inferences that were.
+/// Runs an episode, or as much of it as `limit` inferences are, twice; returns how many inferences one run has.
 fn episode_twice(
     subject: &mut Subject,
     scene: &Scene,
     limit: usize,
-    course: &mut Course,
     bar: &ProgressBar,
 ) -> Result<usize> {
     let mut inferences = 0;
-    subject.policy.time_ops(false);
-    drive(subject, scene, limit, |subject, report| {
-        subject.samples.tick(report);
-        inferences += usize::from(report.inferred);
-        bar.inc(u64::from(report.inferred));
-    })?;
-    if inferences == 0 {
-        bail!("the policy was never asked in an episode");
-    }
-    let fresh = course.ticks.is_empty();
-    subject.policy.time_ops(true);
-    drive(subject, scene, limit, |subject, report| {
-        let end = Instant::now();
-        let ops = subject.policy.op_times(Role::Act);
-        if report.inferred {
-            let whole = Duration::from_micros(report.policy_times.inference_us);
-            subject.samples.act_ops.run(whole, ops);
-            bar.inc(1);
-        }
-        if fresh {
-            if course.ticks.is_empty() {
-                let ops = subject.policy.op_times(Role::Text).to_vec();
-                course.text = subject.policy.text.map(|span| (span, ops));
+    for first_timed in [false, true] {
+        let (mut timed, mut next_timed) = (false, first_timed);
+        subject.policy.time_ops(next_timed);
+        drive(subject, scene, limit, |subject, report| {
+            if report.inferred {
+                timed = next_timed;
+                inferences += 1;
+                bar.inc(1);
             }
-            let act = subject.policy.act.filter(|_| report.inferred);
-            course.ticks.push(Tick {
-                report: *report,
-                end,
-                act: act.map(|span| (span, report.policy_times, ops.to_vec())),
-            });
+            if !timed {
+                subject.samples.tick(report);
+            } else if report.inferred {
+                let whole = Duration::from_micros(report.policy_times.inference_us);
+                let ops = subject.policy.op_times(Role::Act);
+                subject.samples.act_ops.run(whole, ops);
+            }
+            if report.inferred {
+                next_timed = !next_timed;
+                subject.policy.time_ops(next_timed);
+            }
+        })?;
+    }
+    subject.policy.time_ops(false);
+    match inferences / 2 {
+        0 => bail!("the policy was never asked in an episode"),
+        inferences => Ok(inferences),
+    }
+}
+
+/// The first episode once more, or as much of it as was measured, with every op of every inference timed.
+pub fn follow(subject: &mut Subject, order: &Order) -> Result<Course> {
+    let mut course = Course::default();
+    subject.policy.time_ops(true);
+    drive(subject, &order.scene(0), order.runs, |subject, report| {
+        let end = Instant::now();
+        if course.text.is_none() {
+            let ops = subject.policy.op_times(Role::Text).to_vec();
+            course.text = subject.policy.text.map(|span| (span, ops));
         }
+        let ops = || subject.policy.op_times(Role::Act).to_vec();
+        let act = subject.policy.act.filter(|_| report.inferred);
+        course.ticks.push(Tick {
+            report: *report,
+            end,
+            act: act.map(|span| (span, report.policy_times, ops())),
+        });
     })?;
     subject.policy.time_ops(false);
-    Ok(inferences)
+    Ok(course)
 }
 
 /// An episode until its end, or until the chunk of the last of `limit` inferences is used up.

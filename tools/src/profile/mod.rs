@@ -149,7 +149,7 @@ fn measure_all(
         subjects.push(Subject::load(source)?);
     }
     let bar = progress::bar((subjects.len() * order.inferences()) as u64, "inferences");
-    let courses = measure::run(&mut subjects, order, &bar)?;
+    measure::run(&mut subjects, order, &bar)?;
     bar.finish_and_clear();
     let peak = memory::peak();
     let mut profiles = Vec::new();
@@ -164,6 +164,10 @@ fn measure_all(
         profiles.push(profile);
     }
     if let Some(file) = trace {
+        let courses = subjects
+            .iter_mut()
+            .map(|subject| measure::follow(subject, order))
+            .collect::<Result<Vec<_>>>()?;
         let trace = Trace::of(&subjects, &courses, &profiles);
         file.write_and_publish(&serde_json::to_vec(&trace)?)?;
     }

@@ -39,8 +39,8 @@ pub fn head(profile: &Profile) -> String {
         threads => format!("{threads} threads"),
     };
     format!(
-        "{}, {threads}\n{}\n{} inferences on frames of the simulated board after {} to warm up, once plain for the stages and once \
-         with every op timed\n",
+        "{}, {threads}\n{}\n{} inferences on frames of the simulated board after {} to warm up, each once as ever, for the stages, \
+         and once with every op timed\n",
         profile.title(),
         profile.machine,
         profile.runs,
