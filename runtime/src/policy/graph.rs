@@ -65,6 +65,7 @@ pub(crate) struct Graph {
     pub(crate) outputs: Vec<(String, TensorSpec)>,
     /// What became of the products, where the fast path was asked for.
     pub(crate) fusion: Option<Fusion>,
+    /// How long each step of loading took.
     pub(crate) load: LoadTimes,
     pub(super) plan: Arc<Plan>,
 }
