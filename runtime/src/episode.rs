@@ -226,11 +226,13 @@ impl ControlLoop {
 
         let watch = Stopwatch::start();
         let measured = self.measure(board)?;
-        times.link = watch.time();
+        times.measure = watch.time();
+        times.link = times.measure;
 
         let watch = Stopwatch::start();
         let proprio = self.controller.proprio(&measured);
-        times.control = watch.time();
+        times.proprio = watch.time();
+        times.control = times.proprio;
 
         let inferred = self.controller.needs_chunk();
         let captured = inferred && policy.needs_frame();

@@ -58,6 +58,10 @@ pub struct StageTimes {
     pub link: Duration,
     /// See [`Stage::Wait`].
     pub wait: Duration,
+    /// The part of `link` before the policy: reading telemetry.
+    pub measure: Duration,
+    /// The part of `control` before the policy: the proprioception.
+    pub proprio: Duration,
 }
 
 impl StageTimes {

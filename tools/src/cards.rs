@@ -99,7 +99,7 @@ fn size_cm(text: &str) -> Result<f32, String> {
 pub fn run(args: &Args) -> Result<()> {
     let mut cards = chosen(args)?;
     cards.truncate(args.limit.map_or(usize::MAX, usize::from));
-    let file = PendingFile::create(&args.out)?;
+    let file = PendingFile::create("--out", &args.out)?;
     let layout = Layout::of(args.size_cm);
     let pdf = write_pdf(&cards, &layout)?;
     file.write_and_publish(&pdf)?;

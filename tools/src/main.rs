@@ -12,12 +12,14 @@ mod log;
 mod ordered;
 mod out_dir;
 mod out_file;
+mod profile;
 mod progress;
 mod quantize;
 mod record;
 mod results;
 mod rollout;
 mod stats;
+mod threads;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -41,6 +43,7 @@ Examples:
   wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
+  wink profile                                        where its time goes: each stage of a tick, each op, loading, memory
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
@@ -52,6 +55,7 @@ Exit codes: 0 done, 1 failed on the way, 2 bad input.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Args),
+    Profile(profile::Args),
     Eval(eval::Args),
     Record(record::Args),
     Frames(frames::Args),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Bench(args) => bench::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),

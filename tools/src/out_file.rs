@@ -15,14 +15,17 @@ use crate::bad_input::{as_bad_input, bad_input};
 pub struct PendingFile {
     staged: NamedTempFile,
     target: PathBuf,
+    flag: &'static str,
 }
 
 impl PendingFile {
-    /// Finds out that `target` cannot be written before any work is done.
-    pub fn create(target: &Path) -> Result<Self> {
+    /// Finds out that `target`, which the user named by `flag`, cannot be written before any work is done.
+    pub fn create(flag: &'static str, target: &Path) -> Result<Self> {
         let told = target.display();
         if target.is_dir() {
-            return Err(bad_input(format!("--out {told}: is a folder; name a file")));
+            return Err(bad_input(format!(
+                "{flag} {told}: is a folder; name a file"
+            )));
         }
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -40,11 +43,12 @@ impl PendingFile {
             .suffix(".partial")
             .tempfile_in(folder)
             .map_err(|error| {
-                as_bad_input(error).context(format!("--out {told}: cannot be written"))
+                as_bad_input(error).context(format!("{flag} {told}: cannot be written"))
             })?;
         Ok(Self {
             staged,
             target: target.to_owned(),
+            flag,
         })
     }
 
@@ -55,11 +59,11 @@ impl PendingFile {
 
     /// Writes all of the file, and publishes it.
     pub fn write_and_publish(mut self, bytes: &[u8]) -> Result<()> {
-        let told = self.target.display().to_string();
+        let told = format!("{} {}", self.flag, self.target.display());
         let file = self.file();
         file.write_all(bytes)
             .and_then(|()| file.sync_all())
-            .with_context(|| format!("--out {told}"))?;
+            .with_context(|| told)?;
         self.publish()
     }
 
@@ -68,7 +72,7 @@ impl PendingFile {
         let told = self.target.display();
         self.staged
             .persist(&self.target)
-            .with_context(|| format!("--out {told}: cannot be put in place"))?;
+            .with_context(|| format!("{} {told}: cannot be put in place", self.flag))?;
         Ok(())
     }
 }
@@ -84,13 +88,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("result.bin");
         let count = || root.path().read_dir().unwrap().count();
-        let mut pending = PendingFile::create(&target).unwrap();
+        let mut pending = PendingFile::create("--out", &target).unwrap();
         pending.file().write_all(b"half").unwrap();
         assert!(!target.exists());
         drop(pending);
         assert_eq!(count(), 0);
         for content in ["first", "second"] {
-            let pending = PendingFile::create(&target).unwrap();
+            let pending = PendingFile::create("--out", &target).unwrap();
             pending.write_and_publish(content.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(&target).unwrap(), content);
         }
@@ -101,7 +105,9 @@ mod tests {
     fn where_no_file_can_be_is_bad_input() {
         let root = tempfile::tempdir().unwrap();
         for target in [root.path().to_owned(), root.path().join("no/such/folder")] {
-            let error = PendingFile::create(&target).err().expect("refused");
+            let error = PendingFile::create("--out", &target)
+                .err()
+                .expect("refused");
             assert_eq!(crate::bad_input::exit_code(&error), 2);
         }
     }

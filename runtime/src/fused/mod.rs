@@ -154,3 +154,10 @@ fn products_round(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()
         Some(products::conv(model, node, node.op_as::<Conv>()?, isa))
     })
 }
+
+/// Bytes of the packed weights that a fused op holds.
+pub(crate) fn weight_bytes(op: &dyn TypedOp) -> u64 {
+    let linear = op.downcast_ref::<linear::Linear>().map(|op| &op.weights);
+    let weights = linear.or_else(|| op.downcast_ref::<conv::Conv>().map(|op| &op.weights));
+    weights.map_or(0, |weights| weights.bytes() as u64)
+}

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_core::plan::SimpleState;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::{Framework, InferenceFact, TypedOp};
@@ -13,6 +13,7 @@ use wink_kernels::Pool;
 
 use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
+use super::profile::{self, LoadTimes};
 use super::{Package, PolicyError};
 use crate::fused::{Fusion, with_pool};
 
@@ -65,7 +66,9 @@ pub(crate) struct Graph {
     pub(crate) outputs: Vec<(String, TensorSpec)>,
     /// What became of the products, where the fast path was asked for.
     pub(crate) fusion: Option<Fusion>,
-    plan: Arc<Plan>,
+    /// How long each step of loading took.
+    pub(crate) load: LoadTimes,
+    pub(super) plan: Arc<Plan>,
 }
 
 /// Who runs a graph's quantised products.
@@ -83,9 +86,11 @@ type Plan = TypedSimplePlan;
 /// Scratch memory of one thread, and the threads that help it.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    plan: SimpleState<TypedFact, Box<dyn TypedOp>>,
+    plan: PlanState,
     pub(crate) pool: Arc<Pool>,
 }
+
+pub(super) type PlanState = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
 impl Graph {
     /// Loads the graph of `spec`; `feed` says what each feed looks like.
@@ -95,8 +100,12 @@ impl Graph {
         execution: Execution,
         feed: impl Fn(&str) -> Option<TensorSpec>,
     ) -> Result<Self, PolicyError> {
+        let clock = Instant::now();
         let bytes = package.read(&spec.file)?;
-        Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)
+        let read = clock.elapsed();
+        let mut graph = Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)?;
+        graph.load.read = read;
+        Ok(graph)
     }
 
     /// The same from the bytes of a file.
@@ -133,13 +142,23 @@ impl Graph {
         state: &mut State,
         inputs: &[Arc<Tensor>],
     ) -> Result<TVec<TValue>, PolicyError> {
+        self.run_by(state, inputs, |state, values| state.run(values))
+    }
+
+    /// [`Graph::run`] with the way in which the plan is gone through.
+    pub(super) fn run_by(
+        &self,
+        state: &mut State,
+        inputs: &[Arc<Tensor>],
+        go: impl FnOnce(&mut PlanState, TVec<TValue>) -> TractResult<TVec<TValue>>,
+    ) -> Result<TVec<TValue>, PolicyError> {
         let values = inputs
             .iter()
             .map(|tensor| TValue::from_const(tensor.clone()))
             .collect();
         let State { plan, pool } = state;
         let result = with_pool(pool, || {
-            guard::contain(|| plan.run(values).map_err(|e| format!("{e:#}")))
+            guard::contain(|| go(plan, values).map_err(|e| format!("{e:#}")))
         });
         result.or_else(|message| {
             *state = self.state(&state.pool)?;
@@ -162,6 +181,8 @@ fn build(
     execution: Execution,
     feed: impl Fn(&str) -> Option<TensorSpec>,
 ) -> Result<Graph, String> {
+    let mut load = LoadTimes::default();
+    let clock = Instant::now();
     let mut model = guard::parse(bytes)?;
     let mut framework = super::plain_engine();
     if execution == Execution::Fused {
@@ -171,7 +192,8 @@ fn build(
     let inputs = match_inputs(&info, spec, feed)?;
     keep_outputs(&mut model, spec)?;
     let outputs: Vec<String> = spec.outputs.keys().cloned().collect();
-    let built = guard::contain(|| optimise(&framework, &model, &inputs, execution))?;
+    load.parse = clock.elapsed();
+    let built = guard::contain(|| optimise(&framework, &model, &inputs, execution, &mut load))?;
     let (plan, macs, fusion) = built;
     let outputs = output_specs(&plan, outputs)?;
     Ok(Graph {
@@ -181,6 +203,7 @@ fn build(
         inputs,
         outputs,
         fusion,
+        load,
         plan,
     })
 }
@@ -266,8 +289,10 @@ fn optimise(
     model: &ModelProto,
     inputs: &[(String, TensorSpec)],
     execution: Execution,
+    load: &mut LoadTimes,
 ) -> Result<(Arc<Plan>, u64, Option<Fusion>), String> {
     let words = |e: TractError| format!("{e:#}");
+    let clock = Instant::now();
     let mut graph = framework.model_for_proto_model(model).map_err(words)?;
     for (index, (_, spec)) in inputs.iter().enumerate() {
         graph
@@ -283,11 +308,14 @@ fn optimise(
         }
         Execution::Plain => (graph, None),
     };
+    load.rewrite = clock.elapsed();
+    let clock = Instant::now();
     let graph = graph.into_decluttered().map_err(words)?;
     let macs = count_macs(&graph);
     let mut graph = graph;
     graph.optimize().map_err(words)?;
     let plan = TypedSimplePlan::new(graph).map_err(words)?;
+    load.optimise = clock.elapsed();
     Ok((plan, macs, fusion))
 }
 
@@ -313,14 +341,10 @@ fn check_sizes(graph: &TypedModel) -> Result<(), String> {
 }
 
 fn count_macs(graph: &TypedModel) -> u64 {
-    let costs = graph
+    graph
         .nodes()
         .iter()
-        .filter_map(|node| node.op.cost(&graph.node_input_facts(node.id).ok()?).ok());
-    let macs = costs
-        .flatten()
-        .filter(|(cost, _)| matches!(cost, Cost::FMA(_)));
-    macs.filter_map(|(_, count)| u64::try_from(count.to_i64().ok()?).ok())
+        .map(|node| profile::macs(graph, node))
         .sum()
 }
 

@@ -22,6 +22,8 @@ mod package;
 #[cfg(feature = "onnx")]
 mod plain;
 pub mod preprocess;
+#[cfg(feature = "onnx")]
+mod profile;
 #[cfg(test)]
 #[cfg(feature = "onnx")]
 mod tests;
@@ -46,6 +48,8 @@ pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
 #[cfg(feature = "onnx")]
 pub use plain::plain_engine;
+#[cfg(feature = "onnx")]
+pub use profile::{LoadTimes, OpInfo, OpTime};
 #[cfg(feature = "onnx")]
 pub use threads::Threads;
 

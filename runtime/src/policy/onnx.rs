@@ -10,6 +10,7 @@ use super::graph::{Execution, Graph, State, TensorSpec};
 use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
+use super::profile::{LoadTimes, OpInfo, OpTime};
 use super::text::TextEncoder;
 use super::threads::Threads;
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
@@ -30,6 +31,14 @@ pub struct OnnxPolicy {
     state: Option<usize>,
     begun: bool,
     times: PolicyTimes,
+    /// Of the last run of each graph, where asked for.
+    op_times: Option<OpTimes>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct OpTimes {
+    text: Vec<OpTime>,
+    act: Vec<OpTime>,
 }
 
 #[derive(Debug)]
@@ -55,6 +64,8 @@ pub struct GraphReport {
     pub macs: u64,
     /// What runs in fused 8-bit ops and what does not; `None` where the engine runs alone.
     pub fusion: Option<Fusion>,
+    /// How long it took to load.
+    pub load: LoadTimes,
 }
 
 impl OnnxPolicy {
@@ -151,6 +162,7 @@ impl OnnxPolicy {
             state,
             begun: false,
             times: PolicyTimes::default(),
+            op_times: None,
         })
     }
 
@@ -187,6 +199,7 @@ impl OnnxPolicy {
             info: graph.info.clone(),
             macs: graph.macs,
             fusion: graph.fusion.clone(),
+            load: graph.load,
         };
         let text = self
             .shared
@@ -194,6 +207,31 @@ impl OnnxPolicy {
             .iter()
             .map(|graph| report(Role::Text, graph));
         text.chain([report(Role::Act, &self.shared.act)]).collect()
+    }
+
+    /// The ops of a graph in the order in which they run; none where the policy has no such graph.
+    #[must_use]
+    pub fn ops(&self, role: Role) -> Vec<OpInfo> {
+        match role {
+            Role::Text => self.shared.text.as_ref().map_or_else(Vec::new, Graph::ops),
+            Role::Act => self.shared.act.ops(),
+        }
+    }
+
+    /// Whether each op is timed from now on: two looks at the clock per op.
+    pub fn time_ops(&mut self, on: bool) {
+        self.op_times = on.then(OpTimes::default);
+    }
+
+    /// The times of a graph's last run, in the order of [`OnnxPolicy::ops`]; empty unless
+    /// [`OnnxPolicy::time_ops`] was on and it ran since.
+    #[must_use]
+    pub fn op_times(&self, role: Role) -> &[OpTime] {
+        match (&self.op_times, role) {
+            (Some(times), Role::Text) => &times.text,
+            (Some(times), Role::Act) => &times.act,
+            (None, _) => &[],
+        }
     }
 
     /// Token ids of an instruction, filled up to the length that the text graph takes; empty for a policy without text.
@@ -217,7 +255,12 @@ impl OnnxPolicy {
             feeds.push(("tokens".to_owned(), Arc::new(tensor)));
         }
         if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
-            let outputs = graph.run(&mut graph.state(&self.pool)?, std::slice::from_ref(tensor))?;
+            let mut state = graph.state(&self.pool)?;
+            let tensors = std::slice::from_ref(tensor);
+            let outputs = match &mut self.op_times {
+                None => graph.run(&mut state, tensors)?,
+                Some(times) => graph.run_timed(&mut state, tensors, &mut times.text)?,
+            };
             for ((name, _), value) in graph.outputs.iter().zip(outputs) {
                 check_finite("text", &value)?;
                 feeds.push((name.clone(), value.into_arc_tensor()));
@@ -234,7 +277,11 @@ impl OnnxPolicy {
 
     /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
     pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
-        let outputs = self.shared.act.run(&mut self.act, &self.inputs)?;
+        let graph = &self.shared.act;
+        let outputs = match &mut self.op_times {
+            None => graph.run(&mut self.act, &self.inputs)?,
+            Some(times) => graph.run_timed(&mut self.act, &self.inputs, &mut times.act)?,
+        };
         let Some(action) = outputs.first() else {
             return Err(self.broken("no output"));
         };

@@ -22,8 +22,7 @@ use targets::Target;
 /// Time a policy's graphs in this runtime and in other engines
 ///
 /// Every engine gets the same seed-made inputs, and the engines take turns in one run, so that what disturbs the machine
-/// disturbs all of them. Times are of the network alone. This runtime and plain tract run on the calling thread: only ONNX
-/// Runtime has rows for more threads.
+/// disturbs all of them. Times are of the network alone. Plain tract runs on the calling thread: it has no rows for more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

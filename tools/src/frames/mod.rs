@@ -132,8 +132,8 @@ pub fn run(args: &Args) -> Result<()> {
         )?;
         stdout.flush()?;
     } else {
-        let mut index_file = PendingFile::create(&index_path)?;
-        let mut frames_file = PendingFile::create(&args.out)?;
+        let mut index_file = PendingFile::create("--out", &index_path)?;
+        let mut frames_file = PendingFile::create("--out", &args.out)?;
         let told = || format!("--out {}", args.out.display());
         let shape = [index.len(), crop.height as usize, crop.width as usize, 3];
         let header = npy::header("|u1", &shape);

@@ -4,8 +4,10 @@ mod difference;
 mod paired;
 mod percentiles;
 mod proportion;
+mod spread;
 
 pub use difference::Difference;
 pub use paired::{Paired, holm};
-pub use percentiles::Percentiles;
+pub use percentiles::{Percentiles, nearest_rank};
 pub use proportion::Proportion;
+pub use spread::Spread;

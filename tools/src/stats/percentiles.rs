@@ -21,19 +21,21 @@ impl Percentiles {
     /// Nearest-rank percentiles of `samples_us`, which is sorted on the way.
     pub fn of(samples_us: &mut [u64]) -> Self {
         samples_us.sort_unstable();
-        let n = samples_us.len();
-        let rank = |percent: usize| match n {
-            0 => 0,
-            _ => samples_us[(n * percent).div_ceil(100).max(1) - 1],
-        };
+        let rank = |percent| nearest_rank(samples_us, percent).unwrap_or(0);
         Self {
             p50: rank(50),
             p95: rank(95),
             p99: rank(99),
             max: rank(100),
-            n: n as u64,
+            n: samples_us.len() as u64,
         }
     }
+}
+
+/// The least sample that `percent` of all do not exceed; `None` of nothing.
+pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ mod tiny;
 use tiny::{DIM, FEATURES, STEPS, Tiny, text_features, weight};
 
 use crate::camera::Frame;
+use crate::policy::manifest::Role;
 use crate::policy::{
-    ActionChunk, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError,
+    ActionChunk, ChunkShape, Observation, OnnxPolicy, OpTime, Package, Policy, PolicyError,
 };
 
 const STATE: [f32; DIM] = [0.5, 1.0, -1.0, 0.25, 0.125, 2.0, -0.5];
@@ -116,6 +117,30 @@ fn clones_share_the_graphs_and_give_the_same_bits() {
             });
         }
     });
+}
+
+#[test]
+fn timing_the_ops_changes_no_bit() {
+    let mut policy = load(&Tiny::new());
+    let alone = act(&mut policy, "pick the block").unwrap();
+    assert!(policy.op_times(Role::Act).is_empty());
+    policy.time_ops(true);
+    for _ in 0..2 {
+        assert_eq!(act(&mut policy, "pick the block").unwrap(), alone);
+        for role in [Role::Text, Role::Act] {
+            let (ops, times) = (policy.ops(role), policy.op_times(role));
+            assert!(!ops.is_empty() && ops.len() == times.len());
+            let in_turn = |pair: &[OpTime]| pair[0].start + pair[0].time <= pair[1].start;
+            assert!(times.windows(2).all(in_turn));
+        }
+    }
+    let ops = policy.ops(Role::Act);
+    let macs: u64 = ops.iter().map(|op| op.macs).sum();
+    assert_eq!(macs, (FEATURES * STEPS * DIM) as u64);
+    let weights: u64 = ops.iter().map(|op| op.weight_bytes).sum();
+    assert!(weights >= 4 * macs, "{weights}");
+    policy.time_ops(false);
+    assert!(policy.op_times(Role::Act).is_empty());
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! What is profiled: a package at a precision on an engine.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, Result};
+use wink_runtime::policy::manifest::Role;
+use wink_runtime::policy::{Execution, GraphReport, OnnxPolicy, OpInfo, Package, Threads};
+
+use super::memory;
+use super::report::Memory;
+use super::samples::Samples;
+use super::watched::Watched;
+use crate::bad_input::as_bad_input;
+use crate::eval::policy::find;
+
+/// What the command line names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The flag that names it, for messages.
+    pub flag: &'static str,
+    /// Folder of the package.
+    pub dir: String,
+    /// Precision; the package's default one unless given.
+    pub precision: Option<String>,
+    /// What runs the graphs.
+    pub execution: Execution,
+}
+
+/// A loaded policy with all that was measured of it.
+pub struct Subject {
+    /// Name and version.
+    pub name: String,
+    pub precision: String,
+    pub execution: Execution,
+    pub graphs: Vec<Loaded>,
+    pub policy: Watched,
+    /// Checking sizes and hashes of all files.
+    pub check: Duration,
+    /// Everything after it until the policy was ready.
+    pub load: Duration,
+    pub memory: Memory,
+    pub samples: Samples,
+}
+
+/// A graph with its ops in the order in which they run.
+pub struct Loaded {
+    pub role: Role,
+    pub report: GraphReport,
+    pub ops: Vec<OpInfo>,
+}
+
+impl Loaded {
+    pub fn is_text(&self) -> bool {
+        self.role == Role::Text
+    }
+}
+
+impl Subject {
+    /// Whether an instruction goes through a graph of its own.
+    pub fn takes_text(&self) -> bool {
+        self.graphs.iter().any(Loaded::is_text)
+    }
+
+    pub fn load(source: &Source, threads: Threads) -> Result<Self> {
+        let dir: PathBuf = find(&source.dir);
+        let told =
+            |error: Error| as_bad_input(error.context(format!("{} {}", source.flag, source.dir)));
+        let resident = memory::resident();
+        let clock = Instant::now();
+        let package = Package::open(&dir).map_err(|error| told(error.into()))?;
+        let check = clock.elapsed();
+        let clock = Instant::now();
+        let mut network =
+            OnnxPolicy::load_with(&package, source.precision.as_deref(), source.execution)
+                .map_err(|error| told(error.into()))?;
+        network.use_threads(threads);
+        let load = clock.elapsed();
+        let memory = Memory {
+            policy_bytes: memory::resident()
+                .zip(resident)
+                .map(|(after, before)| after.saturating_sub(before)),
+            peak_load_bytes: memory::peak(),
+            peak_bytes: None,
+        };
+        let graphs: Vec<Loaded> = network
+            .graphs()
+            .into_iter()
+            .filter_map(|report| {
+                let role = [Role::Text, Role::Act]
+                    .into_iter()
+                    .find(|role| role.name() == report.role)?;
+                let ops = network.ops(role);
+                Some(Loaded { role, report, ops })
+            })
+            .collect();
+        let manifest = network.manifest();
+        Ok(Self {
+            name: format!("{} {}", manifest.name, manifest.version),
+            precision: network.precision().to_owned(),
+            execution: source.execution,
+            samples: Samples::default(),
+            graphs,
+            policy: Watched::new(network),
+            check,
+            load,
+            memory,
+        })
+    }
+}
