@@ -14,7 +14,7 @@ use crate::{Isa, Pool, Quantisation, compiled_for};
 /// Columns of a block of sums.
 const LANES: usize = 16;
 /// Rows of a block of sums.
-const ROWS: usize = 4;
+const ROWS: usize = 6;
 
 /// Queries, keys or values: rows of `heads * width` values.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,8 @@ fn one_head<const FUSED: bool>(
     let sizes = [
         a.width * wide_keys,
         a.keys * wide,
-        ROWS * a.width,
+        a.width,
+        ROWS * a.width.max(a.keys),
         ROWS * wide_keys,
         ROWS * wide,
     ];
@@ -134,8 +135,10 @@ fn one_head<const FUSED: bool>(
     scratch.resize(sizes.iter().sum(), 0.0);
     let (keys, rest) = scratch.split_at_mut(sizes[0]);
     let (values, rest) = rest.split_at_mut(sizes[1]);
-    let (queries, rest) = rest.split_at_mut(sizes[2]);
-    let (scores, sums) = rest.split_at_mut(sizes[3]);
+    let (query, rest) = rest.split_at_mut(sizes[2]);
+    let (across, rest) = rest.split_at_mut(sizes[3]);
+    let (scores, sums) = rest.split_at_mut(sizes[4]);
+    let (across, _) = across.as_chunks_mut::<ROWS>();
     let first = head * a.width;
     for key in 0..a.keys {
         let line = &mut values[key * wide..key * wide + a.width];
@@ -147,10 +150,11 @@ fn one_head<const FUSED: bool>(
     }
     for start in (0..a.queries).step_by(ROWS) {
         let count = ROWS.min(a.queries - start);
-        for (i, line) in queries.chunks_exact_mut(a.width).enumerate().take(count) {
-            a.q.read((start + i) * row + first, a.scale, line);
+        for i in 0..count {
+            a.q.read((start + i) * row + first, a.scale, query);
+            lay_across(query, i, across);
         }
-        block::<FUSED>(queries, a.width, keys, scores);
+        multiply::<FUSED>(&across[..a.width], keys, wide_keys, scores);
         let mut inverse = [0.0; ROWS];
         for (i, line) in scores.chunks_exact_mut(wide_keys).enumerate().take(count) {
             let mask = a.mask.map(|mask| match mask.len() == a.keys {
@@ -158,8 +162,9 @@ fn one_head<const FUSED: bool>(
                 false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
             });
             inverse[i] = softmax(&mut line[..a.keys], mask);
+            lay_across(&line[..a.keys], i, across);
         }
-        block_of_keys::<FUSED>(scores, a.keys, wide_keys, values, sums);
+        multiply::<FUSED>(&across[..a.keys], values, wide, sums);
         for (i, line) in sums.chunks_exact_mut(wide).enumerate().take(count) {
             let line = &mut line[..a.width];
             for v in &mut *line {
@@ -167,6 +172,14 @@ fn one_head<const FUSED: bool>(
             }
             write(line, (start + i) * row + first, output);
         }
+    }
+}
+
+/// Makes a row the `index`-th column, so that the rows' values that are multiplied together lie together.
+#[inline(always)]
+fn lay_across(row: &[f32], index: usize, across: &mut [[f32; ROWS]]) {
+    for (to, &v) in across.iter_mut().zip(row) {
+        to[index] = v;
     }
 }
 
@@ -200,44 +213,16 @@ fn softmax(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
     1.0 / crate::norm::sum(line, |v| v)
 }
 
-/// `out[4][n] = a[4][k] b[k][n]` with n a multiple of the lanes.
+/// `out[i][j]` = sum over k of `a[k][i] b[k][j]`, with rows of `n`, a multiple of the lanes.
 #[inline(always)]
-fn block<const FUSED: bool>(a: &[f32], k: usize, b: &[f32], out: &mut [f32]) {
-    let n = out.len() / ROWS;
-    multiply::<FUSED>(a, k, k, b, n, out);
-}
-
-/// The same where `a` has rows of another length than it has used values.
-#[inline(always)]
-fn block_of_keys<const FUSED: bool>(
-    a: &[f32],
-    k: usize,
-    stride: usize,
-    b: &[f32],
-    out: &mut [f32],
-) {
-    let n = out.len() / ROWS;
-    multiply::<FUSED>(a, k, stride, b, n, out);
-}
-
-#[inline(always)]
-fn multiply<const FUSED: bool>(
-    a: &[f32],
-    k: usize,
-    stride: usize,
-    b: &[f32],
-    n: usize,
-    out: &mut [f32],
-) {
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|i| &a[i * stride..i * stride + k]);
+fn multiply<const FUSED: bool>(a: &[[f32; ROWS]], b: &[f32], n: usize, out: &mut [f32]) {
     for column in (0..n).step_by(LANES) {
         let mut sums = [[0.0_f32; LANES]; ROWS];
-        for (index, line) in b.chunks_exact(n).enumerate().take(k) {
-            let Some(line) = line[column..].first_chunk::<LANES>() else {
+        for (a, line) in a.iter().zip(b[column..].chunks(n)) {
+            let Some(line) = line.first_chunk::<LANES>() else {
                 break;
             };
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                let by = row[index];
+            for (sum, by) in sums.iter_mut().zip(a) {
                 for j in 0..LANES {
                     sum[j] = if FUSED {
                         by.mul_add(line[j], sum[j])
