@@ -7,7 +7,7 @@ use anyhow::Result;
 use wink_runtime::policy::{BareGraph, Execution, Threads};
 
 use super::onnxruntime::OnnxRuntime;
-use crate::bad_input::as_bad_input;
+use super::rten::Rten;
 
 /// An engine by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -16,17 +16,20 @@ pub enum Kind {
     Wink,
     /// tract alone
     Tract,
+    /// rten
+    Rten,
     /// ONNX Runtime
     Onnxruntime,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Wink, Self::Tract, Self::Onnxruntime];
+    pub const ALL: [Self; 4] = [Self::Wink, Self::Tract, Self::Rten, Self::Onnxruntime];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Wink => "wink",
             Self::Tract => "tract",
+            Self::Rten => "rten",
             Self::Onnxruntime => "onnxruntime",
         }
     }
@@ -34,52 +37,35 @@ impl Kind {
 
 /// A loaded graph with its inputs.
 pub trait Engine {
-    fn name(&self) -> &'static str;
-
-    fn threads(&self) -> usize;
-
     /// Runs once; the first output's floats.
     fn run(&mut self) -> Result<Vec<f32>>;
 }
 
 /// Loads a graph; `None` where the engine cannot use that many threads.
-pub fn load(kind: Kind, file: &Path, threads: usize) -> Result<Option<Box<dyn Engine>>> {
+pub fn load(
+    kind: Kind,
+    file: &Path,
+    threads: usize,
+    pinned: bool,
+) -> Result<Option<Box<dyn Engine>>> {
     let execution = match kind {
         Kind::Onnxruntime => return Ok(Some(Box::new(OnnxRuntime::load(file, threads)?))),
+        Kind::Rten => return Ok(Some(Box::new(Rten::load(file, threads)?))),
         Kind::Tract if threads > 1 => return Ok(None),
         Kind::Wink => Execution::Fused,
         Kind::Tract => Execution::Plain,
     };
-    let mut graph = BareGraph::load(file, execution).map_err(as_bad_input)?;
+    let mut graph = BareGraph::load(file, execution)?;
     if let Some(count) = NonZeroUsize::new(threads) {
-        graph.use_threads(Threads {
-            count,
-            pinned: false,
-        });
+        graph.use_threads(Threads { count, pinned });
     }
-    Ok(Some(Box::new(Own {
-        kind,
-        graph,
-        threads,
-    })))
+    Ok(Some(Box::new(Own(graph))))
 }
 
-struct Own {
-    kind: Kind,
-    graph: BareGraph,
-    threads: usize,
-}
+struct Own(BareGraph);
 
 impl Engine for Own {
-    fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-
-    fn threads(&self) -> usize {
-        self.threads
-    }
-
     fn run(&mut self) -> Result<Vec<f32>> {
-        Ok(self.graph.run()?)
+        Ok(self.0.run()?)
     }
 }

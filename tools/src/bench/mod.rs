@@ -2,6 +2,7 @@
 
 mod engine;
 mod onnxruntime;
+mod rten;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
-use crate::bad_input::bad_input;
+use crate::bad_input::{bad_input, exit_code};
 use crate::progress;
 use engine::{Engine, Kind};
 use targets::Target;
@@ -38,6 +39,10 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1")]
     threads: Vec<usize>,
 
+    /// Keep this runtime's threads to a processor each
+    #[arg(long)]
+    pin: bool,
+
     /// Timed runs of each engine
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -51,9 +56,10 @@ const EXAMPLES: &str = "\
 Examples:
   wink bench
   ORT_DYLIB_PATH=.../onnxruntime/capi/libonnxruntime.so.1.32.0 wink bench --threads 1,2
-  wink bench vit10m.f32.onnx vit10m.int8.onnx --engines wink,tract --runs 20 --json
+  wink bench vla10m.f32.onnx vla10m.int8.onnx --engines wink,rten --threads 1,2 --pin --runs 20 --json
 
-ONNX Runtime's shared library lies in its PyPI wheel (pip install onnxruntime). models/train/bench_models.py writes larger graphs.";
+ONNX Runtime's shared library lies in its PyPI wheel (pip install onnxruntime). models/train/bench_models.py
+writes larger graphs.";
 
 /// One line of the result.
 #[derive(Debug, Serialize)]
@@ -62,11 +68,14 @@ struct Row {
     precision: String,
     engine: &'static str,
     threads: usize,
-    median_ms: f64,
-    min_ms: f64,
+    median_ms: Option<f64>,
+    min_ms: Option<f64>,
     n: usize,
-    /// Largest difference of the first output to this runtime's.
-    difference: f32,
+    /// Largest difference of the first output to that of the first engine.
+    difference: Option<f32>,
+    /// Why the engine did not run the graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// Prints the table.
@@ -76,14 +85,14 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let kinds = match &*args.engines {
         [] if onnxruntime::available() => Kind::ALL.to_vec(),
-        [] => vec![Kind::Wink, Kind::Tract],
+        [] => vec![Kind::Wink, Kind::Tract, Kind::Rten],
         chosen => chosen.to_vec(),
     };
     let targets = targets::of(&args.paths)?;
     let mut rows = Vec::new();
     let bar = progress::bar(targets.len() as u64, "timing");
     for target in &targets {
-        rows.extend(time(target, &kinds, &args.threads, args.runs)?);
+        rows.extend(time(target, &kinds, args)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -93,49 +102,110 @@ pub fn run(args: &Args) -> Result<()> {
         writeln!(stdout)?;
     } else {
         writeln!(stdout, "{}", table(&rows))?;
+        for row in &rows {
+            if let Some(reason) = &row.refused {
+                let Row {
+                    model,
+                    precision,
+                    engine,
+                    ..
+                } = row;
+                writeln!(stdout, "{engine} refuses {model} {precision}: {reason}")?;
+            }
+        }
     }
     stdout.flush()?;
     Ok(())
 }
 
-fn time(target: &Target, kinds: &[Kind], threads: &[usize], runs: u32) -> Result<Vec<Row>> {
-    let mut engines: Vec<Box<dyn Engine>> = Vec::new();
-    for &kind in kinds {
-        for &threads in threads {
-            engines.extend(engine::load(kind, &target.file, threads)?);
+/// An engine with a graph, and what came of it.
+struct Contender {
+    kind: Kind,
+    threads: usize,
+    engine: Result<Box<dyn Engine>, String>,
+    output: Vec<f32>,
+    times_ms: Vec<f64>,
+}
+
+impl Contender {
+    /// Loads the graph and runs it once, since the first run allocates; `None` where the engine cannot use that many threads.
+    fn new(kind: Kind, target: &Target, threads: usize, pin: bool) -> Result<Option<Self>> {
+        let mut contender = Self {
+            kind,
+            threads,
+            engine: Err(String::new()),
+            output: Vec::new(),
+            times_ms: Vec::new(),
+        };
+        let loaded = engine::load(kind, &target.file, threads, pin).and_then(|engine| {
+            let Some(mut engine) = engine else {
+                return Ok(None);
+            };
+            contender.output = engine.run()?;
+            Ok(Some(engine))
+        });
+        match loaded {
+            Ok(None) => return Ok(None),
+            Ok(Some(engine)) => contender.engine = Ok(engine),
+            // What the user can put right is no refusal of the engine's.
+            Err(error) if exit_code(&error) == 2 => return Err(error),
+            Err(error) => contender.engine = Err(format!("{error:#}")),
         }
+        Ok(Some(contender))
     }
-    // The first run of each allocates.
-    let mut outputs = Vec::new();
-    for engine in &mut engines {
-        outputs.push(engine.run()?);
-    }
-    let mut times = vec![Vec::new(); engines.len()];
-    for _ in 0..runs {
-        for (engine, times) in engines.iter_mut().zip(&mut times) {
+
+    fn run(&mut self) -> Result<()> {
+        if let Ok(engine) = &mut self.engine {
             let clock = Instant::now();
             engine.run()?;
-            times.push(clock.elapsed().as_secs_f64() * 1e3);
+            self.times_ms.push(clock.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(())
+    }
+
+    fn row(mut self, target: &Target, first: &[f32]) -> Row {
+        self.times_ms.sort_by(f64::total_cmp);
+        let differences = self.output.iter().zip(first).map(|(a, b)| (a - b).abs());
+        let ran = self.engine.is_ok();
+        Row {
+            model: target.model.clone(),
+            precision: target.precision.clone(),
+            engine: self.kind.name(),
+            threads: self.threads,
+            median_ms: self.times_ms.get(self.times_ms.len() / 2).copied(),
+            min_ms: self.times_ms.first().copied(),
+            n: self.times_ms.len(),
+            difference: ran.then(|| differences.fold(0.0, f32::max)),
+            refused: self.engine.err(),
         }
     }
-    let rows = engines
-        .iter()
-        .zip(times)
-        .zip(&outputs)
-        .map(|((engine, mut times), output)| {
-            times.sort_by(f64::total_cmp);
-            let differences = output.iter().zip(&outputs[0]).map(|(a, b)| (a - b).abs());
-            Row {
-                model: target.model.clone(),
-                precision: target.precision.clone(),
-                engine: engine.name(),
-                threads: engine.threads(),
-                median_ms: times[times.len() / 2],
-                min_ms: times[0],
-                n: times.len(),
-                difference: differences.fold(0.0, f32::max),
-            }
-        });
+}
+
+fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
+    let mut contenders = Vec::new();
+    for &kind in kinds {
+        for &threads in &args.threads {
+            contenders.extend(Contender::new(kind, target, threads, args.pin)?);
+        }
+    }
+    for _ in 0..args.runs {
+        for contender in &mut contenders {
+            contender.run()?;
+        }
+    }
+    let ran = contenders.iter().find(|contender| contender.engine.is_ok());
+    let Some(first) = ran.map(|contender| contender.output.clone()) else {
+        let reasons = contenders
+            .into_iter()
+            .filter_map(|c| Some(format!("{}: {}", c.kind.name(), c.engine.err()?)));
+        let reasons: Vec<String> = reasons.collect();
+        return Err(bad_input(format!(
+            "{}: no engine runs it: {}",
+            target.file.display(),
+            reasons.join("; ")
+        )));
+    };
+    let rows = contenders.into_iter().map(|c| c.row(target, &first));
     Ok(rows.collect())
 }
 
@@ -159,24 +229,29 @@ fn table(rows: &[Row]) -> Table {
     let own: BTreeMap<_, _> = rows
         .iter()
         .filter(|row| row.engine == Kind::Wink.name() && row.threads == 1)
-        .map(|row| (key(row), (row.median_ms, row.min_ms)))
+        .filter_map(|row| Some((key(row), (row.median_ms?, row.min_ms?))))
         .collect();
     for row in rows {
         let base = own.get(&key(row));
-        let ratio = |of: f64, pick: fn(&(f64, f64)) -> f64| {
-            base.map_or_else(String::new, |base| format!("{:.2}", of / pick(base)))
+        let ratio = |of: Option<f64>, pick: fn(&(f64, f64)) -> f64| {
+            of.zip(base)
+                .map_or_else(String::new, |(of, base)| format!("{:.2}", of / pick(base)))
         };
+        let ms = |of: Option<f64>| of.map_or_else(String::new, |of| format!("{of:.2}"));
         table.add_row([
             row.model.clone(),
             row.precision.clone(),
             row.engine.to_owned(),
             row.threads.to_string(),
-            format!("{:.2}", row.median_ms),
-            format!("{:.2}", row.min_ms),
+            ms(row.median_ms),
+            ms(row.min_ms),
             ratio(row.median_ms, |base| base.0),
             ratio(row.min_ms, |base| base.1),
             row.n.to_string(),
-            format!("{:.1e}", row.difference),
+            match &row.refused {
+                Some(_) => "refused".to_owned(),
+                None => format!("{:.1e}", row.difference.unwrap_or_default()),
+            },
         ]);
     }
     for index in 3..10 {

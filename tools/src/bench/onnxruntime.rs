@@ -24,7 +24,6 @@ pub fn available() -> bool {
 pub struct OnnxRuntime {
     session: Session,
     inputs: Vec<(String, SessionInputValue<'static>)>,
-    threads: usize,
 }
 
 impl OnnxRuntime {
@@ -54,23 +53,11 @@ impl OnnxRuntime {
             };
             inputs.push((input.name, value));
         }
-        Ok(Self {
-            session,
-            inputs,
-            threads,
-        })
+        Ok(Self { session, inputs })
     }
 }
 
 impl Engine for OnnxRuntime {
-    fn name(&self) -> &'static str {
-        "onnxruntime"
-    }
-
-    fn threads(&self) -> usize {
-        self.threads
-    }
-
     fn run(&mut self) -> Result<Vec<f32>> {
         let views: Vec<(&str, SessionInputValue<'_>)> = self
             .inputs

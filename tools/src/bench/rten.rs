@@ -1,0 +1,56 @@
+//! rten, an inference engine in Rust.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
+use wink_runtime::policy::{SeededValues, inputs_of};
+
+use super::engine::Engine;
+
+/// A model with its inputs and its threads.
+pub struct Rten {
+    model: Model,
+    inputs: Vec<(NodeId, Value)>,
+    output: NodeId,
+    pool: Arc<ThreadPool>,
+}
+
+impl Rten {
+    pub fn load(file: &Path, threads: usize) -> Result<Self> {
+        let model = Model::load_file(file)?;
+        let mut inputs = Vec::new();
+        for input in inputs_of(file)? {
+            let value = match input.values {
+                SeededValues::Float(values) => Value::from_shape(&input.shape, values)?,
+                // Its integers have 32 bits.
+                SeededValues::Integer(values) => {
+                    let values: Result<Vec<i32>, _> =
+                        values.into_iter().map(i32::try_from).collect();
+                    Value::from_shape(&input.shape, values?)?
+                }
+            };
+            inputs.push((model.node_id(&input.name)?, value));
+        }
+        let output = *model.output_ids().first().context("no output")?;
+        Ok(Self {
+            model,
+            inputs,
+            output,
+            pool: Arc::new(ThreadPool::with_num_threads(threads)),
+        })
+    }
+}
+
+impl Engine for Rten {
+    fn run(&mut self) -> Result<Vec<f32>> {
+        let inputs = self.inputs.iter().map(|(id, value)| (*id, value.into()));
+        let options = RunOptions::default().with_thread_pool(Some(self.pool.clone()));
+        let [output] = self
+            .model
+            .run_n(inputs.collect(), [self.output], Some(options))?;
+        let floats = output.into_tensor::<f32>();
+        Ok(floats.context("an output that is not of f32")?.into_data())
+    }
+}
