@@ -1,6 +1,4 @@
-//! What a written package does differently from the float policy, in the runtime that will run it.
-
-use std::path::Path;
+//! What a policy in another precision does differently, in the runtime that will run it.
 
 use anyhow::Result;
 use wink_quantize::Scheme;
@@ -8,7 +6,7 @@ use wink_quantize::sensitivity::Emitted;
 use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
 
 use super::package::Writer;
-use super::report::SchemeReport;
+use super::record::ActionError;
 use super::samples::Moment;
 use super::timed;
 use crate::out_dir::OutDir;
@@ -19,17 +17,10 @@ const GRIPPER: usize = 6;
 /// Timed runs, after one that is not.
 const RUNS: usize = 21;
 
-/// Runs the package in `dir` and the float policy on the same moments and fills in the errors of a scheme.
-pub fn measure(
-    dir: &Path,
-    float: &OnnxPolicy,
-    moments: &[Moment],
-    report: &mut SchemeReport,
-) -> Result<()> {
-    let package = Package::open(dir)?;
-    let mut float = float.clone();
-    let mut policy = OnnxPolicy::load(&package, Some(report.scheme))?;
-    let spec = &package.manifest().action;
+/// Runs both policies, of the same package but for their precision, on the same moments.
+pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> Result<ActionError> {
+    let (mut policy, mut float) = (policy.clone(), float.clone());
+    let spec = float.manifest().action.clone();
     let (mut wanted, mut got) = (ActionChunk::default(), ActionChunk::default());
     let (mut squares, mut count, mut largest) = (0.0, 0_usize, 0.0_f32);
     let (mut translation, mut translations) = (0.0, 0_usize);
@@ -63,11 +54,12 @@ pub fn measure(
             }
         }
     }
-    report.action_rms = (squares / count.max(1) as f64).sqrt() as f32;
-    report.action_max = largest;
-    report.translation_rms_mm = (translation / translations.max(1) as f64).sqrt() as f32;
-    report.gripper_flips = (flips, grips);
-    Ok(())
+    Ok(ActionError {
+        action_rms: (squares / count.max(1) as f64).sqrt() as f32,
+        action_max: largest,
+        translation_rms_mm: (translation / translations.max(1) as f64).sqrt() as f32,
+        gripper_flips: (flips, grips),
+    })
 }
 
 /// Median time of one action of emitted graphs in the runtime, milliseconds.
