@@ -129,8 +129,10 @@ pub fn run(args: &Args) -> Result<()> {
         )));
     }
     let choices = choices(args)?;
-    let several = choices.len() > 1;
-    let marker = if several { comparison::FILE } else { REPORT };
+    let marker = match choices.len() {
+        1 => REPORT,
+        _ => comparison::FILE,
+    };
     let out = args
         .out
         .as_deref()
@@ -151,11 +153,9 @@ pub fn run(args: &Args) -> Result<()> {
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
         pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
-    match several {
-        true => compare(args, &order, &choices, out),
-        false => choices
-            .iter()
-            .try_for_each(|choice| evaluate_one(args, &order, choice, out)),
+    match &choices[..] {
+        [choice] => evaluate_one(args, &order, choice, out),
+        several => compare(args, &order, several, out),
     }
 }
 
@@ -219,7 +219,9 @@ fn compare(
     for (choice, record) in choices.iter().zip(records) {
         let (report, done) = evaluate(order, choice)?;
         if let Some(out) = &out {
-            let dir = out.path().join(report.precision.as_deref().unwrap_or("none"));
+            let dir = out
+                .path()
+                .join(report.precision.as_deref().unwrap_or("none"));
             fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
             store(&dir, &report, &done, args.no_html)?;
             if let Some(record) = &record {

@@ -151,7 +151,12 @@ impl Side {
                 .and_then(|record| Some(record.schemes.first()?.error)),
             action_moments: record.map(|record| record.held_out_samples),
             policy_p50_us: report.latency_us.policy.p50,
-            groups: report.splits.iter().chain(&report.controls).map(group).collect(),
+            groups: report
+                .splits
+                .iter()
+                .chain(&report.controls)
+                .map(group)
+                .collect(),
             report,
         }
     }

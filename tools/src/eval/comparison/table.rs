@@ -19,7 +19,11 @@ pub fn render(comparison: &Comparison) -> String {
         comparison.seed,
         costs(comparison, first)
     );
-    let mut keys: Vec<&String> = comparison.precisions.iter().flat_map(|own| own.groups.keys()).collect();
+    let mut keys: Vec<&String> = comparison
+        .precisions
+        .iter()
+        .flat_map(|own| own.groups.keys())
+        .collect();
     keys.sort();
     keys.dedup();
     for key in keys {
@@ -37,10 +41,13 @@ pub fn render(comparison: &Comparison) -> String {
 }
 
 fn moments(comparison: &Comparison) -> String {
-    let mut measured = comparison.precisions.iter().filter_map(|own| own.action_moments);
-    measured
-        .next()
-        .map_or(String::new(), |count| format!(" on {count} moments of demonstrations"))
+    let mut measured = comparison
+        .precisions
+        .iter()
+        .filter_map(|own| own.action_moments);
+    measured.next().map_or(String::new(), |count| {
+        format!(" on {count} moments of demonstrations")
+    })
 }
 
 fn costs(comparison: &Comparison, first: &str) -> comfy_table::Table {
@@ -53,7 +60,10 @@ fn costs(comparison: &Comparison, first: &str) -> comfy_table::Table {
         "max",
         "policy p50, ms",
     ]);
-    let first_bytes = comparison.precisions.first().map_or(1, |own| own.bytes.max(1));
+    let first_bytes = comparison
+        .precisions
+        .first()
+        .map_or(1, |own| own.bytes.max(1));
     for own in &comparison.precisions {
         let action = |digits: usize, of: fn(&Side) -> Option<f32>| {
             of(own).map_or("-".to_owned(), |value| format!("{value:.digits$}"))
@@ -115,5 +125,8 @@ fn difference(group: &Group, metric: Metric) -> String {
         return "undefined".to_owned();
     };
     let [value, low, high] = [value, low, high].map(|end| 100.0 * end);
-    format!("{value:+.1} [{low:+.1}, {high:+.1}] p {:.3}", against.p_holm)
+    format!(
+        "{value:+.1} [{low:+.1}, {high:+.1}] p {:.3}",
+        against.p_holm
+    )
 }

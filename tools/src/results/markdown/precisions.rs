@@ -9,9 +9,7 @@ use super::super::findings::LEVEL;
 use super::super::precisions::{
     Emoji, Forgotten, Goal, GoalTest, PairTable, Precisions, VariantTable,
 };
-use super::cells::{
-    NONE, comparisons, folded, plain, points, rate_cells, table,
-};
+use super::cells::{NONE, comparisons, folded, plain, points, rate_cells, table};
 use super::sections::meaning;
 
 /// All of it, from the goals down to single emojis.
@@ -41,8 +39,12 @@ fn intro(precisions: &Precisions) -> String {
         precisions.seed
     );
     if !precisions.without_reports.is_empty() {
-        let names: Vec<String> = precisions.without_reports.iter().map(|own| plain(own)).collect();
-        let _ = write!(text, " Planned, without reports: {}.", names.join(", "));
+        let names: Vec<String> = precisions
+            .without_reports
+            .iter()
+            .map(|own| plain(own))
+            .collect();
+        let _ = write!(text, " Planned, without reports: {}.", names.join("; "));
     }
     text + "\n"
 }
@@ -104,7 +106,10 @@ fn costs(precisions: &Precisions) -> String {
                 number(of_float.map(|(bytes, float)| {
                     format!("{:.0}%", 100.0 * bytes as f64 / float.max(1) as f64)
                 })),
-                number(own.float_layers.map(|(float, all)| format!("{float} of {all}"))),
+                number(
+                    own.float_layers
+                        .map(|(float, all)| format!("{float} of {all}")),
+                ),
                 number(action.map(|error| format!("{:.4}", error.action_rms))),
                 number(action.map(|error| format!("{:.2}", error.action_max))),
                 number(action.map(|error| format!("{:.2}", error.translation_rms_mm))),
@@ -112,7 +117,10 @@ fn costs(precisions: &Precisions) -> String {
                     let (flips, of) = error.gripper_flips;
                     format!("{flips} of {of}")
                 })),
-                number(own.policy_p50_us.map(|us| format!("{:.1}", us as f64 / 1e3))),
+                number(
+                    own.policy_p50_us
+                        .map(|us| format!("{:.1}", us as f64 / 1e3)),
+                ),
             ]
         })
         .collect();
@@ -127,13 +135,20 @@ fn costs(precisions: &Precisions) -> String {
         "gripper flips",
         "policy p50, ms",
     ];
-    let mut moments: Vec<u64> = precisions.variants.iter().filter_map(|own| own.action_moments).collect();
+    let mut moments: Vec<u64> = precisions
+        .variants
+        .iter()
+        .filter_map(|own| own.action_moments)
+        .collect();
     moments.sort_unstable();
     moments.dedup();
     let moments: Vec<String> = moments.iter().map(u64::to_string).collect();
     let on = match moments.is_empty() {
         true => String::new(),
-        false => format!(" on {} moments of demonstrations that calibration has not seen", moments.join(" or ")),
+        false => format!(
+            " on {} moments of demonstrations that calibration has not seen",
+            moments.join(" or ")
+        ),
     };
     format!(
         "### What it takes\n\nAction error: of normalised actions, against the float graphs{on}. Latency is the evaluations' own median of \
@@ -165,17 +180,21 @@ fn name(precisions: &Precisions, own: &VariantTable) -> String {
 
 fn rates(precisions: &Precisions) -> String {
     let head = ["precision", "SR", "execution", "recognition", "grounding"];
-    by_split(&head, |split| meaning(split).to_owned(), |split| {
-        let variants = precisions.variants.iter();
-        variants
-            .filter(|own| own.rates.contains_key(split))
-            .map(|own| {
-                let mut row = vec![name(precisions, own)];
-                row.extend(rate_cells(own.rates.get(split)));
-                row
-            })
-            .collect()
-    })
+    by_split(
+        &head,
+        |split| meaning(split).to_owned(),
+        |split| {
+            let variants = precisions.variants.iter();
+            variants
+                .filter(|own| own.rates.contains_key(split))
+                .map(|own| {
+                    let mut row = vec![name(precisions, own)];
+                    row.extend(rate_cells(own.rates.get(split)));
+                    row
+                })
+                .collect()
+        },
+    )
 }
 
 /// A table per split: open for val, folded for the others.
@@ -229,25 +248,42 @@ fn paired(precisions: &Precisions) -> String {
 
 /// What minding the actions changes.
 fn pairs(precisions: &Precisions) -> String {
-    let head = ["aware − naive", "success", "execution", "recognition", "action error, rms", "bytes"];
+    let head = [
+        "aware − naive",
+        "success",
+        "execution",
+        "recognition",
+        "action error, rms",
+        "bytes",
+    ];
     let row = |pair: &PairTable, split: &str| {
         let both = [&pair.naive, &pair.aware].map(|folder| precisions.variant(folder));
         let [naive, aware] = both;
         let (naive, aware) = naive.zip(aware)?;
         let change = |of: &dyn Fn(&VariantTable) -> Option<String>| {
             let values = of(naive).zip(of(aware));
-            values.map_or(NONE.to_owned(), |(naive, aware)| format!("{naive} → {aware}"))
+            values.map_or(NONE.to_owned(), |(naive, aware)| {
+                format!("{naive} → {aware}")
+            })
         };
         let mut row = vec![format!("{} − {}", plain(&aware.title), plain(&naive.title))];
         row.extend(comparisons(pair.aware_against_naive.get(split)?));
-        row.push(change(&|own| Some(format!("{:.4}", own.action?.action_rms))));
+        row.push(change(&|own| {
+            Some(format!("{:.4}", own.action?.action_rms))
+        }));
         row.push(change(&|own| own.bytes.map(grouped)));
         Some(row)
     };
     let tables = by_split(
         &head,
         |split| format!("Action-aware against naive on {split}"),
-        |split| precisions.pairs.iter().filter_map(|pair| row(pair, split)).collect(),
+        |split| {
+            precisions
+                .pairs
+                .iter()
+                .filter_map(|pair| row(pair, split))
+                .collect()
+        },
     );
     if tables.is_empty() {
         return tables;
@@ -324,7 +360,8 @@ fn emojis(precisions: &Precisions, forgotten: &Forgotten) -> String {
                     count => format!("{sign}{count}"),
                 };
                 let parts = [part("−", change.lost), part("+", change.gained)];
-                let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+                let parts: Vec<String> =
+                    parts.into_iter().filter(|part| !part.is_empty()).collect();
                 parts.join(" ")
             })
         }));
@@ -341,8 +378,11 @@ fn emojis(precisions: &Precisions, forgotten: &Forgotten) -> String {
         );
     }
     if !alone.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
         let summary = format!("Emojis that one variant alone loses: {}", alone.len());
-        let _ = write!(text, "\n{}", folded(&summary, &table(&head, &rows(&alone))));
+        text += &folded(&summary, &table(&head, &rows(&alone))));
     }
     text
 }
@@ -360,9 +400,12 @@ fn commands(precisions: &Precisions) -> String {
     let code = |command: &str| format!("`{}`", command.replace('`', "'"));
     for own in &precisions.variants {
         if let Some(made) = &own.made {
-            let ranges = own.calibration.as_ref().map_or(String::new(), |calibration| {
-                format!(", ranges by {}", plain(calibration))
-            });
+            let ranges = own
+                .calibration
+                .as_ref()
+                .map_or(String::new(), |calibration| {
+                    format!(", ranges by {}", plain(calibration))
+                });
             let _ = writeln!(text, "- {}: {}{ranges}", plain(&own.title), code(made));
         }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-pub use emojis::{Change, Emoji, Forgotten};
+pub use emojis::{Emoji, Forgotten};
 pub use goals::{Goal, GoalTest};
 pub use tables::{PairTable, Precisions, VariantTable};
 

@@ -157,7 +157,10 @@ fn table(variant: &Variant, baseline: Option<&Variant>, float_bytes: Option<u64>
         action_moments: variant.record.as_ref().map(|own| own.held_out_samples),
         bytes: bytes.or(float_bytes.filter(|_| is_baseline)),
         float_bytes,
-        calibration: variant.record.as_ref().and_then(|own| own.calibration.clone()),
+        calibration: variant
+            .record
+            .as_ref()
+            .and_then(|own| own.calibration.clone()),
         float_layers: scheme.and_then(|scheme| scheme.float_layers()),
         policy_p50_us: report.latency_us.map(|latency| latency.policy.p50),
         jobs: report.jobs,

@@ -90,7 +90,9 @@ fn read_variant(dir: &Path, folder: &str, plan: &Plan) -> Result<Variant> {
 fn check_policy(variants: &[Variant]) -> Result<()> {
     type Of = fn(&Variant) -> Option<String>;
     let alike: [(&str, Of); 2] = [
-        ("policies are", |variant| variant.run().report.policy.clone()),
+        ("policies are", |variant| {
+            variant.run().report.policy.clone()
+        }),
         ("float graphs have bytes", |variant| {
             let record = variant.record.as_ref()?;
             Some(record.float_bytes.to_string())
