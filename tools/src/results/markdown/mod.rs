@@ -1,6 +1,7 @@
 //! The page.
 
 mod cells;
+mod emojis;
 mod precisions;
 mod sections;
 
