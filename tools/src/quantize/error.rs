@@ -7,9 +7,10 @@ use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy
 
 use super::package::Writer;
 use super::record::ActionError;
-use super::samples::Moment;
-use super::timed;
+use super::samples::{Moment, Source};
+use super::{EPISODES, EVERY, HELD_OUT, timed};
 use crate::out_dir::OutDir;
+use crate::progress;
 
 /// A unit of an `ee_delta` translation, millimetres.
 const UNIT_MM: f64 = wink_runtime::control::TRANSLATION_SCALE_M * 1e3;
@@ -60,6 +61,32 @@ pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> R
         translation_rms_mm: (translation / translations.max(1) as f64).sqrt() as f32,
         gripper_flips: (flips, grips),
     })
+}
+
+/// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations that `wink
+/// quantize` holds out by default. One result for each of the others, and how many moments they were measured on.
+pub fn errors_against_first(
+    policies: &[&OnnxPolicy],
+    most: u64,
+) -> Result<(Vec<ActionError>, usize)> {
+    let Some((first, others)) = policies.split_first() else {
+        return Ok((Vec::new(), 0));
+    };
+    let held_out = EPISODES..EPISODES + most.clamp(1, HELD_OUT);
+    let bar = progress::bar(held_out.end - held_out.start, "demonstrations");
+    let moments = Source::Simulator.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
+    bar.finish_and_clear();
+    let bar = progress::bar(others.len() as u64, "errors of actions");
+    let errors = others
+        .iter()
+        .map(|policy| {
+            let error = measure(policy, first, &moments);
+            bar.inc(1);
+            error
+        })
+        .collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    Ok((errors, moments.len()))
 }
 
 /// Median time of one action of emitted graphs in the runtime, milliseconds.

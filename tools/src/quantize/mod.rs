@@ -1,6 +1,6 @@
 //! `wink quantize`: int8, 4-bit and half-precision graphs from a float package.
 
-mod error;
+pub mod error;
 mod package;
 pub mod record;
 mod report;
@@ -18,7 +18,7 @@ use wink_quantize::emit::{Part, Rounding};
 use wink_quantize::range::Method;
 use wink_quantize::sensitivity::{HeldOut, Plan, Policy, fewest_spared, spare};
 use wink_quantize::{Graph, Layer, Precision, Sample, Scheme, reshape};
-use wink_runtime::policy::manifest::{GraphSpec, Manifest, Role};
+use wink_runtime::policy::manifest::{GraphSpec, Role};
 use wink_runtime::policy::{OnnxPolicy, Package};
 
 use crate::bad_input::{as_bad_input, bad_input};
@@ -27,7 +27,7 @@ use crate::frames::dataset::Dataset;
 use crate::out_dir::OutDir;
 use crate::progress;
 
-use record::ActionError;
+use record::{ActionError, graph_bytes};
 use report::{Report, Row, SchemeReport};
 use samples::{Moment, Source, sample};
 
@@ -308,32 +308,6 @@ impl Args {
     }
 }
 
-/// Measures how far the actions of precisions are from those of the first, on up to `most` of the demonstrations that this
-/// command holds out by default. One result for each of the others, and how many moments they were measured on.
-pub fn errors_against_first(
-    policies: &[&OnnxPolicy],
-    most: u64,
-) -> Result<(Vec<ActionError>, usize)> {
-    let Some((first, others)) = policies.split_first() else {
-        return Ok((Vec::new(), 0));
-    };
-    let held_out = EPISODES..EPISODES + most.clamp(1, HELD_OUT);
-    let bar = progress::bar(held_out.end - held_out.start, "demonstrations");
-    let moments = Source::Simulator.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
-    bar.finish_and_clear();
-    let bar = progress::bar(others.len() as u64, "errors of actions");
-    let errors = others
-        .iter()
-        .map(|policy| {
-            let error = error::measure(policy, first, &moments);
-            bar.inc(1);
-            error
-        })
-        .collect::<Result<_>>()?;
-    bar.finish_and_clear();
-    Ok((errors, moments.len()))
-}
-
 fn source(args: &Args) -> Result<Source> {
     let Some(data) = &args.data else {
         return Ok(Source::Simulator);
@@ -516,19 +490,6 @@ fn quantise(
         sensitivity,
         latency_ms,
     })
-}
-
-/// Bytes of the graphs of a precision; 0 where the package does not hold it.
-pub fn graph_bytes(manifest: &Manifest, precision: &str) -> u64 {
-    let graphs = manifest
-        .precisions
-        .get(precision)
-        .into_iter()
-        .flat_map(|p| &p.graphs);
-    graphs
-        .filter_map(|graph| manifest.files.get(&graph.file))
-        .map(|file| file.bytes)
-        .sum()
 }
 
 /// Wall time of a call, milliseconds.

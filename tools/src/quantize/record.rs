@@ -1,6 +1,7 @@
 //! `quantize.json`: what graphs of other precisions take, and how far their actions are from the float ones.
 
 use serde::{Deserialize, Serialize};
+use wink_runtime::policy::manifest::Manifest;
 
 /// The file, which `wink quantize` puts beside the package that it writes. What else is in it is of no use to readers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,4 +61,17 @@ pub struct ActionError {
     pub translation_rms_mm: f32,
     /// Actions whose gripper opens where it should close, or the other way round; of all that would be executed.
     pub gripper_flips: (usize, usize),
+}
+
+/// Bytes of the graphs of a precision; 0 where the package does not hold it.
+pub fn graph_bytes(manifest: &Manifest, precision: &str) -> u64 {
+    let graphs = manifest
+        .precisions
+        .get(precision)
+        .into_iter()
+        .flat_map(|p| &p.graphs);
+    graphs
+        .filter_map(|graph| manifest.files.get(&graph.file))
+        .map(|file| file.bytes)
+        .sum()
 }

@@ -12,8 +12,8 @@ use wink_runtime::policy::OnnxPolicy;
 use super::episode::Episode;
 use super::policy::Choice;
 use super::report::{Report, Scores};
-use crate::quantize::record::{ActionError, Record, SchemeRecord};
-use crate::quantize::{errors_against_first, graph_bytes};
+use crate::quantize::error::errors_against_first;
+use crate::quantize::record::{ActionError, Record, SchemeRecord, graph_bytes};
 use crate::results::files::read_optional_json;
 use crate::stats::{Metric, Paired, Proportion, holm};
 
