@@ -66,26 +66,31 @@ fn goals(precisions: &Precisions) -> String {
 fn goal_of(precisions: &Precisions, goal: &Goal, variant: &str) -> String {
     let tests = goal.tests.iter().filter(|test| test.variant == variant);
     let told = |test: &GoalTest| {
-        let verdict = match (test.is_met, test.is_certain) {
-            (true, true) => "surely met",
-            (true, false) => "met",
-            (false, true) => "surely missed",
-            (false, false) => "missed",
-        };
-        let difference = points(&test.paired.difference);
-        format!("{} {difference} points, {verdict}", test.metric.name())
+        format!(
+            "{} {} points, {}",
+            test.metric.name(),
+            points(&test.paired.difference),
+            verdict((test.is_met, test.is_certain))
+        )
     };
     let told: Vec<String> = tests.map(told).collect();
-    let verdict = match goal.is_met_by(variant) {
-        true => "met",
-        false => "missed",
-    };
     format!(
-        "{}: **{verdict}**. On {}: {}.",
+        "{}: **{}**. On {}: {}.",
         plain(precisions.title(variant)),
+        verdict(goal.verdict(variant)),
         goal.on,
         told.join("; ")
     )
+}
+
+/// Met or not, and whether that is certain.
+fn verdict(verdict: (bool, bool)) -> &'static str {
+    match verdict {
+        (true, true) => "surely met",
+        (true, false) => "met, not surely",
+        (false, true) => "surely missed",
+        (false, false) => "missed, not surely",
+    }
 }
 
 /// What each takes, and how far its actions are off.
@@ -149,7 +154,7 @@ fn costs(precisions: &Precisions) -> String {
     };
     format!(
         "### What it takes\n\nAction error: of normalised actions, against the float graphs{on}. Latency is the evaluations' own median of \
-         preprocessing and inference, on a machine that was busy with other evaluations: `wink bench` is the careful one.\n\n{}",
+         preprocessing and inference, on a machine that was busy with other evaluations: by more in some rows than in others: `wink bench` is the careful one.\n\n{}",
         table(&head, &rows)
     )
 }
@@ -247,7 +252,7 @@ fn paired(precisions: &Precisions) -> String {
     let low = all.iter().filter(|p| **p < LEVEL).count();
     format!(
         "{tables}\nPoints above or below {baseline}; episodes that only the variant and only {baseline} got right, and McNemar's exact p. \
-         Bold: p below {LEVEL} after Holm's correction over the table: {low} of {} in all three tables.\n",
+         Bold: p below {LEVEL} after Holm's correction over the table: {low} of {} in all tables.\n",
         all.len()
     )
 }

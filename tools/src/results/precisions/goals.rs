@@ -40,10 +40,15 @@ pub struct GoalTest {
 }
 
 impl Goal {
-    /// Whether both rates of a variant are near enough.
-    pub fn is_met_by(&self, variant: &str) -> bool {
-        let mut own = self.tests.iter().filter(|test| test.variant == variant);
-        own.all(|test| test.is_met)
+    /// Whether both rates of a variant are near enough, and whether that is certain: both intervals, or one that is not near.
+    pub fn verdict(&self, variant: &str) -> (bool, bool) {
+        let own = || self.tests.iter().filter(|test| test.variant == variant);
+        let is_met = own().all(|test| test.is_met);
+        let is_certain = match is_met {
+            true => own().all(|test| test.is_certain),
+            false => own().any(|test| !test.is_met && test.is_certain),
+        };
+        (is_met, is_certain)
     }
 
     /// Folders of the variants tested, in order.
