@@ -58,6 +58,14 @@ fn one_line_exit_code_2_nothing_written() {
             &["--precision int8", "expert"],
         ),
         (
+            &["eval", "--precision", "f32,int7", "--out", "x"],
+            &["--policy models/wink-s", "int7", "f32, int8"],
+        ),
+        (
+            &["eval", "--precision", "int8,f32,int8", "--out", "x"],
+            &["--precision int8,f32,int8", "int8 is named twice"],
+        ),
+        (
             &["eval", "--policy", "nowhere/at/all", "--out", "x"],
             &["--policy nowhere/at/all"],
         ),

@@ -320,7 +320,7 @@ fn broken_reports_are_told_by_name() {
             "a column is missing",
             |reports| {
                 let rows = batch(&[("val", "xxxxxxxxxx")])
-                    .project(&[0, 1, 2, 3, 4, 5, 6])
+                    .project(&[0, 1, 2, 3, 4, 5, 6, 8])
                     .unwrap();
                 write_rows(&reports.join("odd/seed-7/episodes.parquet"), &rows);
             },

@@ -1,6 +1,7 @@
 //! `wink eval`: what a policy executes, and what it recognises.
 
 mod board;
+mod comparison;
 mod confusion;
 mod episode;
 mod html;
@@ -14,9 +15,10 @@ mod rows;
 mod run;
 mod table;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::value_parser;
@@ -26,6 +28,7 @@ use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 
 use board::{BoardChoice, LinkStats};
+use episode::Episode;
 use plan::{Controls, SplitChoice};
 use policy::Choice;
 use report::{Latency, Report};
@@ -68,9 +71,10 @@ pub struct Args {
     #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
-    /// Which of the package's graphs to run; the package's own default unless given
-    #[arg(long, value_name = "f32|int8")]
-    precision: Option<String>,
+    /// Which of the package's graphs to run; the package's own default unless given. Several, with commas between them,
+    /// are evaluated on the same episodes and compared with the first, each with a folder of its own in --out
+    #[arg(long, value_name = "f32|int8|...", value_delimiter = ',')]
+    precision: Vec<String>,
 
     /// Folder for report.html, report.json and episodes.parquet; it appears when everything is in it
     #[arg(long, value_name = "DIR")]
@@ -100,6 +104,9 @@ pub struct Args {
     json: bool,
 }
 
+/// The figures of an evaluation.
+const REPORT: &str = "report.json";
+
 const EXAMPLES: &str = "\
 Examples:
   wink eval                                             the shipped policy, all splits, all controls
@@ -109,6 +116,7 @@ Examples:
   wink eval --policy random --split val                 the floor
   wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
   wink eval --policy models/wink-s --precision f32 --json
+  wink eval --precision f32,int8 --controls none        what does int8 forget? paired tests on the same episodes
   wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
 /// Runs the command.
@@ -120,13 +128,16 @@ pub fn run(args: &Args) -> Result<()> {
             args.seed
         )));
     }
-    let choice = Choice::open(&args.policy, args.precision.as_deref())?;
+    let choices = choices(args)?;
+    let marker = match choices.len() {
+        1 => REPORT,
+        _ => comparison::FILE,
+    };
     let out = args
         .out
         .as_deref()
-        .map(|path| OutDir::create(path, args.force, "report.json"))
+        .map(|path| OutDir::create(path, args.force, marker))
         .transpose()?;
-    let jobs = args.jobs.map_or_else(default_jobs, usize::from);
 
     let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
         Controls::all()
@@ -139,44 +150,49 @@ pub fn run(args: &Args) -> Result<()> {
         episodes,
         seed: args.seed,
         board: args.board,
-        jobs,
+        jobs: args.jobs.map_or_else(default_jobs, usize::from),
         pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
-    let done = run::run(&order, &choice)?;
+    match &choices[..] {
+        [choice] => evaluate_one(args, &order, choice, out),
+        several => compare(args, &order, several, out),
+    }
+}
 
-    let (splits, controls) = report::scores(&groups, &done);
-    let report = Report {
-        policy: choice.name(),
-        precision: choice.precision(),
-        board: args.board,
-        seed: args.seed,
-        wink: env!("CARGO_PKG_VERSION"),
-        episodes,
-        jobs,
-        splits,
-        controls,
-        latency_us: Latency::of(&done),
-        link: (!args.board.is_sim())
-            .then(|| LinkStats::sum(done.iter().map(|episode| episode.link))),
-        emulated_episode_s: report::mean_episode_s(&done).filter(|_| !args.board.is_sim()),
-    };
-    let json = json::text(&report)?;
+/// The policy in each precision that was asked for, the package's own default where none was.
+fn choices(args: &Args) -> Result<Vec<Choice>> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = args.precision.iter().find(|name| !seen.insert(*name)) {
+        return Err(bad_input(format!(
+            "--precision {}: {twice} is named twice",
+            args.precision.join(",")
+        )));
+    }
+    if args.precision.is_empty() {
+        return Ok(vec![Choice::open(&args.policy, None)?]);
+    }
+    let names = args.precision.iter();
+    names
+        .map(|name| Choice::open(&args.policy, Some(name)))
+        .collect()
+}
+
+fn evaluate_one(
+    args: &Args,
+    order: &run::Order<'_>,
+    choice: &Choice,
+    out: Option<OutDir>,
+) -> Result<()> {
+    let (report, done) = evaluate(order, choice)?;
     let mut stdout = io::stdout().lock();
-    stdout.write_all(
-        if args.json {
-            json.clone()
-        } else {
-            table::render(&report)
-        }
-        .as_bytes(),
-    )?;
-
+    let json = json::text(&report)?;
+    let told = match args.json {
+        true => json,
+        false => table::render(&report),
+    };
+    stdout.write_all(told.as_bytes())?;
     if let Some(out) = out {
-        write(&out, "report.json", &json)?;
-        if !args.no_html {
-            write(&out, "report.html", &html::render(&report, &done))?;
-        }
-        rows::write(&out.path().join("episodes.parquet"), &done)?;
+        store(out.path(), &report, &done, args.no_html)?;
         let path = out.publish()?;
         if !args.json {
             writeln!(
@@ -190,6 +206,84 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn write(out: &OutDir, name: &str, text: &str) -> Result<()> {
-    fs::write(out.path().join(name), text).with_context(|| format!("writing {name}"))
+/// Evaluates each precision on the same episodes and compares them with the first.
+fn compare(
+    args: &Args,
+    order: &run::Order<'_>,
+    choices: &[Choice],
+    out: Option<OutDir>,
+) -> Result<()> {
+    let package = policy::find(&args.policy);
+    let records = comparison::records(choices, order.episodes, &package)?;
+    let mut sides = Vec::new();
+    for (choice, record) in choices.iter().zip(records) {
+        let (report, done) = evaluate(order, choice)?;
+        if let Some(out) = &out {
+            let dir = out
+                .path()
+                .join(report.precision.as_deref().unwrap_or("none"));
+            fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+            store(&dir, &report, &done, args.no_html)?;
+            if let Some(record) = &record {
+                write(&dir, comparison::RECORD, &json::text(record)?)?;
+            }
+        }
+        sides.push(comparison::Side::of(choice, report, &done, record));
+    }
+    let compared = comparison::Comparison::of(sides);
+    let json = json::text(&compared)?;
+    let mut stdout = io::stdout().lock();
+    let told = match args.json {
+        true => json.clone(),
+        false => comparison::render(&compared),
+    };
+    stdout.write_all(told.as_bytes())?;
+    if let Some(out) = out {
+        write(out.path(), comparison::FILE, &json)?;
+        let path = out.publish()?;
+        if !args.json {
+            writeln!(
+                stdout,
+                "\n{}: {}, and a folder for each precision",
+                path.display(),
+                comparison::FILE
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the episodes with one policy.
+fn evaluate(order: &run::Order<'_>, choice: &Choice) -> Result<(Report, Vec<Episode>)> {
+    let done = run::run(order, choice)?;
+    let (splits, controls) = report::scores(order.groups, &done);
+    let is_sim = order.board.is_sim();
+    let report = Report {
+        policy: choice.name(),
+        precision: choice.precision(),
+        board: order.board,
+        seed: order.seed,
+        wink: env!("CARGO_PKG_VERSION"),
+        episodes: order.episodes,
+        jobs: order.jobs,
+        splits,
+        controls,
+        latency_us: Latency::of(&done),
+        link: (!is_sim).then(|| LinkStats::sum(done.iter().map(|episode| episode.link))),
+        emulated_episode_s: report::mean_episode_s(&done).filter(|_| !is_sim),
+    };
+    Ok((report, done))
+}
+
+/// Puts the files of a report into a folder.
+fn store(dir: &Path, report: &Report, done: &[Episode], no_html: bool) -> Result<()> {
+    write(dir, REPORT, &json::text(report)?)?;
+    if !no_html {
+        write(dir, "report.html", &html::render(report, done))?;
+    }
+    rows::write(&dir.join("episodes.parquet"), done)
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
+    fs::write(dir.join(name), text).with_context(|| format!("writing {name}"))
 }

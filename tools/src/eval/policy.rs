@@ -61,8 +61,13 @@ impl Choice {
 
     /// The precision loaded, where there is such a thing.
     pub fn precision(&self) -> Option<String> {
+        self.network().map(|network| network.precision().to_owned())
+    }
+
+    /// The network, where there is one.
+    pub fn network(&self) -> Option<&OnnxPolicy> {
         match self {
-            Self::Network(network) => Some(network.precision().to_owned()),
+            Self::Network(network) => Some(network),
             Self::Expert | Self::Random => None,
         }
     }

@@ -147,13 +147,15 @@ fn latencies(report: &Report) -> Table {
     table
 }
 
-fn table(head: &[&str]) -> Table {
+/// A table with a head.
+pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(head);
     table
 }
 
-fn align_right(table: &mut Table) {
+/// Numbers below each other, but for the first column.
+pub fn align_right(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -1,6 +1,4 @@
-//! What a written package does differently from the float policy, in the runtime that will run it.
-
-use std::path::Path;
+//! What a policy in another precision does differently, in the runtime that will run it.
 
 use anyhow::Result;
 use wink_quantize::Scheme;
@@ -8,10 +6,11 @@ use wink_quantize::sensitivity::Emitted;
 use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
 
 use super::package::Writer;
-use super::report::SchemeReport;
-use super::samples::Moment;
-use super::timed;
+use super::record::ActionError;
+use super::samples::{Moment, Source};
+use super::{EPISODES, EVERY, HELD_OUT, timed};
 use crate::out_dir::OutDir;
+use crate::progress;
 
 /// A unit of an `ee_delta` translation, millimetres.
 const UNIT_MM: f64 = wink_runtime::control::TRANSLATION_SCALE_M * 1e3;
@@ -19,17 +18,10 @@ const GRIPPER: usize = 6;
 /// Timed runs, after one that is not.
 const RUNS: usize = 21;
 
-/// Runs the package in `dir` and the float policy on the same moments and fills in the errors of a scheme.
-pub fn measure(
-    dir: &Path,
-    float: &OnnxPolicy,
-    moments: &[Moment],
-    report: &mut SchemeReport,
-) -> Result<()> {
-    let package = Package::open(dir)?;
-    let mut float = float.clone();
-    let mut policy = OnnxPolicy::load(&package, Some(report.scheme))?;
-    let spec = &package.manifest().action;
+/// Runs both policies, of the same package but for their precision, on the same moments.
+pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> Result<ActionError> {
+    let (mut policy, mut float) = (policy.clone(), float.clone());
+    let spec = float.manifest().action.clone();
     let (mut wanted, mut got) = (ActionChunk::default(), ActionChunk::default());
     let (mut squares, mut count, mut largest) = (0.0, 0_usize, 0.0_f32);
     let (mut translation, mut translations) = (0.0, 0_usize);
@@ -63,11 +55,38 @@ pub fn measure(
             }
         }
     }
-    report.action_rms = (squares / count.max(1) as f64).sqrt() as f32;
-    report.action_max = largest;
-    report.translation_rms_mm = (translation / translations.max(1) as f64).sqrt() as f32;
-    report.gripper_flips = (flips, grips);
-    Ok(())
+    Ok(ActionError {
+        action_rms: (squares / count.max(1) as f64).sqrt() as f32,
+        action_max: largest,
+        translation_rms_mm: (translation / translations.max(1) as f64).sqrt() as f32,
+        gripper_flips: (flips, grips),
+    })
+}
+
+/// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations that `wink
+/// quantize` holds out by default. One result for each of the others, and how many moments they were measured on.
+pub fn errors_against_first(
+    policies: &[&OnnxPolicy],
+    most: u64,
+) -> Result<(Vec<ActionError>, usize)> {
+    let Some((first, others)) = policies.split_first() else {
+        return Ok((Vec::new(), 0));
+    };
+    let held_out = EPISODES..EPISODES + most.clamp(1, HELD_OUT);
+    let bar = progress::bar(held_out.end - held_out.start, "demonstrations");
+    let moments = Source::Simulator.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
+    bar.finish_and_clear();
+    let bar = progress::bar(others.len() as u64, "errors of actions");
+    let errors = others
+        .iter()
+        .map(|policy| {
+            let error = measure(policy, first, &moments);
+            bar.inc(1);
+            error
+        })
+        .collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    Ok((errors, moments.len()))
 }
 
 /// Median time of one action of emitted graphs in the runtime, milliseconds.

@@ -1,7 +1,8 @@
 //! `wink quantize`: int8, 4-bit and half-precision graphs from a float package.
 
-mod error;
+pub mod error;
 mod package;
+pub mod record;
 mod report;
 mod samples;
 
@@ -26,6 +27,7 @@ use crate::frames::dataset::Dataset;
 use crate::out_dir::OutDir;
 use crate::progress;
 
+use record::{ActionError, graph_bytes};
 use report::{Report, Row, SchemeReport};
 use samples::{Moment, Source, sample};
 
@@ -73,15 +75,15 @@ pub struct Args {
     data: Option<PathBuf>,
 
     /// Demonstrations to calibrate on
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = EPISODES, value_parser = value_parser!(u64).range(1..=10_000))]
     episodes: u64,
 
     /// Further demonstrations to measure errors on
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = HELD_OUT, value_parser = value_parser!(u64).range(1..=1000))]
     held_out: u64,
 
     /// Moments that are looked at: one step in K
-    #[arg(long, value_name = "K", default_value_t = 16, value_parser = value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "K", default_value_t = EVERY, value_parser = value_parser!(u16).range(1..=1000))]
     every: u16,
 
     /// Move this part of the difficulty from activations to weights (SmoothQuant), 0 to 1
@@ -131,6 +133,12 @@ Examples:
   wink quantize --scheme int8,int8-dynamic,w4a8,w4,f16 --out out/all && wink eval --policy out/all --precision w4
   wink quantize --scheme w4 --gptq --max-action-error 0.03 --out out/w4 --layers
   wink quantize --scheme int8 --calibration percentile --percentile 99.9 --smooth 0.5 --out out/smooth";
+
+/// Demonstrations to calibrate on, and others to measure errors on, unless told otherwise.
+const EPISODES: u64 = 24;
+const HELD_OUT: u64 = 6;
+/// One moment in as many steps, unless told otherwise.
+const EVERY: u16 = 16;
 
 /// The schemes as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -224,7 +232,7 @@ pub fn run(args: &Args) -> Result<()> {
         held_out_samples: held_out.len(),
         calibration: args.method_name(),
         reshaped,
-        float_bytes: float_bytes(&package, &args.from),
+        float_bytes: graph_bytes(package.manifest(), &args.from),
         schemes: Vec::new(),
     };
     for scheme in args.scheme.iter().map(|name| name.scheme()) {
@@ -242,10 +250,7 @@ pub fn run(args: &Args) -> Result<()> {
         report.schemes.push(SchemeReport {
             scheme: scheme.name(),
             float_layers: plan.iter().filter(|p| **p == Precision::F32).count(),
-            action_rms: 0.0,
-            action_max: 0.0,
-            translation_rms_mm: 0.0,
-            gripper_flips: (0, 0),
+            error: ActionError::default(),
             latency_ms,
             layers: rows.collect(),
             bytes: writer.add(scheme, emitted)?,
@@ -256,8 +261,10 @@ pub fn run(args: &Args) -> Result<()> {
         .first()
         .map_or(Scheme::Int8, |name| name.scheme());
     let staged = writer.finish(first)?;
+    let written = Package::open(staged.path())?;
     for scheme in &mut report.schemes {
-        error::measure(staged.path(), &float, held_out, scheme)?;
+        let policy = OnnxPolicy::load(&written, Some(scheme.scheme))?;
+        scheme.error = error::measure(&policy, &float, held_out)?;
     }
     let json = serde_json::to_string_pretty(&report)?;
     let staged = package::describe(staged, &json)?;
@@ -483,19 +490,6 @@ fn quantise(
         sensitivity,
         latency_ms,
     })
-}
-
-fn float_bytes(package: &Package, from: &str) -> u64 {
-    let manifest = package.manifest();
-    let graphs = manifest
-        .precisions
-        .get(from)
-        .into_iter()
-        .flat_map(|p| &p.graphs);
-    graphs
-        .filter_map(|graph| manifest.files.get(&graph.file))
-        .map(|file| file.bytes)
-        .sum()
 }
 
 /// Wall time of a call, milliseconds.

@@ -5,6 +5,8 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use wink_quantize::emit::LayerReport;
 
+use super::record::ActionError;
+
 /// All that is told.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -33,14 +35,9 @@ pub struct SchemeReport {
     pub bytes: u64,
     /// Layers that stayed float.
     pub float_layers: usize,
-    /// The same in the runtime, on the file as written: root mean square of the normalised actions' error.
-    pub action_rms: f32,
-    /// The largest error of a normalised action.
-    pub action_max: f32,
-    /// Root mean square error of the translations that would be executed, millimetres a step.
-    pub translation_rms_mm: f32,
-    /// Actions whose gripper opens where it should close, or the other way round; of all that would be executed.
-    pub gripper_flips: (usize, usize),
+    /// In the runtime, on the file as written.
+    #[serde(flatten)]
+    pub error: ActionError,
     /// Median time of the act graph in this runtime, milliseconds; where a latency was asked for.
     pub latency_ms: Option<f64>,
     /// Each layer, text graph first.
@@ -72,7 +69,7 @@ pub fn schemes(report: &Report) -> String {
         "gripper flips",
     ]);
     for scheme in &report.schemes {
-        let (flips, of) = scheme.gripper_flips;
+        let (flips, of) = scheme.error.gripper_flips;
         table.add_row([
             scheme.scheme.to_owned(),
             format!("{:.2}", scheme.bytes as f64 / 1e6),
@@ -81,9 +78,9 @@ pub fn schemes(report: &Report) -> String {
                 100.0 * scheme.bytes as f64 / report.float_bytes as f64
             ),
             format!("{} of {}", scheme.float_layers, scheme.layers.len()),
-            format!("{:.4}", scheme.action_rms),
-            format!("{:.3}", scheme.action_max),
-            format!("{:.2}", scheme.translation_rms_mm),
+            format!("{:.4}", scheme.error.action_rms),
+            format!("{:.3}", scheme.error.action_max),
+            format!("{:.2}", scheme.error.translation_rms_mm),
             format!("{flips} of {of}"),
         ]);
     }

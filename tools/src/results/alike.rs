@@ -46,7 +46,8 @@ pub fn check(ways: &[Way]) -> Result<()> {
     Ok(())
 }
 
-fn differ(one: &Run, other: &Run, what: &str, a: &str, b: &str) -> Error {
+/// What two reports say otherwise, so that their episodes cannot be paired.
+pub fn differ(one: &Run, other: &Run, what: &str, a: &str, b: &str) -> Error {
     bad_input(format!(
         "{} and {} cannot be counted together: {what} {a} and {b}; evaluate one of them again or move it elsewhere",
         one.dir.display(),

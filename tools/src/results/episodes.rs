@@ -24,6 +24,8 @@ pub struct Row {
     pub index: i64,
     /// What was on the table and what was said: the same for two policies that were given the same episode.
     pub given: Given,
+    /// The word by which the episode is judged.
+    pub label: String,
     /// The cube stands on some card.
     pub executed: bool,
     /// It stands on the named one.
@@ -65,6 +67,7 @@ fn append(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<()> {
     let index = column(batch, "episode", &DataType::Int64)?.as_primitive::<Int64Type>();
     let seed = column(batch, "seed", &DataType::UInt64)?.as_primitive::<UInt64Type>();
     let instruction = column(batch, "instruction", &DataType::Utf8)?.as_string::<i32>();
+    let label = column(batch, "judged_label", &DataType::Utf8)?.as_string::<i32>();
     let executed = column(batch, "executed", &DataType::Boolean)?.as_boolean();
     let success = column(batch, "success", &DataType::Boolean)?.as_boolean();
     let cards = batch
@@ -93,6 +96,7 @@ fn append(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<()> {
                 cards: codes.iter().flatten().map(str::to_owned).collect(),
                 instruction: instruction.value(row).to_owned(),
             },
+            label: label.value(row).to_owned(),
             executed: executed.value(row),
             success: success.value(row),
         });

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::paired::{Comparison, compare, correct};
 use super::tree::Way;
-use super::ways::{Expect, Metric, Plan, TestPlan};
+use super::ways::{Expect, Plan, TestPlan};
+use crate::stats::Metric;
 
 /// Below this, after correction, a difference is taken to be there.
 pub const LEVEL: f64 = 0.05;

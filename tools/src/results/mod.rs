@@ -2,11 +2,12 @@
 
 mod alike;
 mod episodes;
-mod files;
+pub mod files;
 mod findings;
 mod markdown;
 mod paired;
 mod plots;
+mod precisions;
 mod probes;
 mod rates;
 mod tables;
@@ -39,7 +40,10 @@ const GROUPS: [&str; 6] = [
 ///
 /// Reads REPORTS/WAY/seed-K/ with report.json and episodes.parquet as `wink eval --no-html --out` writes them, and, where they
 /// are there, train.json (what the training took) and probe.json (what can be read off the VLM's features). REPORTS/ways.toml
-/// names the ways in order, the baseline, the main rows and the findings to test. The same reports give the same bytes.
+/// names the ways in order, the baseline, the main rows and the findings to test. Beside REPORTS, precisions/VARIANT/ may hold
+/// one policy in several precisions, with report.json and episodes.parquet, and quantize.json as `wink quantize` writes it;
+/// precisions/precisions.toml names the variants in order, the baseline, naive and action-aware pairs, and goals. The same
+/// reports give the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -65,13 +69,15 @@ Examples:
   wink results                     models/RESULTS.md and models/results/*.svg from models/reports
   wink results --check             are they what the reports give?
   wink results --json | jq '.ways[] | {way, recognition: .rates.val.recognition.value}'
-  wink eval --policy out/lora-0 --no-html --out models/reports/lora/seed-0   one more report";
+  wink eval --policy out/lora-0 --no-html --out models/reports/lora/seed-0   one more report
+  wink eval --policy out/q --precision f32,int8,w4 --no-html --out out/p   folders for models/precisions";
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     let plan = Plan::read(&args.reports)?;
     let ways = tree::read(&args.reports, &plan)?;
-    let tables = Tables::of(&plan, &ways);
+    let precisions = precisions::read(&args.reports)?;
+    let tables = Tables::of(&plan, &ways, precisions);
     let mut stdout = io::stdout().lock();
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&tables)?)?;

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::episodes::Row;
-use super::rates::right;
 use super::tree::{Run, Way};
-use super::ways::Metric;
-use crate::stats::{Paired, holm};
+use crate::stats::{Metric, Paired, holm};
 
 /// One comparison, over the training seeds that both ways have.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +42,14 @@ pub fn compare(first: &Way, second: &Way, group: &str, metric: Metric) -> Option
     })
 }
 
+/// One comparison per metric, where the two share episodes.
+pub fn by_metric(first: &Way, second: &Way, group: &str) -> BTreeMap<Metric, Comparison> {
+    Metric::ALL
+        .into_iter()
+        .filter_map(|metric| Some((metric, compare(first, second, group, metric)?)))
+        .collect()
+}
+
 /// Corrects all comparisons of a table for each other.
 pub fn correct<'a>(comparisons: impl Iterator<Item = &'a mut Comparison>) {
     let comparisons: Vec<&mut Comparison> = comparisons.collect();
@@ -56,17 +62,13 @@ pub fn correct<'a>(comparisons: impl Iterator<Item = &'a mut Comparison>) {
 fn count(one: &Run, other: &Run, group: &str, metric: Metric) -> Paired {
     let rows = |run: &'_ Run| -> BTreeMap<i64, Option<bool>> {
         let rows = run.rows.iter().filter(|row: &&Row| row.group == group);
-        rows.map(|row| (row.index, right(row, metric))).collect()
+        rows.map(|row| (row.index, metric.right(row.executed, row.success)))
+            .collect()
     };
     let others = rows(other);
-    let (mut pairs, mut only_first, mut only_second) = (0, 0, 0);
-    for (index, one) in rows(one) {
-        let other = others.get(&index).copied().flatten();
-        if let (Some(one), Some(other)) = (one, other) {
-            pairs += 1;
-            only_first += u64::from(one && !other);
-            only_second += u64::from(other && !one);
-        }
-    }
-    Paired::new(pairs, only_first, only_second)
+    Paired::of(
+        rows(one)
+            .into_iter()
+            .map(|(index, one)| (one, others.get(&index).copied().flatten())),
+    )
 }

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::episodes::Row;
 use super::tree::{Run, Way};
-use super::ways::Metric;
-use crate::stats::{Difference, Proportion};
+use crate::stats::{Difference, Metric, Proportion};
 
 /// The rates of one way on one split or control.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,19 +96,10 @@ pub fn gap(train: &Rates, val: &Rates) -> Difference {
     Difference::of_independent(&train.recognition.pooled, &val.recognition.pooled)
 }
 
-/// Whether an episode counts as right; `None` where the metric is undefined for it.
-pub fn right(row: &Row, metric: Metric) -> Option<bool> {
-    match metric {
-        Metric::Success => Some(row.success),
-        Metric::Execution => Some(row.executed),
-        Metric::Recognition => row.executed.then_some(row.success),
-    }
-}
-
 fn count(run: &Run, group: &str, metric: Metric) -> Proportion {
     let rows = run.rows.iter().filter(|row| row.group == group);
     let (mut k, mut n) = (0, 0);
-    for right in rows.filter_map(|row| right(row, metric)) {
+    for right in rows.filter_map(|row| metric.right(row.executed, row.success)) {
         n += 1;
         k += u64::from(right);
     }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::findings::{Finding, findings};
-use super::paired::{Comparison, compare, correct};
+use super::paired::{Comparison, by_metric, correct};
+use super::precisions::Precisions;
 use super::probes::{WayProbe, probes};
 use super::rates::{Rates, gap};
 use super::training::{Training, training};
 use super::tree::Way;
-use super::ways::{Metric, Plan};
+use super::ways::Plan;
 use super::{CONTROLS, GROUPS, SPLITS};
-use crate::stats::Difference;
+use crate::stats::{Difference, Metric};
 
 /// Everything that the page shows, and that `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +34,9 @@ pub struct Tables {
     pub findings: Vec<Finding>,
     /// Where the knowledge went.
     pub probes: Vec<WayProbe>,
+    /// One policy in several precisions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precisions: Option<Precisions>,
     /// Names for people by folder, of planned ways too.
     #[serde(skip)]
     titles: BTreeMap<String, String>,
@@ -61,7 +65,7 @@ pub struct WayTable {
 
 impl Tables {
     /// Counts and compares.
-    pub fn of(plan: &Plan, ways: &[Way]) -> Self {
+    pub fn of(plan: &Plan, ways: &[Way], precisions: Option<Precisions>) -> Self {
         let report = ways
             .first()
             .and_then(|way| way.runs.first())
@@ -89,6 +93,7 @@ impl Tables {
                 .collect(),
             findings: findings(plan, ways),
             probes: probes(ways),
+            precisions,
             titles: titles(plan, ways),
         }
     }
@@ -125,12 +130,6 @@ fn table(way: &Way, baseline: Option<&Way>) -> WayTable {
         .filter_map(|group| Some((group, Rates::of(way, group)?)))
         .collect();
     let other = baseline.filter(|baseline| baseline.folder != way.folder);
-    let against = |other: &Way, split: &str| -> BTreeMap<Metric, Comparison> {
-        Metric::ALL
-            .into_iter()
-            .filter_map(|metric| Some((metric, compare(way, other, split, metric)?)))
-            .collect()
-    };
     WayTable {
         way: way.folder.clone(),
         title: way.title.clone(),
@@ -143,7 +142,7 @@ fn table(way: &Way, baseline: Option<&Way>) -> WayTable {
         against_baseline: other.map_or_else(BTreeMap::new, |other| {
             SPLITS
                 .into_iter()
-                .map(|split| (split, against(other, split)))
+                .map(|split| (split, by_metric(way, other, split)))
                 .filter(|(_, metrics)| !metrics.is_empty())
                 .collect()
         }),

@@ -45,14 +45,34 @@ pub struct Run {
 /// The part of `report.json` that tells how the policy was evaluated.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Report {
+    /// Name and version of the policy.
+    pub policy: Option<String>,
     /// Precision of the graphs.
     pub precision: Option<String>,
     /// Base seed of the episodes.
     pub seed: u64,
     /// Episodes in each split and control.
     pub episodes: u64,
+    /// Episodes that ran side by side.
+    pub jobs: Option<u64>,
+    /// Where the time went.
+    pub latency_us: Option<Latency>,
     splits: BTreeMap<String, Scores>,
     controls: BTreeMap<String, Scores>,
+}
+
+/// Where the time of an evaluation went.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Latency {
+    /// Preprocessing and inference.
+    pub policy: Stage,
+}
+
+/// Percentiles of a stage, microseconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Stage {
+    /// Median.
+    pub p50: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -126,21 +146,28 @@ pub fn read(reports: &Path, plan: &Plan) -> Result<Vec<Way>> {
             reports.join("WAY/seed-0").display()
         )));
     }
-    let planned = plan.ways.iter().map(|way| way.folder.clone());
-    let others = found
-        .iter()
-        .filter(|name| plan.ways.iter().all(|way| way.folder != **name))
-        .cloned();
-    let order: Vec<String> = planned
-        .filter(|name| found.contains(name))
-        .chain(others)
-        .collect();
-    let ways: Vec<Way> = order
+    let planned = plan.ways.iter().map(|way| &way.folder[..]);
+    let ways: Vec<Way> = in_order(planned, &found)
         .iter()
         .map(|folder| read_way(reports, folder, plan))
         .collect::<Result<_>>()?;
     alike::check(&ways)?;
     Ok(ways)
+}
+
+/// Of the folders found, those that are planned in the plan's order, then the others.
+pub fn in_order<'a>(planned: impl Iterator<Item = &'a str>, found: &[String]) -> Vec<String> {
+    let mut order: Vec<String> = planned
+        .map(str::to_owned)
+        .filter(|name| found.contains(name))
+        .collect();
+    let others: Vec<String> = found
+        .iter()
+        .filter(|name| !order.contains(name))
+        .cloned()
+        .collect();
+    order.extend(others);
+    order
 }
 
 fn read_way(reports: &Path, folder: &str, plan: &Plan) -> Result<Way> {
@@ -185,12 +212,7 @@ fn read_way(reports: &Path, folder: &str, plan: &Plan) -> Result<Way> {
 }
 
 fn read_run(dir: &Path, folder: &str, seed: u64) -> Result<Run> {
-    let report: Report = read_json(&dir.join("report.json"))?;
-    let rows_path = dir.join("episodes.parquet");
-    let rows = episodes::read(&rows_path)?;
-    report
-        .check_rows(&rows)
-        .map_err(|error| told(&rows_path, error))?;
+    let run = read_evaluation(dir)?;
     let train_path = dir.join("train.json");
     let train: Option<Train> = read_optional_json(&train_path)?;
     if let Some(train) = &train {
@@ -205,11 +227,27 @@ fn read_run(dir: &Path, folder: &str, seed: u64) -> Result<Run> {
     }
     Ok(Run {
         seed,
+        train,
+        probe,
+        ..run
+    })
+}
+
+/// report.json and episodes.parquet of a folder, as a run of training seed 0 of which nothing else is known.
+pub fn read_evaluation(dir: &Path) -> Result<Run> {
+    let report: Report = read_json(&dir.join("report.json"))?;
+    let path = dir.join("episodes.parquet");
+    let rows = episodes::read(&path)?;
+    report
+        .check_rows(&rows)
+        .map_err(|error| told(&path, error))?;
+    Ok(Run {
+        seed: 0,
         dir: dir.to_owned(),
         report,
         rows,
-        train,
-        probe,
+        train: None,
+        probe: None,
     })
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{read_text, told};
 use crate::bad_input::bad_input;
+use crate::stats::Metric;
 
 /// File in the reports' folder.
 pub const FILE: &str = "ways.toml";
@@ -73,32 +74,6 @@ fn val() -> String {
 
 fn five_points() -> f64 {
     0.05
-}
-
-/// A rate of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// The cube on the named card.
-    Success,
-    /// The cube on any card.
-    Execution,
-    /// Of the executed episodes, the cube on the named card.
-    Recognition,
-}
-
-impl Metric {
-    /// All of them, in the order of a table.
-    pub const ALL: [Self; 3] = [Self::Success, Self::Execution, Self::Recognition];
-
-    /// As people say it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Execution => "execution",
-            Self::Recognition => "recognition",
-        }
-    }
 }
 
 /// What the first way's rate should be, against the second's.

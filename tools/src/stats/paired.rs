@@ -22,6 +22,19 @@ pub struct Paired {
 }
 
 impl Paired {
+    /// Of episodes that both were given; those where either side is undefined are left out.
+    pub fn of(episodes: impl Iterator<Item = (Option<bool>, Option<bool>)>) -> Self {
+        let (mut pairs, mut only_first, mut only_second) = (0, 0, 0);
+        for (first, second) in episodes {
+            if let (Some(first), Some(second)) = (first, second) {
+                pairs += 1;
+                only_first += u64::from(first && !second);
+                only_second += u64::from(second && !first);
+            }
+        }
+        Self::new(pairs, only_first, only_second)
+    }
+
     /// From the counts.
     pub fn new(pairs: u64, only_first: u64, only_second: u64) -> Self {
         let fewer = only_first.min(only_second);

@@ -1,4 +1,5 @@
 //! A small tree of stored reports, with the same columns and keys as `wink eval` writes.
+#![allow(dead_code)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,13 @@ pub type Endings<'a> = (&'a str, &'a str);
 /// Writes report.json and episodes.parquet of a training run; returns its folder.
 pub fn write_run(reports: &Path, way: &str, seed: u64, groups: &[Endings<'_>]) -> PathBuf {
     let dir = reports.join(way).join(format!("seed-{seed}"));
-    fs::create_dir_all(&dir).unwrap();
+    write_evaluation(&dir, way, "int8", groups);
+    dir
+}
+
+/// Writes report.json and episodes.parquet into a folder.
+pub fn write_evaluation(dir: &Path, policy: &str, precision: &str, groups: &[Endings<'_>]) {
+    fs::create_dir_all(dir).unwrap();
     let (mut splits, mut controls) = (Map::new(), Map::new());
     for &(group, endings) in groups {
         let n = endings.len();
@@ -39,17 +46,18 @@ pub fn write_run(reports: &Path, way: &str, seed: u64, groups: &[Endings<'_>]) -
     }
     let episodes = groups.first().map_or(0, |(_, endings)| endings.len());
     let report = json!({
-        "policy": way,
-        "precision": "int8",
+        "policy": policy,
+        "precision": precision,
         "seed": 0,
         "wink": "0.1.0",
         "episodes": episodes,
         "splits": splits,
         "controls": controls,
+        "jobs": 1,
+        "latency_us": {"policy": {"p50": 12_345}},
     });
     fs::write(dir.join("report.json"), report.to_string()).unwrap();
     write_rows(&dir.join("episodes.parquet"), &batch(groups));
-    dir
 }
 
 /// The rows of a report.
@@ -107,6 +115,7 @@ pub fn batch(groups: &[Endings<'_>]) -> RecordBatch {
         ),
         ("executed", flag("rw")),
         ("success", flag("r")),
+        ("judged_label", text(&|_, index| format!("label {index}"))),
     ])
     .unwrap()
 }

@@ -1,8 +1,12 @@
 //! How figures are written.
 
-use super::super::rates::Rate;
+use std::collections::BTreeMap;
+
+use super::super::findings::LEVEL;
+use super::super::paired::Comparison;
+use super::super::rates::{Rate, Rates};
 use super::super::training::Range;
-use crate::stats::{Difference, Proportion};
+use crate::stats::{Difference, Metric, Paired, Proportion};
 
 /// Where there is nothing to show.
 pub const NONE: &str = "-";
@@ -17,6 +21,11 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         text += &line(row);
     }
     text
+}
+
+/// Text that shows when its summary is clicked.
+pub fn folded(summary: &str, text: &str) -> String {
+    format!("<details><summary>{summary}</summary>\n\n{text}\n</details>\n")
 }
 
 /// Anybody's text in a cell: no markup, one line.
@@ -58,6 +67,21 @@ pub fn grounding(rate: &Rate) -> String {
     interval(&rate.pooled, &counts, |value| format!("{value:.2}"), "")
 }
 
+/// Success, execution, recognition and grounding.
+pub fn rate_cells(rates: Option<&Rates>) -> [String; 4] {
+    rates.map_or_else(
+        || [NONE; 4].map(str::to_owned),
+        |rates| {
+            [
+                percent(&rates.success),
+                percent(&rates.execution),
+                percent(&rates.recognition),
+                grounding(&rates.grounding),
+            ]
+        },
+    )
+}
+
 /// A rate with its interval, and small print below.
 pub fn interval(
     rate: &Proportion,
@@ -85,6 +109,33 @@ pub fn points(difference: &Difference) -> String {
         }
         _ => "undefined".to_owned(),
     }
+}
+
+/// Success, execution and recognition of one against the other.
+pub fn comparisons(metrics: &BTreeMap<Metric, Comparison>) -> [String; 3] {
+    Metric::ALL.map(|metric| metrics.get(&metric).map_or(NONE.to_owned(), comparison))
+}
+
+/// `**+12.3 [8.0, 16.7]**`, below it `41 / 4 of 300, p 0.0001`; bold where it counts after Holm's correction.
+fn comparison(comparison: &Comparison) -> String {
+    let difference = points(&comparison.paired.difference);
+    let difference = match comparison.p_holm < LEVEL {
+        true => format!("**{difference}**"),
+        false => difference,
+    };
+    format!(
+        "{difference}<br><sub>{}, {}</sub>",
+        discordant(&comparison.paired),
+        p(comparison.paired.p)
+    )
+}
+
+/// `41 / 4 of 300`.
+pub fn discordant(paired: &Paired) -> String {
+    format!(
+        "{} / {} of {}",
+        paired.only_first, paired.only_second, paired.pairs
+    )
 }
 
 /// With its sign, to one digit; nothing is `0.0`, never `-0.0`.

@@ -1,6 +1,8 @@
 //! The page.
 
 mod cells;
+mod emojis;
+mod precisions;
 mod sections;
 
 use std::fmt::Write;
@@ -32,6 +34,13 @@ pub fn page(tables: &Tables, plots: &[Plot]) -> String {
         ),
         ("Further rows", sections::further(tables)),
         ("Where the knowledge went", sections::probes(tables)),
+        (
+            "Which precision forgets what",
+            tables
+                .precisions
+                .as_ref()
+                .map_or_else(String::new, precisions::section),
+        ),
         ("Training", sections::training(tables)),
         ("How to read this", HOW_TO_READ.to_owned()),
     ];

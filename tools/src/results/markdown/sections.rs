@@ -4,17 +4,16 @@ use std::fmt::Write;
 
 use super::super::SPLITS;
 use super::super::findings::{Finding, LEVEL, Test};
-use super::super::paired::Comparison;
 use super::super::probes::{GroupProbe, Mean};
-use super::super::rates::Rates;
 use super::super::tables::{Tables, WayTable};
-use super::super::ways::{Expect, Metric};
+use super::super::ways::Expect;
 use super::cells::{
-    NONE, count, grounding, interval, p, percent, plain, points, range, signed, table,
+    NONE, comparisons, count, discordant, folded, interval, p, plain, points, range, rate_cells,
+    signed, table,
 };
 
 /// What a split's cards are.
-fn meaning(split: &str) -> &'static str {
+pub fn meaning(split: &str) -> &'static str {
     match split {
         "val" => "`val`: cards that no robot data held",
         "train" => "`train`: new combinations of the cards in robot data",
@@ -69,20 +68,6 @@ fn name(tables: &Tables, way: &WayTable) -> String {
         true => format!("{title} (baseline)"),
         false => title,
     }
-}
-
-fn rate_cells(rates: Option<&Rates>) -> [String; 4] {
-    rates.map_or_else(
-        || [NONE; 4].map(str::to_owned),
-        |rates| {
-            [
-                percent(&rates.success),
-                percent(&rates.execution),
-                percent(&rates.recognition),
-                grounding(&rates.grounding),
-            ]
-        },
-    )
 }
 
 /// Verdicts first, then each finding's tests.
@@ -146,7 +131,7 @@ fn test_figures(test: &Test) -> String {
     format!(
         "{} points, {}, {}, with Holm {}; by seed {}",
         points(&comparison.paired.difference),
-        discordant(comparison),
+        discordant(&comparison.paired),
         p(comparison.paired.p),
         p(comparison.p_holm).trim_start_matches("p "),
         seeds.join(", ")
@@ -158,14 +143,6 @@ fn capital(text: &str) -> String {
     chars.next().map_or(String::new(), |first| {
         first.to_uppercase().chain(chars).collect::<String>() + "."
     })
-}
-
-fn discordant(comparison: &Comparison) -> String {
-    let paired = comparison.paired;
-    format!(
-        "{} / {} of {}",
-        paired.only_first, paired.only_second, paired.pairs
-    )
 }
 
 /// Recognition on train minus recognition on val.
@@ -235,20 +212,6 @@ pub fn paired(tables: &Tables) -> String {
     let Some(baseline) = &tables.baseline else {
         return String::new();
     };
-    let cell = |comparison: Option<&Comparison>| {
-        comparison.map_or(NONE.to_owned(), |comparison| {
-            let difference = points(&comparison.paired.difference);
-            let difference = match comparison.p_holm < LEVEL {
-                true => format!("**{difference}**"),
-                false => difference,
-            };
-            format!(
-                "{difference}<br><sub>{}, {}</sub>",
-                discordant(comparison),
-                p(comparison.paired.p)
-            )
-        })
-    };
     let mut text = format!(
         "Points above or below {}; episodes that only the way and only the baseline got right, and McNemar's exact p. Bold: p below \
          {LEVEL} after Holm's correction over the table.\n",
@@ -261,7 +224,7 @@ pub fn paired(tables: &Tables) -> String {
             .filter_map(|way| {
                 let against = way.against_baseline.get(split)?;
                 let mut row = vec![plain(&way.title)];
-                row.extend(Metric::ALL.map(|metric| cell(against.get(&metric))));
+                row.extend(comparisons(against));
                 Some(row)
             })
             .collect();
@@ -270,10 +233,7 @@ pub fn paired(tables: &Tables) -> String {
             let table = table(&head, &rows);
             let _ = match split {
                 "val" => write!(text, "\n### On val\n\n{table}"),
-                _ => write!(
-                    text,
-                    "\n<details><summary>On {split}</summary>\n\n{table}\n</details>\n"
-                ),
+                _ => write!(text, "\n{}", folded(&format!("On {split}"), &table)),
             };
         }
     }
