@@ -20,10 +20,18 @@ pub enum Kind {
     Rten,
     /// ONNX Runtime
     Onnxruntime,
+    /// ONNX Runtime with exact products of 8 bits, which it has by itself only where there is VNNI
+    OnnxruntimeExact,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Wink, Self::Tract, Self::Rten, Self::Onnxruntime];
+    pub const ALL: [Self; 5] = [
+        Self::Wink,
+        Self::Tract,
+        Self::Rten,
+        Self::Onnxruntime,
+        Self::OnnxruntimeExact,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -31,6 +39,7 @@ impl Kind {
             Self::Tract => "tract",
             Self::Rten => "rten",
             Self::Onnxruntime => "onnxruntime",
+            Self::OnnxruntimeExact => "onnxruntime-exact",
         }
     }
 }
@@ -49,7 +58,10 @@ pub fn load(
     pinned: bool,
 ) -> Result<Option<Box<dyn Engine>>> {
     let execution = match kind {
-        Kind::Onnxruntime => return Ok(Some(Box::new(OnnxRuntime::load(file, threads)?))),
+        Kind::Onnxruntime | Kind::OnnxruntimeExact => {
+            let exact = kind == Kind::OnnxruntimeExact;
+            return Ok(Some(Box::new(OnnxRuntime::load(file, threads, exact)?)));
+        }
         Kind::Rten => return Ok(Some(Box::new(Rten::load(file, threads)?))),
         Kind::Tract if threads > 1 => return Ok(None),
         Kind::Wink => Execution::Fused,

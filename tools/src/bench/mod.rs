@@ -58,6 +58,7 @@ Examples:
   ORT_DYLIB_PATH=.../onnxruntime/capi/libonnxruntime.so.1.32.0 wink bench --threads 1,2
   wink bench vla10m.f32.onnx vla10m.int8.onnx --engines wink,rten --threads 1,2 --pin --runs 20 --json
 
+Without VNNI, ONNX Runtime's products of 8 bits saturate by default; onnxruntime-exact has it multiply exactly.
 ONNX Runtime's shared library lies in its PyPI wheel (pip install onnxruntime). models/train/bench_models.py
 writes larger graphs.";
 
@@ -165,7 +166,6 @@ impl Contender {
 
     fn row(mut self, target: &Target, first: &[f32]) -> Row {
         self.times_ms.sort_by(f64::total_cmp);
-        let differences = self.output.iter().zip(first).map(|(a, b)| (a - b).abs());
         let ran = self.engine.is_ok();
         Row {
             model: target.model.clone(),
@@ -175,10 +175,26 @@ impl Contender {
             median_ms: self.times_ms.get(self.times_ms.len() / 2).copied(),
             min_ms: self.times_ms.first().copied(),
             n: self.times_ms.len(),
-            difference: ran.then(|| differences.fold(0.0, f32::max)),
+            difference: ran.then(|| largest_difference(&self.output, first)),
             refused: self.engine.err(),
         }
     }
+}
+
+/// NaN where one has a NaN or they are of different lengths.
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    if a.len() != b.len() {
+        return f32::NAN;
+    }
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |largest: f32, difference| {
+        match largest >= difference {
+            true => largest,
+            // A NaN is not less than anything, and stays.
+            false if largest.is_nan() => largest,
+            false => difference,
+        }
+    })
 }
 
 fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
@@ -260,4 +276,21 @@ fn table(rows: &[Row]) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_that_is_no_number_is_not_hidden() {
+        assert_eq!(largest_difference(&[1.0, 2.0, 3.0], &[1.0, 4.0, 3.5]), 2.0);
+        for (a, b) in [
+            (&[f32::NAN, 2.0][..], &[1.0, 2.0][..]),
+            (&[1.0, f32::NAN], &[1.0, 2.0]),
+            (&[1.0], &[1.0, 2.0]),
+        ] {
+            assert!(largest_difference(a, b).is_nan(), "{a:?} {b:?}");
+        }
+    }
 }

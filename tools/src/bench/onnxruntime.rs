@@ -27,7 +27,7 @@ pub struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    pub fn load(file: &Path, threads: usize) -> Result<Self> {
+    pub fn load(file: &Path, threads: usize, exact: bool) -> Result<Self> {
         let library = env::var(LIBRARY)
             .ok()
             .filter(|path| Path::new(path).is_file());
@@ -39,7 +39,11 @@ impl OnnxRuntime {
         ort::init_from(&library)
             .commit()
             .with_context(|| library.clone())?;
-        let session = Session::builder()?
+        let mut builder = Session::builder()?;
+        if exact {
+            builder = builder.with_config_entry("session.x64quantprecision", "1")?;
+        }
+        let session = builder
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_intra_threads(threads)?
             .with_inter_threads(1)?

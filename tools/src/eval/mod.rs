@@ -26,6 +26,7 @@ use clap::value_parser;
 use crate::bad_input::bad_input;
 use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
+use crate::threads::ThreadArgs;
 
 use board::{BoardChoice, LinkStats};
 use episode::Episode;
@@ -70,6 +71,9 @@ pub struct Args {
     /// Episodes to run side by side; one per core unless given
     #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+
+    #[command(flatten)]
+    threads: ThreadArgs,
 
     /// Which of the package's graphs to run; the package's own default unless given. Several, with commas between them,
     /// are evaluated on the same episodes and compared with the first, each with a folder of its own in --out
@@ -128,7 +132,10 @@ pub fn run(args: &Args) -> Result<()> {
             args.seed
         )));
     }
-    let choices = choices(args)?;
+    let mut choices = choices(args)?;
+    for choice in &mut choices {
+        choice.use_threads(args.threads.threads());
+    }
     let marker = match choices.len() {
         1 => REPORT,
         _ => comparison::FILE,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use wink_runtime::policy::{
     ActionChunk, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError, PolicyTimes,
+    Threads,
 };
 use wink_sim::Scene;
 use wink_sim::expert::{Expert, RandomPolicy};
@@ -45,6 +46,13 @@ impl Choice {
             Some(precision) => Err(bad_input(format!(
                 "--precision {precision}: the {policy} policy has no graphs"
             ))),
+        }
+    }
+
+    /// Shares a network's inferences among threads. Episodes that run side by side take turns with them.
+    pub fn use_threads(&mut self, threads: Threads) {
+        if let Self::Network(network) = self {
+            network.use_threads(threads);
         }
     }
 

@@ -154,7 +154,7 @@ fn costs(precisions: &Precisions) -> String {
     };
     format!(
         "### What it takes\n\nAction error: of normalised actions, against the float graphs{on}. Latency is the evaluations' own median of \
-         preprocessing and inference, on a machine that was busy with other evaluations: by more in some rows than in others: `wink bench` is the careful one.\n\n{}",
+         preprocessing and inference, on a machine that was busy with other work, in some rows more than in others; `wink bench` is the careful one.\n\n{}",
         table(&head, &rows)
     )
 }
