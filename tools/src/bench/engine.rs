@@ -51,12 +51,7 @@ pub trait Engine {
 }
 
 /// Loads a graph; `None` where the engine cannot use that many threads.
-pub fn load(
-    kind: Kind,
-    file: &Path,
-    threads: usize,
-    pinned: bool,
-) -> Result<Option<Box<dyn Engine>>> {
+pub fn load(kind: Kind, file: &Path, threads: usize) -> Result<Option<Box<dyn Engine>>> {
     let execution = match kind {
         Kind::Onnxruntime | Kind::OnnxruntimeExact => {
             let exact = kind == Kind::OnnxruntimeExact;
@@ -69,7 +64,11 @@ pub fn load(
     };
     let mut graph = BareGraph::load(file, execution)?;
     if let Some(count) = NonZeroUsize::new(threads) {
-        graph.use_threads(Threads { count, pinned });
+        // Pinning the calling thread would pin what the other engines start from it.
+        graph.use_threads(Threads {
+            count,
+            pinned: false,
+        });
     }
     Ok(Some(Box::new(Own(graph))))
 }

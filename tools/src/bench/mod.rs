@@ -39,10 +39,6 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1")]
     threads: Vec<usize>,
 
-    /// Keep this runtime's threads to a processor each
-    #[arg(long)]
-    pin: bool,
-
     /// Timed runs of each engine
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -56,7 +52,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink bench
   ORT_DYLIB_PATH=.../onnxruntime/capi/libonnxruntime.so.1.32.0 wink bench --threads 1,2
-  wink bench vla10m.f32.onnx vla10m.int8.onnx --engines wink,rten --threads 1,2 --pin --runs 20 --json
+  wink bench vla10m.f32.onnx vla10m.int8.onnx --engines wink,rten --threads 1,2 --runs 20 --json
 
 Without VNNI, ONNX Runtime's products of 8 bits saturate by default; onnxruntime-exact has it multiply exactly.
 ONNX Runtime's shared library lies in its PyPI wheel (pip install onnxruntime). models/train/bench_models.py
@@ -130,7 +126,7 @@ struct Contender {
 
 impl Contender {
     /// Loads the graph and runs it once, since the first run allocates; `None` where the engine cannot use that many threads.
-    fn new(kind: Kind, target: &Target, threads: usize, pin: bool) -> Result<Option<Self>> {
+    fn new(kind: Kind, target: &Target, threads: usize) -> Result<Option<Self>> {
         let mut contender = Self {
             kind,
             threads,
@@ -138,7 +134,7 @@ impl Contender {
             output: Vec::new(),
             times_ms: Vec::new(),
         };
-        let loaded = engine::load(kind, &target.file, threads, pin).and_then(|engine| {
+        let loaded = engine::load(kind, &target.file, threads).and_then(|engine| {
             let Some(mut engine) = engine else {
                 return Ok(None);
             };
@@ -201,7 +197,7 @@ fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
     let mut contenders = Vec::new();
     for &kind in kinds {
         for &threads in &args.threads {
-            contenders.extend(Contender::new(kind, target, threads, args.pin)?);
+            contenders.extend(Contender::new(kind, target, threads)?);
         }
     }
     for _ in 0..args.runs {
