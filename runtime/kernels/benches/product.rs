@@ -59,13 +59,13 @@ fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
             .writer(isa, m * k, 0)
             .put(0, Bytes::Unsigned(&values));
         let rows = Rows {
+            activations: &activations,
             offsets: &offsets,
             segments: &[0],
         };
         let mut output = Output::Float(&mut out);
         product(
             &weights,
-            &activations,
             rows,
             &epilogue,
             RowScales::Fixed,

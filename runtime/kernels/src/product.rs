@@ -16,6 +16,8 @@ const PIECES_PER_THREAD: usize = 4;
 /// Where the rows of the left side lie: row `m`, segment `s` starts at value `offsets[m] + segments[s]` of the buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
+    /// The buffer.
+    pub activations: &'a Activations,
     /// Start of each row, M of them.
     pub offsets: &'a [u32],
     /// Start of each segment in a row.
@@ -48,7 +50,6 @@ unsafe impl Sync for Job<'_> {}
 /// another size, or an instruction set that this machine lacks.
 pub fn product(
     weights: &PackedWeights,
-    activations: &Activations,
     rows: Rows<'_>,
     epilogue: &Epilogue,
     scales: RowScales<'_>,
@@ -74,7 +75,7 @@ pub fn product(
     }
     let last = |offsets: &[u32]| offsets.iter().copied().max().unwrap_or(0) as usize;
     let end = last(rows.offsets) + last(rows.segments) + weights.padded_segment();
-    let readable = activations.readable();
+    let readable = rows.activations.readable();
     assert!(
         elements == 0 || end * isa.element_bytes() <= readable.len(),
         "rows leave the buffer"

@@ -127,8 +127,8 @@ impl Case {
         let plain = Epilogue::new(&vec![1.0; self.n], None, (!dynamic).then_some(&*offsets));
         product(
             &weights,
-            &activations,
             Rows {
+                activations: &activations,
                 offsets: &step(self.m, row),
                 segments: &step(self.segments, apart),
             },

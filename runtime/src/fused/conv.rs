@@ -152,13 +152,13 @@ impl EvalOp for Conv {
                 let at = index * per_picture..(index + 1) * per_picture;
                 let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
                 let rows = Rows {
+                    activations: &scratch.activations,
                     offsets: &self.rows,
                     segments: &self.segments,
                 };
                 let mut output = output.part(at);
                 product(
                     &self.weights,
-                    &scratch.activations,
                     rows,
                     &self.epilogue,
                     RowScales::Fixed,

@@ -103,6 +103,7 @@ impl EvalOp for Linear {
                     }
                 }
                 let rows = Rows {
+                    activations,
                     offsets: &self.rows,
                     segments: &[0],
                 };
@@ -110,7 +111,6 @@ impl EvalOp for Linear {
                 let mut output = output_of(&mut out, self.output)?;
                 product(
                     &self.weights,
-                    activations,
                     rows,
                     &self.epilogue,
                     scales,
