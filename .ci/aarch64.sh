@@ -19,7 +19,10 @@ skip() {
 
 has_std() { [[ -d $(rustc --print sysroot)/lib/rustlib/$target/lib ]]; }
 has_debian_rust() { [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -d $(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std ]]; }
-has_tools() { command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null && [[ -d /usr/aarch64-linux-gnu/lib ]]; }
+# One by one: of several names `command -v` wants only one to exist.
+has_tools() {
+    command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null && [[ -d /usr/aarch64-linux-gnu/lib ]]
+}
 
 # Where rustup has the target, all is simple; else Debian's compiler builds the standard library from its own sources.
 has_std || packages+=(rustc-web cargo-web rust-web-src)

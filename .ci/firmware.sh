@@ -24,7 +24,13 @@ has_targets() {
     done
 }
 has_debian_rust() { [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -d $(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/core ]]; }
-has_tools() { command -v qemu-system-arm node npm >/dev/null; }
+# One by one: of several names `command -v` wants only one to exist.
+has_tools() {
+    local tool
+    for tool in qemu-system-arm node npm; do
+        command -v "$tool" >/dev/null || return
+    done
+}
 
 # Where rustup has the targets, all is simple; else Debian's compiler builds the core library from its own sources.
 has_targets || packages+=(rustc-web cargo-web rust-web-src)
