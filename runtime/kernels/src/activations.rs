@@ -1,7 +1,7 @@
 //! Activations in the layout that a kernel reads.
 
+use crate::Isa;
 use crate::isa::Element;
-use crate::{Isa, compiled_for};
 
 /// Bytes past the last value that a kernel may read (and does not use).
 const SLACK: usize = 64;
@@ -79,7 +79,7 @@ impl Activations {
             self.memory.resize(words, 0);
         }
         Writer {
-            isa,
+            element: isa.element(),
             zero_point,
             values,
             bytes: self.all_mut(),
@@ -102,7 +102,7 @@ impl Activations {
 
 /// Writes values into an [`Activations`] buffer in the instruction set's layout.
 pub struct Writer<'a> {
-    isa: Isa,
+    element: Element,
     zero_point: i32,
     values: usize,
     bytes: &'a mut [u8],
@@ -117,15 +117,18 @@ impl Writer<'_> {
     pub fn put(&mut self, at: usize, values: Bytes<'_>) {
         assert!(at + values.len() <= self.values);
         let (source, flip) = values.raw();
-        match self.isa.element() {
+        match self.element {
             Element::I16 => {
                 let out = &mut self.bytes[at * 2..(at + source.len()) * 2];
-                centre(self.isa, source, flip, self.zero_point, out);
+                for (to, &from) in out.as_chunks_mut::<2>().0.iter_mut().zip(source) {
+                    *to = centred(from ^ flip, self.zero_point);
+                }
             }
             Element::I8 | Element::U8 => {
                 let flip = flip ^ self.sign();
-                let out = &mut self.bytes[at..at + source.len()];
-                flip_bytes(self.isa, source, flip, out);
+                for (to, &from) in self.bytes[at..at + source.len()].iter_mut().zip(source) {
+                    *to = from ^ flip;
+                }
             }
         }
     }
@@ -137,7 +140,7 @@ impl Writer<'_> {
     #[inline]
     pub fn zeros(&mut self, at: usize, count: usize) {
         assert!(at + count <= self.values);
-        match self.isa.element() {
+        match self.element {
             Element::I16 => self.bytes[at * 2..(at + count) * 2].fill(0),
             Element::I8 | Element::U8 => {
                 let value = self.zero_point.to_le_bytes()[0] ^ self.sign();
@@ -148,35 +151,14 @@ impl Writer<'_> {
 
     /// What makes a signed byte the element.
     fn sign(&self) -> u8 {
-        if self.isa.element() == Element::U8 {
-            0x80
-        } else {
-            0
-        }
+        if self.element == Element::U8 { 0x80 } else { 0 }
     }
 }
 
-compiled_for! {
-    fn centre(source: &[u8], flip: u8, zero_point: i32, out: &mut [u8]) = centre_all
-}
-
-compiled_for! {
-    fn flip_bytes(source: &[u8], flip: u8, out: &mut [u8]) = flip_all
-}
-
 #[inline(always)]
-fn centre_all(source: &[u8], flip: u8, zero_point: i32, out: &mut [u8]) {
+fn centred(signed: u8, zero_point: i32) -> [u8; 2] {
     // Both lie in -128..=127, their difference in 16 bits.
     #[expect(clippy::cast_possible_truncation)]
-    let zero_point = zero_point as i16;
-    for (to, &from) in out.as_chunks_mut::<2>().0.iter_mut().zip(source) {
-        *to = (i16::from((from ^ flip).cast_signed()) - zero_point).to_ne_bytes();
-    }
-}
-
-#[inline(always)]
-fn flip_all(source: &[u8], flip: u8, out: &mut [u8]) {
-    for (to, &from) in out.iter_mut().zip(source) {
-        *to = from ^ flip;
-    }
+    let value = i16::from(signed.cast_signed()) - zero_point as i16;
+    value.to_ne_bytes()
 }
