@@ -11,8 +11,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use common::{names, read, text, wink, wink_ok};
-use reports::{edit, write_evaluation, write_run};
+use common::{names, read, wink, wink_ok};
+use reports::{Case, each_is_told, edit, write_evaluation, write_run};
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s");
 
@@ -280,9 +280,6 @@ fn eval_compares_precisions_and_results_reads_it() {
     assert_eq!(variants[1]["action"], second["action"]);
 }
 
-/// What is done to the variants, and what must be told.
-type Case = (&'static str, fn(&Path), &'static [&'static str]);
-
 #[test]
 fn broken_variants_are_told_by_name() {
     let table: &[Case] = &[
@@ -351,17 +348,5 @@ fn broken_variants_are_told_by_name() {
             &["precisions.toml", "4-bit is near", "within 3"],
         ),
     ];
-    for (what, harm, told) in table {
-        let dir = tempfile::tempdir().unwrap();
-        tree(dir.path());
-        harm(&dir.path().join("models/precisions"));
-        let output = wink(dir.path(), &["results"]);
-        let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{what}: {stderr}");
-        assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
-        for word in *told {
-            assert!(stderr.contains(word), "{what}: no `{word}` in {stderr}");
-        }
-        assert!(!dir.path().join("models/RESULTS.md").exists(), "{what}");
-    }
+    each_is_told(table, tree, "models/precisions");
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use common::{names, text, wink, wink_ok};
-use reports::{batch, edit, write_probe, write_rows, write_run, write_train};
+use reports::{Case, batch, each_is_told, edit, write_probe, write_rows, write_run, write_train};
 
 const WAYS: &str = r#"
 baseline = "full"
@@ -272,9 +272,6 @@ fn reads_what_eval_writes() {
     );
 }
 
-/// What is done to the tree, and what must be told.
-type Case = (&'static str, fn(&Path), &'static [&'static str]);
-
 #[test]
 fn broken_reports_are_told_by_name() {
     let table: &[Case] = &[
@@ -425,17 +422,5 @@ fn broken_reports_are_told_by_name() {
             &["ways.toml", "LoRA keeps less", "test", "paraphrase"],
         ),
     ];
-    for (what, harm, told) in table {
-        let dir = tempfile::tempdir().unwrap();
-        tree(dir.path());
-        harm(&dir.path().join("models/reports"));
-        let output = wink(dir.path(), &["results"]);
-        let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{what}: {stderr}");
-        assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
-        for word in *told {
-            assert!(stderr.contains(word), "{what}: no `{word}` in {stderr}");
-        }
-        assert!(!dir.path().join("models/RESULTS.md").exists(), "{what}");
-    }
+    each_is_told(table, tree, "models/reports");
 }

@@ -24,7 +24,6 @@ use crate::fused::Fusion;
 pub struct OnnxPolicy {
     shared: Arc<Shared>,
     act: State,
-    pool: Arc<Pool>,
     /// What is fed to the act graph, in its order. Text stays the same during an episode.
     inputs: Vec<Arc<Tensor>>,
     image: Option<(usize, ImagePreprocessor)>,
@@ -151,12 +150,10 @@ impl OnnxPolicy {
         for (_, spec) in &shared.act.inputs {
             inputs.push(Arc::new(zeros(&shared.act, spec)?));
         }
-        let pool = Arc::new(Pool::alone());
-        let act = shared.act.state(&pool)?;
+        let act = shared.act.state(&Arc::new(Pool::alone()))?;
         Ok(Self {
             shared,
             act,
-            pool,
             inputs,
             image,
             state,
@@ -169,8 +166,7 @@ impl OnnxPolicy {
     /// Shares the work of the fused ops with other threads. Clones that are made afterwards share the threads too: one inference
     /// at a time has them, and the others run alone meanwhile.
     pub fn use_threads(&mut self, threads: Threads) {
-        self.pool = threads.pool();
-        self.act.pool = self.pool.clone();
+        self.act.pool = threads.pool();
     }
 
     /// Name of the precision that was loaded.
@@ -255,7 +251,7 @@ impl OnnxPolicy {
             feeds.push(("tokens".to_owned(), Arc::new(tensor)));
         }
         if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
-            let mut state = graph.state(&self.pool)?;
+            let mut state = graph.state(&self.act.pool)?;
             let tensors = std::slice::from_ref(tensor);
             let outputs = match &mut self.op_times {
                 None => graph.run(&mut state, tensors)?,

@@ -12,8 +12,30 @@ use arrow::array::{
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value, json};
 
+use crate::common::{text, wink};
+
 /// Episodes of one split or control, each with one letter: `r` right, `w` on a wrong card, `x` not executed.
 pub type Endings<'a> = (&'a str, &'a str);
+
+/// What is wrong, how it is made so in a folder, and what must be told.
+pub type Case = (&'static str, fn(&Path), &'static [&'static str]);
+
+/// Makes a `tree` for each case, harms its folder, and expects `wink results` to tell so in one line and to write nothing.
+pub fn each_is_told(table: &[Case], tree: fn(&Path), folder: &str) {
+    for (what, harm, told) in table {
+        let dir = tempfile::tempdir().unwrap();
+        tree(dir.path());
+        harm(&dir.path().join(folder));
+        let output = wink(dir.path(), &["results"]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{what}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
+        for word in *told {
+            assert!(stderr.contains(word), "{what}: no `{word}` in {stderr}");
+        }
+        assert!(!dir.path().join("models/RESULTS.md").exists(), "{what}");
+    }
+}
 
 /// Writes report.json and episodes.parquet of a training run; returns its folder.
 pub fn write_run(reports: &Path, way: &str, seed: u64, groups: &[Endings<'_>]) -> PathBuf {
