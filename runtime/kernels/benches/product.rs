@@ -5,8 +5,8 @@ use std::io::{Write, stdout};
 use std::time::Instant;
 
 use wink_kernels::{
-    Activations, Bytes, Epilogue, Isa, Output, PackedWeights, Pool, Residual, RowScales, Rows,
-    product,
+    Activations, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedWeights, Pool,
+    Residual, RowScales, Rows, float_product, product,
 };
 
 const SHAPES: [(usize, usize, usize); 6] = [
@@ -25,22 +25,26 @@ fn main() {
     for (m, k, n) in SHAPES {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let shape = format!("{m}x{k}x{n}");
-            for pool in &pools {
-                let best = fastest(isa, m, k, n, pool);
-                let speed = (m * k * n) as f64 / best / 1e9;
-                let _ = writeln!(
-                    out,
-                    "{shape:14} {:12} {} {:9.1} us {speed:7.2} GMAC/s",
-                    isa.name(),
-                    pool.threads(),
-                    best * 1e6
-                );
+            for (numbers, fastest) in [("8 bits", fastest as Timed), ("floats", fastest_floats)] {
+                for pool in &pools {
+                    let best = fastest(isa, m, k, n, pool);
+                    let speed = (m * k * n) as f64 / best / 1e9;
+                    let _ = writeln!(
+                        out,
+                        "{shape:14} {:12} {numbers} {} {:9.1} us {speed:7.2} GMAC/s",
+                        isa.name(),
+                        pool.threads(),
+                        best * 1e6
+                    );
+                }
             }
         }
     }
 }
 
-/// Seconds of the fastest of some runs.
+type Timed = fn(Isa, usize, usize, usize, &Pool) -> f64;
+
+/// Seconds of the fastest of some runs, the copy of the activations among them.
 fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     #[expect(clippy::cast_possible_truncation)]
     let bytes = |count: usize, by: usize| (0..count).map(move |i| (i * by % 256) as u8);
@@ -52,9 +56,7 @@ fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     let offsets: Vec<u32> = (0..m).map(|row| (row * k) as u32).collect();
     let epilogue = Epilogue::new(&vec![1e-3; n], None, Some(&weights.offsets(0)));
     let mut out = vec![0.0; m * n];
-    let mut best = f64::INFINITY;
-    for _ in 0..if isa == Isa::Scalar { 2 } else { 50 } {
-        let clock = Instant::now();
+    time(isa, || {
         activations
             .writer(isa, m * k, 0)
             .put(0, Bytes::Unsigned(&values));
@@ -74,7 +76,35 @@ fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
             pool,
         );
         black_box(&out);
-        best = best.min(clock.elapsed().as_secs_f64());
-    }
-    best
+    })
+}
+
+/// Seconds of the fastest of some runs in floats.
+fn fastest_floats(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
+    let weights = PackedFloats::pack(isa, 1, k, n, |_, k, n| ((k * 31 + n) % 256) as f32);
+    let values: Vec<f32> = (0..m * k).map(|i| (i * 17 % 256) as f32).collect();
+    #[expect(clippy::cast_possible_truncation)]
+    let offsets: Vec<u32> = (0..m).map(|row| (row * k) as u32).collect();
+    let epilogue = Epilogue::new(&vec![1.0; n], None, None);
+    let mut out = vec![0.0; m * n];
+    time(isa, || {
+        let rows = FloatRows {
+            values: &values,
+            offsets: &offsets,
+            segments: &[0],
+        };
+        let mut output = Output::Float(&mut out);
+        float_product(&weights, rows, &epilogue, Residual::None, &mut output, pool);
+        black_box(&out);
+    })
+}
+
+fn time(isa: Isa, mut work: impl FnMut()) -> f64 {
+    let runs = if isa == Isa::Scalar { 2 } else { 50 };
+    let seconds = (0..runs).map(|_| {
+        let clock = Instant::now();
+        work();
+        clock.elapsed().as_secs_f64()
+    });
+    seconds.fold(f64::INFINITY, f64::min)
 }

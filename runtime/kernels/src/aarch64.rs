@@ -6,7 +6,7 @@ use std::arch::asm;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
-use crate::product::{Job, Strip, tiles};
+use crate::tiles::{Job, Strip, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
 macro_rules! by_rows {
@@ -22,7 +22,7 @@ macro_rules! by_rows {
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64; `product` checked that rows and panel are readable.
     unsafe {
@@ -33,7 +33,7 @@ pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
@@ -45,7 +45,7 @@ pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<us
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 #[target_feature(enable = "neon,i8mm")]
 pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
@@ -60,12 +60,74 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
     }
 }
 
+/// # Safety
+/// As for `tiles::Kernel`.
+pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            by_rows!(tile_neon_floats, strip, count, sums);
+        });
+    }
+}
+
+/// `fmla` by element: a weight row of 16 columns times one float of each row.
+///
+/// # Safety
+/// `R` rows of `strip` and the panel must be readable to their ends.
+#[target_feature(enable = "neon")]
+unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+    /// One value along K: lane `$lane` of each row's four activations.
+    macro_rules! step {
+        ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
+            $(for j in 0..4 {
+                let w = vld1q_f32($weights.add($lane * 16 + j * 4));
+                for i in 0..R {
+                    $acc[i][j] = vfmaq_laneq_f32::<$lane>($acc[i][j], w, $a[i]);
+                }
+            })*
+        };
+    }
+    // SAFETY: the caller's promise covers every value of every segment; four activations are read only where four are left.
+    unsafe {
+        let mut acc = [[vdupq_n_f32(0.0); 4]; R];
+        let mut weights = strip.weights.cast::<f32>();
+        for &segment in strip.segments {
+            let at = strip.segment::<R>(segment, 4);
+            let mut k = 0;
+            while k + 4 <= strip.groups {
+                let mut a = [vdupq_n_f32(0.0); R];
+                for i in 0..R {
+                    a[i] = vreinterpretq_f32_u8(vld1q_u8(at[i].add(k * 4)));
+                }
+                step!(acc, a, weights: 0 1 2 3);
+                weights = weights.add(4 * 16);
+                k += 4;
+            }
+            while k < strip.groups {
+                let mut a = [vdupq_n_f32(0.0); R];
+                for i in 0..R {
+                    a[i] = vdupq_n_f32(at[i].add(k * 4).cast::<f32>().read_unaligned());
+                }
+                step!(acc, a, weights: 0);
+                weights = weights.add(16);
+                k += 1;
+            }
+        }
+        for (acc, sum) in acc.iter().zip(sums) {
+            for (j, &four) in acc.iter().enumerate() {
+                vst1q_f32(sum.as_mut_ptr().add(j * 4), four);
+            }
+        }
+    }
+}
+
 /// `smlal` by element: a weight row of 16 columns, widened once, times one 16-bit activation of each row.
 ///
 /// # Safety
 /// `R` rows of `strip` and the panel must be readable to their ends.
 #[target_feature(enable = "neon")]
-unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     /// One value along K: lane `$lane` of each row's eight activations.
     macro_rules! step {
         ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
@@ -85,12 +147,9 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
     // SAFETY: the caller's promise covers every value of every segment; eight activations are read only where eight are left.
     unsafe {
         let mut acc = [[vdupq_n_s32(0); 4]; R];
-        let mut weights = strip.weights;
+        let mut weights = strip.weights.cast::<i8>();
         for &segment in strip.segments {
-            let mut at = [strip.weights.cast::<u8>(); R];
-            for (at, row) in at.iter_mut().zip(&strip.rows) {
-                *at = row.add(segment as usize * 2);
-            }
+            let at = strip.segment::<R>(segment, 2);
             let mut k = 0;
             while k + 8 <= strip.groups {
                 let mut a = [vdupq_n_s16(0); R];
@@ -120,7 +179,7 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
 /// # Safety
 /// `R` rows of `strip` and the panel must be readable to their ends.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     /// One group: lane `$lane` of each row's sixteen activations.
     macro_rules! step {
         ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
@@ -140,12 +199,9 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
     // left. The assembly touches registers only.
     unsafe {
         let mut acc = [[vdupq_n_s32(0); 4]; R];
-        let mut weights = strip.weights;
+        let mut weights = strip.weights.cast::<i8>();
         for &segment in strip.segments {
-            let mut at = [strip.weights.cast::<u8>(); R];
-            for (at, row) in at.iter_mut().zip(&strip.rows) {
-                *at = row.add(segment as usize);
-            }
+            let at = strip.segment::<R>(segment, 1);
             let mut group = 0;
             while group + 4 <= strip.groups {
                 let mut a = [vdupq_n_s8(0); R];
@@ -176,12 +232,12 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
 /// # Safety
 /// `count` rows of `strip` and the panel must be readable to their ends; `P` pairs of rows hold them.
 #[target_feature(enable = "neon,i8mm")]
-unsafe fn tile_i8mm<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile) {
+unsafe fn tile_i8mm<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment: 8 bytes of a row, 128 of the panel. The assembly touches
     // registers only.
     unsafe {
         let mut acc = [[vdupq_n_s32(0); 8]; P];
-        let mut weights = strip.weights;
+        let mut weights = strip.weights.cast::<i8>();
         let row = |index: usize| strip.rows[index.min(count - 1)];
         for &segment in strip.segments {
             let mut at = [[strip.weights.cast::<i8>(); 2]; P];
@@ -220,7 +276,7 @@ unsafe fn tile_i8mm<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut 
 }
 
 #[target_feature(enable = "neon")]
-fn store<const R: usize>(acc: &[[int32x4_t; 4]; R], sums: &mut Tile) {
+fn store<const R: usize>(acc: &[[int32x4_t; 4]; R], sums: &mut Tile<i32>) {
     for (acc, sum) in acc.iter().zip(sums) {
         for (&four, out) in acc.iter().zip(sum.as_chunks_mut::<4>().0) {
             // SAFETY: a chunk is four sums long.

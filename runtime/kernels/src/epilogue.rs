@@ -6,7 +6,84 @@ use crate::math::{gelu, gelu_tanh, round_half_to_even, sigmoid};
 use crate::quantise::Quantisation;
 
 /// A tile of sums: up to 12 rows of a panel.
-pub(crate) type Tile = [[i32; PANEL]; 12];
+pub(crate) type Tile<S> = [[S; PANEL]; 12];
+
+/// A sum of products.
+pub(crate) trait Sum: Copy {
+    const ZERO: Self;
+
+    /// The sums of a row in floats, scaled and with the bias.
+    fn floats(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> [f32; PANEL];
+}
+
+impl Sum for i32 {
+    const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn floats(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> [f32; PANEL] {
+        let mut x = [0.0; PANEL];
+        match by.rows {
+            RowScales::Fixed => {
+                for j in 0..PANEL {
+                    x[j] = (sums[j].wrapping_add(by.offset[j])) as f32 * by.scale[j] + by.bias[j];
+                }
+            }
+            RowScales::Dynamic { scale, zero_point } => {
+                let pick = |len: usize| if len == 1 { 0 } else { row };
+                let row_scale = scale[pick(scale.len())];
+                let zero = match by.shift {
+                    Shift::None => 0,
+                    Shift::Plus(shift) => zero_point[pick(zero_point.len())] + shift,
+                };
+                for j in 0..PANEL {
+                    let whole = sums[j]
+                        .wrapping_add(by.offset[j])
+                        .wrapping_sub(zero.wrapping_mul(by.column_sums[j]));
+                    x[j] = whole as f32 * (by.scale[j] * row_scale) + by.bias[j];
+                }
+            }
+        }
+        x
+    }
+}
+
+impl Sum for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn floats(sums: &[Self; PANEL], _: usize, by: &Constants<'_>) -> [f32; PANEL] {
+        std::array::from_fn(|j| sums[j] + by.bias[j])
+    }
+}
+
+/// What a panel's sums are scaled by.
+pub(crate) struct Constants<'a> {
+    scale: &'a [f32; PANEL],
+    bias: &'a [f32; PANEL],
+    offset: &'a [i32; PANEL],
+    column_sums: &'a [i32; PANEL],
+    rows: RowScales<'a>,
+    shift: Shift,
+}
+
+impl<'a> Constants<'a> {
+    #[inline(always)]
+    fn of_panel(f: &Finish<'a>, column: usize) -> Option<Self> {
+        let e = f.epilogue;
+        let at = column..column + PANEL;
+        Some(Self {
+            scale: e.scale[at.clone()].first_chunk()?,
+            bias: e.bias[at.clone()].first_chunk()?,
+            offset: e.offset[at.clone()].first_chunk()?,
+            column_sums: match f.column_sums {
+                [] => &[0; PANEL],
+                sums => sums[at].first_chunk()?,
+            },
+            rows: f.rows,
+            shift: f.shift,
+        })
+    }
+}
 
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -37,6 +114,15 @@ pub enum Residual<'a> {
 }
 
 impl Residual<'_> {
+    /// Whether it is as long as an output of `elements`.
+    pub(crate) fn fits(self, elements: usize) -> bool {
+        match self {
+            Self::None => true,
+            Self::Float(values) => values.len() == elements,
+            Self::Quantised(values, _) => values.len() == elements,
+        }
+    }
+
     /// A range of it.
     #[must_use]
     pub fn part(self, at: std::ops::Range<usize>) -> Self {
@@ -122,7 +208,8 @@ impl Output<'_> {
     }
 }
 
-/// The constants of an epilogue, filled up to whole panels by [`Epilogue::new`].
+/// The constants of an epilogue, filled up to whole panels by [`Epilogue::new`]. Of a product in floats, scale and offset are not
+/// used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epilogue {
     scale: Vec<f32>,
@@ -210,6 +297,7 @@ impl RawOutput {
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
     pub epilogue: &'a Epilogue,
+    /// Empty where the weights are floats.
     pub column_sums: &'a [i32],
     pub rows: RowScales<'a>,
     /// Added to each dynamic zero point: the instruction's own shift, or what makes it vanish.
@@ -232,47 +320,17 @@ pub(crate) enum Shift {
 /// # Safety
 /// The output must hold every row and column of `place`, and nobody else may touch those.
 #[inline(always)]
-pub(crate) unsafe fn finish(tile: &Tile, place: Place, f: &Finish<'_>) {
+pub(crate) unsafe fn finish<S: Sum>(tile: &Tile<S>, place: Place, f: &Finish<'_>) {
     let column = place.column;
-    let constants = column..column + PANEL;
     let e = f.epilogue;
-    let (Some(scale), Some(bias), Some(offset), Some(sums)) = (
-        e.scale[constants.clone()].first_chunk::<PANEL>(),
-        e.bias[constants.clone()].first_chunk::<PANEL>(),
-        e.offset[constants.clone()].first_chunk::<PANEL>(),
-        f.column_sums[constants].first_chunk::<PANEL>(),
-    ) else {
+    let Some(constants) = Constants::of_panel(f, column) else {
         return;
     };
     let width = PANEL.min(place.columns - column);
-    for (index, sum) in tile.iter().enumerate().take(place.rows) {
+    for (index, sums) in tile.iter().enumerate().take(place.rows) {
         let row = place.row + index;
         let start = row * place.columns + column;
-        let mut x = [0.0; PANEL];
-        match f.rows {
-            RowScales::Fixed => {
-                for j in 0..PANEL {
-                    x[j] = (sum[j].wrapping_add(offset[j])) as f32 * scale[j] + bias[j];
-                }
-            }
-            RowScales::Dynamic {
-                scale: row_scale,
-                zero_point,
-            } => {
-                let pick = |len: usize| if len == 1 { 0 } else { row };
-                let by = row_scale[pick(row_scale.len())];
-                let zero = match f.shift {
-                    Shift::None => 0,
-                    Shift::Plus(shift) => zero_point[pick(zero_point.len())] + shift,
-                };
-                for j in 0..PANEL {
-                    let whole = sum[j]
-                        .wrapping_add(offset[j])
-                        .wrapping_sub(zero.wrapping_mul(sums[j]));
-                    x[j] = whole as f32 * (scale[j] * by) + bias[j];
-                }
-            }
-        }
+        let mut x = S::floats(sums, row, &constants);
         if let Some((low, high)) = e.range {
             for v in &mut x {
                 *v = clamp(*v, low, high);

@@ -2,7 +2,8 @@
 //! activation, residual and the next quantisation in the same pass; and the float neighbours (attention, norms) of such products.
 //!
 //! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums are
-//! exact 32-bit integers, and the float epilogue is one piece of code without fused multiply-add.
+//! exact 32-bit integers, and the float epilogue is one piece of code without fused multiply-add. What is not quantised has a
+//! product of its own, [`float_product`], in which each sum is one chain of fused multiply-adds.
 //!
 //! How a product is laid out. Weights are cut into panels of [`PANEL`] columns; in a panel, `isa.group()` consecutive values
 //! along K of one column lie together, as the instruction wants them. Activations are rows of 8-bit values, or of 16-bit values
@@ -15,6 +16,7 @@ mod activations;
 mod attention;
 mod compiled_for;
 mod epilogue;
+mod floats;
 mod isa;
 mod math;
 mod norm;
@@ -22,6 +24,7 @@ mod pool;
 mod product;
 mod quantise;
 mod scalar;
+mod tiles;
 mod weights;
 
 #[cfg(target_arch = "aarch64")]
@@ -34,6 +37,7 @@ use compiled_for::compiled_for;
 pub use activations::{Activations, Bytes, Writer};
 pub use attention::{Attention, Head, attend};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
+pub use floats::{FloatRows, PackedFloats, float_product};
 pub use isa::Isa;
 pub use norm::{NormInput, layer_norm};
 pub use pool::{Awake, Pool};

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::PANEL;
 use crate::epilogue::Tile;
-use crate::product::{Job, Strip, tiles};
+use crate::tiles::{Job, Strip, tiles};
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -17,10 +17,21 @@ pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usi
     }
 }
 
-fn tile(strip: &Strip<'_>, count: usize, sums: &mut Tile) {
+/// # Safety
+/// As for `tiles::Kernel`.
+pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            tile_floats(strip, count, sums)
+        })
+    }
+}
+
+fn tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
     for (row, sum) in strip.rows.iter().zip(sums).take(count) {
         *sum = [0; PANEL];
-        let mut weights = strip.weights;
+        let mut weights = strip.weights.cast::<i8>();
         for &segment in strip.segments {
             for k in 0..strip.groups {
                 // SAFETY: `product` checked that every segment of every row lies in the buffer (2-byte values here), and a
@@ -30,6 +41,27 @@ fn tile(strip: &Strip<'_>, count: usize, sums: &mut Tile) {
                     let a = i32::from(at.cast::<i16>().read_unaligned());
                     for (lane, sum) in sum.iter_mut().enumerate() {
                         *sum = sum.wrapping_add(a * i32::from(*weights.add(lane)));
+                    }
+                    weights = weights.add(PANEL);
+                }
+            }
+        }
+    }
+}
+
+fn tile_floats(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+    for (row, sum) in strip.rows.iter().zip(sums).take(count) {
+        *sum = [0.0; PANEL];
+        let mut weights = strip.weights.cast::<f32>();
+        for &segment in strip.segments {
+            for k in 0..strip.groups {
+                // SAFETY: `float_product` checked that every segment of every row lies in the buffer, and a panel holds PANEL
+                // weights for each value of them.
+                unsafe {
+                    let a = row.add((segment as usize + k) * 4);
+                    let a = a.cast::<f32>().read_unaligned();
+                    for (lane, sum) in sum.iter_mut().enumerate() {
+                        *sum = a.mul_add(*weights.add(lane), *sum);
                     }
                     weights = weights.add(PANEL);
                 }

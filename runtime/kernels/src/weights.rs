@@ -119,8 +119,11 @@ impl PackedWeights {
         self.segment.div_ceil(self.isa.group())
     }
 
-    pub(crate) fn panel(&self, index: usize) -> &[i8] {
-        let bytes = self.segments * self.padded_segment() * PANEL;
-        &self.data[index * bytes..(index + 1) * bytes]
+    pub(crate) fn panel_bytes(&self) -> usize {
+        self.segments * self.padded_segment() * PANEL
+    }
+
+    pub(crate) fn data(&self) -> &[i8] {
+        &self.data
     }
 }

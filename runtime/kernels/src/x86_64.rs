@@ -1,10 +1,12 @@
 //! Tiles for x86-64.
+//!
+//! A tile is not inlined: among a dozen others in one function the compiler runs out of registers for its sums.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
-use crate::product::{Job, Strip, tiles};
+use crate::tiles::{Job, Strip, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
 macro_rules! by_rows {
@@ -17,7 +19,7 @@ macro_rules! by_rows {
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
@@ -29,7 +31,7 @@ pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avxvnni")]
 pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
@@ -41,7 +43,7 @@ pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<u
 }
 
 /// # Safety
-/// As for `product::block`.
+/// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
@@ -52,22 +54,44 @@ pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Rang
     }
 }
 
+/// # Safety
+/// As for `tiles::Kernel`.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            by_rows!(tile_avx2_floats, strip, count, sums: 1 2 3 4 5 6);
+        });
+    }
+}
+
+/// # Safety
+/// As for `tiles::Kernel`.
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tiles(job, rows, panels, |strip, count, sums| {
+            by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
+        });
+    }
+}
+
 /// Two 16-bit products of a pair of values per 32-bit sum: `vpmaddwd` cannot overflow here, as a difference of two 8-bit values
 /// has 9 bits and a weight 8.
 ///
 /// # Safety
 /// `R` rows of `strip` and the panel must be readable to their ends.
+#[inline(never)]
 #[target_feature(enable = "avx2")]
-unsafe fn tile_avx2<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+unsafe fn tile_avx2<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 32.
     unsafe {
         let mut acc = [[_mm256_setzero_si256(); 2]; R];
         let mut weights = strip.weights;
         for &segment in strip.segments {
-            let mut at = [strip.weights.cast::<u8>(); R];
-            for (at, row) in at.iter_mut().zip(&strip.rows) {
-                *at = row.add(segment as usize * 2);
-            }
+            let at = strip.segment::<R>(segment, 2);
             for group in 0..strip.groups {
                 let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast()));
                 let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(16).cast()));
@@ -88,17 +112,15 @@ unsafe fn tile_avx2<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
 ///
 /// # Safety
 /// `R` rows of `strip` and the panel must be readable to their ends.
+#[inline(never)]
 #[target_feature(enable = "avx2,avxvnni")]
-unsafe fn tile_avx_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+unsafe fn tile_avx_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 64.
     unsafe {
         let mut acc = [[_mm256_setzero_si256(); 2]; R];
         let mut weights = strip.weights;
         for &segment in strip.segments {
-            let mut at = [strip.weights.cast::<u8>(); R];
-            for (at, row) in at.iter_mut().zip(&strip.rows) {
-                *at = row.add(segment as usize);
-            }
+            let at = strip.segment::<R>(segment, 1);
             for group in 0..strip.groups {
                 let w0 = _mm256_loadu_si256(weights.cast());
                 let w1 = _mm256_loadu_si256(weights.add(32).cast());
@@ -119,17 +141,15 @@ unsafe fn tile_avx_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
 ///
 /// # Safety
 /// `R` rows of `strip` and the panel must be readable to their ends.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
+unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 64.
     unsafe {
         let mut acc = [_mm512_setzero_si512(); R];
         let mut weights = strip.weights;
         for &segment in strip.segments {
-            let mut at = [strip.weights.cast::<u8>(); R];
-            for (at, row) in at.iter_mut().zip(&strip.rows) {
-                *at = row.add(segment as usize);
-            }
+            let at = strip.segment::<R>(segment, 1);
             for group in 0..strip.groups {
                 let w = _mm512_loadu_si512(weights.cast());
                 for i in 0..R {
@@ -145,8 +165,67 @@ unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile) {
     }
 }
 
+/// One float of each row times a row of the panel in two registers.
+///
+/// # Safety
+/// `R` rows of `strip` and the panel must be readable to their ends.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_avx2_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise covers every value of every segment; a row of the panel is 16 floats, one of the sums too.
+    unsafe {
+        let mut acc = [[_mm256_setzero_ps(); 2]; R];
+        let mut weights = strip.weights.cast::<f32>();
+        for &segment in strip.segments {
+            let at = strip.segment::<R>(segment, 4);
+            for k in 0..strip.groups {
+                let w0 = _mm256_loadu_ps(weights);
+                let w1 = _mm256_loadu_ps(weights.add(8));
+                for i in 0..R {
+                    let a = _mm256_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
+                    acc[i][0] = _mm256_fmadd_ps(a, w0, acc[i][0]);
+                    acc[i][1] = _mm256_fmadd_ps(a, w1, acc[i][1]);
+                }
+                weights = weights.add(16);
+            }
+        }
+        for (acc, sum) in acc.iter().zip(sums) {
+            _mm256_storeu_ps(sum.as_mut_ptr(), acc[0]);
+            _mm256_storeu_ps(sum.as_mut_ptr().add(8), acc[1]);
+        }
+    }
+}
+
+/// One float of each row times a row of the panel in one register.
+///
+/// # Safety
+/// `R` rows of `strip` and the panel must be readable to their ends.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+unsafe fn tile_avx512_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise covers every value of every segment; a row of the panel is 16 floats, one of the sums too.
+    unsafe {
+        let mut acc = [_mm512_setzero_ps(); R];
+        let mut weights = strip.weights.cast::<f32>();
+        for &segment in strip.segments {
+            let at = strip.segment::<R>(segment, 4);
+            for k in 0..strip.groups {
+                let w = _mm512_loadu_ps(weights);
+                for i in 0..R {
+                    let a = _mm512_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
+                    acc[i] = _mm512_fmadd_ps(a, w, acc[i]);
+                }
+                weights = weights.add(16);
+            }
+        }
+        for i in 0..R {
+            _mm512_storeu_ps(sums[i].as_mut_ptr(), acc[i]);
+        }
+    }
+}
+
 #[target_feature(enable = "avx2")]
-fn store<const R: usize>(acc: &[[__m256i; 2]; R], sums: &mut Tile) {
+fn store<const R: usize>(acc: &[[__m256i; 2]; R], sums: &mut Tile<i32>) {
     for (acc, sum) in acc.iter().zip(sums) {
         // SAFETY: a row of sums is two registers of 32 bytes long.
         unsafe {

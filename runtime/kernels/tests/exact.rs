@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use wink_kernels::{
-    Activation, Activations, Bytes, Epilogue, Isa, Output, PackedWeights, Pool, Quantisation,
-    Residual, RowScales, Rows, product,
+    Activation, Activations, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedWeights,
+    Pool, Quantisation, Residual, RowScales, Rows, float_product, product,
 };
 
 /// A product with everything that can vary.
@@ -168,6 +168,33 @@ impl Case {
     }
 }
 
+/// M, K of a segment, N, segments.
+const SHAPES: [(usize, usize, usize, usize); 23] = [
+    (1, 1, 1, 1),
+    (1, 1, 16, 1),
+    (1, 7, 17, 1),
+    (2, 8, 15, 1),
+    (3, 9, 33, 1),
+    (4, 16, 16, 1),
+    (5, 31, 48, 1),
+    (6, 32, 31, 1),
+    (7, 33, 64, 1),
+    (11, 15, 5, 1),
+    (12, 64, 16, 1),
+    (13, 65, 32, 1),
+    (35, 192, 192, 1),
+    (1, 768, 192, 1),
+    (25, 3, 20, 1),
+    (6, 9, 32, 3),
+    (5, 10, 16, 3),
+    (14, 96, 48, 3),
+    (1, 5, 1, 5),
+    (3, 17, 18, 2),
+    (700, 192, 16, 1),
+    (40, 96, 400, 1),
+    (301, 64, 33, 2),
+];
+
 /// Every product is shared by three threads: where it is too small for that, it runs on one.
 fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
@@ -192,33 +219,8 @@ fn tells_what_it_ran() {
 #[test]
 fn sums_are_exact_over_shapes() {
     let _awake = pool().awake();
-    let shapes = [
-        (1, 1, 1, 1),
-        (1, 1, 16, 1),
-        (1, 7, 17, 1),
-        (2, 8, 15, 1),
-        (3, 9, 33, 1),
-        (4, 16, 16, 1),
-        (5, 31, 48, 1),
-        (6, 32, 31, 1),
-        (7, 33, 64, 1),
-        (11, 15, 5, 1),
-        (12, 64, 16, 1),
-        (13, 65, 32, 1),
-        (35, 192, 192, 1),
-        (1, 768, 192, 1),
-        (25, 3, 20, 1),
-        (6, 9, 32, 3),
-        (5, 10, 16, 3),
-        (14, 96, 48, 3),
-        (1, 5, 1, 5),
-        (3, 17, 18, 2),
-        (700, 192, 16, 1),
-        (40, 96, 400, 1),
-        (301, 64, 33, 2),
-    ];
     for isa in present() {
-        for (seed, (m, k, n, segments)) in (0..).zip(shapes) {
+        for (seed, (m, k, n, segments)) in (0..).zip(SHAPES) {
             Case::seeded(m, k, n, segments, seed).check(isa);
         }
     }
@@ -320,4 +322,72 @@ fn sums_are_exact_over_drawn_shapes() {
             Case::seeded(m, k, n, segments, seed).check(isa);
         }
     }
+}
+
+/// Sums of floats are one chain of fused multiply-adds, whoever computes them.
+#[test]
+fn float_sums_are_the_chains_of_all_shapes() {
+    let _awake = pool().awake();
+    let value = |index: usize| ((index * index) as f32 * 0.37).sin() * 3.0;
+    for (m, k, n, segments) in SHAPES {
+        let depth = k * segments;
+        // Segments lie apart, and nothing is readable past the last one.
+        let apart = k + 3;
+        let row = segments * apart;
+        let values: Vec<f32> = (0..m * row - 3).map(value).collect();
+        let step =
+            |count: usize, by: usize| -> Vec<u32> { (0..count).map(|i| (i * by) as u32).collect() };
+        let (offsets, starts) = (step(m, row), step(segments, apart));
+        let bias: Vec<f32> = (0..n).map(value).collect();
+        let residual: Vec<f32> = (0..m * n).map(|i| value(i + 5)).collect();
+        let wanted = |at: usize| {
+            let (m, n_at) = (at / n, at % n);
+            let sum = (0..depth).fold(0.0_f32, |sum, d| {
+                let a = values[m * row + d / k * apart + d % k];
+                a.mul_add(value(d * n + n_at + 11), sum)
+            });
+            sum + bias[n_at] + residual[at]
+        };
+        for isa in present() {
+            let weights = PackedFloats::pack(isa, segments, k, n, |s, at, column| {
+                value((s * k + at) * n + column + 11)
+            });
+            assert_eq!(weights.bytes(), depth * n.next_multiple_of(16) * 4);
+            let mut out = vec![f32::NAN; m * n];
+            float_product(
+                &weights,
+                FloatRows {
+                    values: &values,
+                    offsets: &offsets,
+                    segments: &starts,
+                },
+                &Epilogue::new(&vec![1.0; n], Some(&bias), None),
+                Residual::Float(&residual),
+                &mut Output::Float(&mut out),
+                pool(),
+            );
+            for (at, &got) in out.iter().enumerate() {
+                let name = isa.name();
+                assert_eq!(got, wanted(at), "{name} {m}x{k}x{n}, {segments}: {at}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "rows leave the buffer")]
+fn float_rows_must_lie_in_the_buffer() {
+    let weights = PackedFloats::pack(Isa::Scalar, 1, 4, 1, |_, _, _| 1.0);
+    float_product(
+        &weights,
+        FloatRows {
+            values: &[0.0; 7],
+            offsets: &[0, 4],
+            segments: &[0],
+        },
+        &Epilogue::new(&[1.0], None, None),
+        Residual::None,
+        &mut Output::Float(&mut [0.0; 2]),
+        pool(),
+    );
 }

@@ -1,4 +1,4 @@
-//! A 2-D convolution with constant 8-bit weights and everything that follows it, as one op over channels-last tensors.
+//! A 2-D convolution with constant weights and everything that follows it, as one op over channels-last tensors.
 //!
 //! No im2col: a kernel row covers `kernel width x channels` consecutive values of a padded channels-last picture, so each
 //! output pixel is one row of a product, read in as many segments as the kernel has rows.
@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Epilogue, PackedWeights, Quantisation, Residual, RowScales, Rows, product};
+use wink_kernels::{
+    Bytes, Epilogue, FloatRows, Output, PackedWeights, Quantisation, Residual, RowScales, Rows,
+    float_product, product,
+};
 
-use super::scratch;
+use super::operands::Operands;
+use super::scratch::{self, Scratch};
 use super::tensor::{Format, bytes, output_of, residual_of};
 
 /// Sizes of a convolution of one picture; pairs are height and width.
@@ -52,6 +56,16 @@ impl Geometry {
         (0..height).flat_map(move |y| (0..width).step_by(run).map(move |x| (y, x)))
     }
 
+    /// Where value `k` of segment `s` of output channel `n` lies among weights that are `N x C x H x W`.
+    pub(super) fn weight_index(&self) -> impl Fn(usize, usize, usize) -> usize {
+        let firsts: Vec<(usize, usize)> = self.segments().collect();
+        let ([height, width], channels) = (self.kernel, self.channels);
+        move |s, k, n| {
+            let (y, x) = (firsts[s].0, firsts[s].1 + k / channels);
+            ((n * channels + k % channels) * height + y) * width + x
+        }
+    }
+
     /// Starts of the rows (output pixels) and of the segments, in values.
     pub(super) fn offsets(&self) -> TractResult<(Vec<u32>, Vec<u32>)> {
         let line = self.padded()[1] * self.channels;
@@ -71,9 +85,9 @@ impl Geometry {
 /// `output = epilogue(convolution(input))`, tensors N x H x W x C.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Conv {
-    pub(super) weights: Arc<PackedWeights>,
+    /// Not [`Operands::Dynamic`].
+    pub(super) operands: Operands,
     pub(super) epilogue: Arc<Epilogue>,
-    pub(super) input: Quantisation,
     pub(super) geometry: Geometry,
     pub(super) batch: usize,
     /// Format of the second input, which is added before the activation.
@@ -88,22 +102,17 @@ impl Eq for Conv {}
 impl Conv {
     fn output_shape(&self) -> [usize; 4] {
         let [height, width] = self.geometry.output;
-        [self.batch, height, width, self.weights.columns()]
+        [self.batch, height, width, self.operands.columns()]
     }
 }
 
 impl Op for Conv {
     fn name(&self) -> StaticName {
-        "FusedConv".into()
+        self.operands.name("FusedConv", "FusedConvF32")
     }
 
     fn info(&self) -> TractResult<Vec<String>> {
-        let k = self.weights.segment() * self.weights.segments();
-        let (m, n) = (self.rows.len(), self.weights.columns());
-        Ok(vec![format!(
-            "{m}x{k}x{n} by {}",
-            self.weights.isa().name()
-        )])
+        Ok(self.operands.info(self.rows.len()))
     }
 
     op_as_typed_op!();
@@ -113,62 +122,107 @@ impl EvalOp for Conv {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let g = &self.geometry;
-        let [height, width] = g.input;
-        let picture = height * width * g.channels;
-        let values = bytes(&inputs[0])?;
-        let per_picture = self.rows.len() * self.weights.columns();
         let mut out = self.output.tensor(&self.output_shape())?;
         let residual = self
             .residual
             .map(|format| residual_of(&inputs[1], format))
             .transpose()?;
         let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| {
-            let [padded_height, padded_width] = g.padded();
-            let line = padded_width * g.channels;
-            // Past the last segment zero weights may meet values of the next one.
-            let slack = self.weights.padded_segment();
-            for index in 0..self.batch {
-                let isa = self.weights.isa();
-                let size = padded_height * line + slack;
-                let mut writer = scratch.activations.writer(isa, size, self.input.zero_point);
-                let [top, left] = g.pad_before;
-                let values = values.part(index * picture..(index + 1) * picture);
-                if padded_width == width {
-                    writer.put(top * line, values);
-                } else {
-                    for y in 0..height {
-                        let start = (top + y) * line;
-                        let (from, run) = (left * g.channels, width * g.channels);
-                        writer.zeros(start, from);
-                        writer.put(start + from, values.part(y * run..(y + 1) * run));
-                        writer.zeros(start + from + run, line - from - run);
-                    }
+        let [height, width] = self.geometry.input;
+        let picture = height * width * self.geometry.channels;
+        let per_picture = self.rows.len() * self.operands.columns();
+        for index in 0..self.batch {
+            let at = index * per_picture..(index + 1) * per_picture;
+            let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
+            let mut output = output.part(at);
+            let at = index * picture..(index + 1) * picture;
+            scratch::with(|scratch| match &self.operands {
+                Operands::Quantised(weights, q) => {
+                    let values = bytes(&inputs[0])?.part(at);
+                    self.of_bytes(weights, *q, values, residual, &mut output, scratch);
+                    Ok(())
                 }
-                writer.zeros(0, top * line);
-                let bottom = (top + height) * line;
-                writer.zeros(bottom, size - bottom);
-                let at = index * per_picture..(index + 1) * per_picture;
-                let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
-                let rows = Rows {
-                    activations: &scratch.activations,
-                    offsets: &self.rows,
-                    segments: &self.segments,
-                };
-                let mut output = output.part(at);
-                product(
-                    &self.weights,
-                    rows,
-                    &self.epilogue,
-                    RowScales::Fixed,
-                    residual,
-                    &mut output,
-                    &scratch.pool,
-                );
-            }
-        });
+                Operands::Float(weights) => {
+                    let values = &inputs[0].try_as_plain_ram()?.as_slice::<f32>()?[at];
+                    self.pad_floats(values, &mut scratch.floats);
+                    let rows = FloatRows {
+                        values: &scratch.floats,
+                        offsets: &self.rows,
+                        segments: &self.segments,
+                    };
+                    let pool = &scratch.pool;
+                    float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
+                    Ok(())
+                }
+                Operands::Dynamic(_) => bail!("convolutions are not quantised on the fly"),
+            })?;
+        }
         Ok(tvec![out.into_tvalue()])
+    }
+}
+
+impl Conv {
+    /// One picture in 8 bits.
+    fn of_bytes(
+        &self,
+        weights: &PackedWeights,
+        q: Quantisation,
+        values: Bytes<'_>,
+        residual: Residual<'_>,
+        output: &mut Output<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let g = &self.geometry;
+        let [height, width] = g.input;
+        let [padded_height, padded_width] = g.padded();
+        let [top, left] = g.pad_before;
+        let line = padded_width * g.channels;
+        // Past the last segment zero weights may meet values of the next one.
+        let size = padded_height * line + weights.padded_segment();
+        let isa = weights.isa();
+        let mut writer = scratch.activations.writer(isa, size, q.zero_point);
+        if padded_width == width {
+            writer.put(top * line, values);
+        } else {
+            for y in 0..height {
+                let start = (top + y) * line;
+                let (from, run) = (left * g.channels, width * g.channels);
+                writer.zeros(start, from);
+                writer.put(start + from, values.part(y * run..(y + 1) * run));
+                writer.zeros(start + from + run, line - from - run);
+            }
+        }
+        writer.zeros(0, top * line);
+        let bottom = (top + height) * line;
+        writer.zeros(bottom, size - bottom);
+        let rows = Rows {
+            activations: &scratch.activations,
+            offsets: &self.rows,
+            segments: &self.segments,
+        };
+        product(
+            weights,
+            rows,
+            &self.epilogue,
+            RowScales::Fixed,
+            residual,
+            output,
+            &scratch.pool,
+        );
+    }
+
+    /// A picture in floats with its padding.
+    fn pad_floats(&self, values: &[f32], padded: &mut Vec<f32>) {
+        let g = &self.geometry;
+        let [height, width] = g.padded();
+        let [top, left] = g.pad_before;
+        let (line, run) = (width * g.channels, g.input[1] * g.channels);
+        padded.clear();
+        padded.resize(height * line, 0.0);
+        let lines = padded.chunks_exact_mut(line.max(1)).skip(top);
+        for (to, from) in lines.zip(values.chunks_exact(run.max(1))) {
+            to[left * g.channels..][..run].copy_from_slice(from);
+        }
     }
 }
 
@@ -182,7 +236,7 @@ impl TypedOp for Conv {
 
     fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
         let k = self.geometry.segment() * self.segments.len();
-        let macs = self.batch * self.rows.len() * k * self.weights.columns();
-        Ok(tvec![(Cost::FMA(i8::datum_type()), macs.to_dim())])
+        let macs = self.batch * self.rows.len() * k * self.operands.columns();
+        Ok(tvec![(Cost::FMA(self.operands.datum()), macs.to_dim())])
     }
 }

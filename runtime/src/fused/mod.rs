@@ -1,8 +1,8 @@
-//! The fast path: patterns of a quantised graph become a few ops that run on packed 8-bit weights.
+//! The fast path: patterns of a graph become a few ops that run on packed weights, 8-bit ones where the graph is quantised.
 //!
 //! When a graph loads, [`register`] replaces the engine's import of the quantising ops (which takes them apart) and [`fuse`]
 //! rewrites the typed graph before the engine's own optimiser, which would fold reshapes into products so that nothing is told
-//! apart any more. What is not matched still runs, in floats, by the engine; [`Fusion`] names it with the reason.
+//! apart any more. What is not matched still runs by the engine; [`Fusion`] names it with the reason.
 //!
 //! Three liberties are taken with the graph's letter, all towards the float model: where a tensor between a product and its
 //! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
@@ -14,6 +14,7 @@ mod gelu;
 mod layout;
 mod linear;
 mod norm;
+mod operands;
 mod pattern;
 mod products;
 mod qdq;
@@ -72,7 +73,7 @@ pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
         kernels: Isa::detect().name(),
         ..Fusion::default()
     };
-    for round in [simplify, attentions, products_round, simplify] {
+    for round in [simplify, attentions, eight_bits, floats, simplify] {
         round(&mut model, &mut report)?;
     }
     for node in model.nodes() {
@@ -145,19 +146,40 @@ fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     })
 }
 
-fn products_round(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+/// What is refused here may still be a product of floats.
+fn eight_bits(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
+    products(
+        model,
+        &mut Fusion::default(),
+        products::linear,
+        products::conv,
+    )
+}
+
+fn floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    products(model, report, products::float_linear, products::float_conv)
+}
+
+type Of<O> = fn(&TypedModel, &TypedNode, &O, Isa) -> Rewrite;
+
+fn products(
+    model: &mut TypedModel,
+    report: &mut Fusion,
+    linear: Of<EinSum>,
+    conv: Of<Conv>,
+) -> TractResult<()> {
     let isa = Isa::detect();
     apply(model, report, |model, node| {
         if let Some(op) = node.op_as::<EinSum>() {
-            return Some(products::linear(model, node, op, isa));
+            return Some(linear(model, node, op, isa));
         }
-        Some(products::conv(model, node, node.op_as::<Conv>()?, isa))
+        Some(conv(model, node, node.op_as::<Conv>()?, isa))
     })
 }
 
 /// Bytes of the packed weights that a fused op holds.
 pub(crate) fn weight_bytes(op: &dyn TypedOp) -> u64 {
-    let linear = op.downcast_ref::<linear::Linear>().map(|op| &op.weights);
-    let weights = linear.or_else(|| op.downcast_ref::<conv::Conv>().map(|op| &op.weights));
-    weights.map_or(0, |weights| weights.bytes() as u64)
+    let linear = op.downcast_ref::<linear::Linear>().map(|op| &op.operands);
+    let operands = linear.or_else(|| op.downcast_ref::<conv::Conv>().map(|op| &op.operands));
+    operands.map_or(0, |operands| operands.bytes() as u64)
 }

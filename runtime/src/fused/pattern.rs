@@ -27,6 +27,18 @@ pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tenso
     Some(outputs.get(outlet.slot)?.clone().into_arc_tensor())
 }
 
+/// Whether an outlet is a constant or made of such.
+pub(super) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
+    let node = model.node(outlet.node);
+    let known = |outlet| matches!(model.outlet_fact(outlet), Ok(fact) if fact.konst.is_some());
+    known(outlet)
+        || !node.inputs.is_empty()
+            && node
+                .inputs
+                .iter()
+                .all(|input| hangs_on_constants(model, *input))
+}
+
 /// A constant as floats.
 pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
     let value = constant(model, outlet)?;

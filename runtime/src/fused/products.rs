@@ -7,12 +7,14 @@ use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat, PaddingS
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Epilogue, Isa, PackedWeights, Quantisation};
+use wink_kernels::{Epilogue, Isa, PackedFloats, PackedWeights};
 
 use super::conv::{Conv, Geometry};
-use super::linear::{Activations8, Linear};
+use super::linear::Linear;
+use super::operands::Operands;
 use super::pattern::{
-    before_reshapes, floats, only_reader, other_operand, quantisation, quantised_source, shape,
+    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, quantisation,
+    quantised_source, shape,
 };
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
@@ -24,39 +26,84 @@ pub(super) fn words(e: TractError) -> String {
     format!("{e:#}")
 }
 
-/// A matrix product with 8-bit operands.
+/// A matrix product in 8 bits.
 pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
     if op.q_params.is_some() {
         return dynamic(model, node, op, isa);
     }
+    either_operand(node, |data| quantised(model, node, op, data, isa))
+}
+
+/// A matrix product of floats.
+pub(super) fn float_linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+    if op.q_params.is_some() {
+        return Err("an integer product that is not dynamically quantised".into());
+    }
+    either_operand(node, |data| float(model, node, op, data, isa))
+}
+
+/// The activations may be the first operand or the second.
+fn either_operand(node: &TypedNode, rewrite: impl Fn(usize) -> Rewrite) -> Rewrite {
     if node.inputs.len() != 2 {
         return Err("not a product of two tensors".into());
     }
-    let mut reason = "neither operand is quantised".to_owned();
-    for data in [0, 1] {
-        let source = before_reshapes(model, node.inputs[data]);
-        let Some((source, format)) = quantised_source(model, source) else {
-            continue;
-        };
-        let Some(q) = quantisation(format) else {
-            continue;
-        };
-        let made = Weights8::behind(model, node.inputs[1 - data]).and_then(|weights| {
-            let axes = product_axes(model, node, op, data)?;
-            let scales = weights.scales_along(axes.n)?;
-            let left = Left {
-                source,
-                input: Activations8::Quantised(q),
-                start: node.id.into(),
-            };
-            with_weights(model, node, &axes, &left, &scales, &weights, isa)
-        });
-        match made {
-            Ok(patch) => return Ok(patch),
-            Err(e) => reason = e,
+    rewrite(0).or_else(|_| rewrite(1))
+}
+
+/// A product whose operand `data` is an 8-bit tensor and the other one 8-bit weights.
+fn quantised(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+    let not = "the activations are not quantised";
+    let source = before_reshapes(model, node.inputs[data]);
+    let (source, format) = quantised_source(model, source).ok_or(not)?;
+    let q = quantisation(format).ok_or(not)?;
+    let weights = Weights8::behind(model, node.inputs[1 - data])?;
+    let axes = product_axes(model, node, op, data)?;
+    let scales = weights.scales_along(axes.n)?;
+    let packed = pack(&weights, &axes, isa)?;
+    let left = Left {
+        source,
+        start: node.id.into(),
+    };
+    let operands = Operands::Quantised(Arc::new(packed), q);
+    linear_patch(model, node, &left, operands, &scales)
+}
+
+/// A product of floats with constant floats.
+fn float(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+    let (source, operand) = (node.inputs[data], node.inputs[1 - data]);
+    let axes = product_axes(model, node, op, data)?;
+    let dims = constant_floats(model, [source, operand], isa)?;
+    let weights = floats(model, operand).ok_or("neither operand is constant")?;
+    let (step_k, step_n) = axes.steps(&dims);
+    let (k, n) = (dims[axes.k], dims[axes.n]);
+    let packed = PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n]);
+    let left = Left {
+        source: before_reshapes(model, source),
+        start: node.id.into(),
+    };
+    let operands = Operands::Float(Arc::new(packed));
+    linear_patch(model, node, &left, operands, &vec![1.0; n])
+}
+
+/// Shape of the second of two operands, where it is a constant, both are floats, and there is a kernel for those.
+fn constant_floats(
+    model: &TypedModel,
+    operands: [OutletId; 2],
+    isa: Isa,
+) -> Result<TVec<usize>, String> {
+    if isa == Isa::Scalar {
+        return Err("there is no kernel for floats on this machine".into());
+    }
+    for operand in operands {
+        let datum = model.outlet_fact(operand).map_err(words)?.datum_type;
+        if datum != DatumType::F32 {
+            return Err(format!("an operand of type {datum:?}"));
         }
     }
-    Err(reason)
+    if !hangs_on_constants(model, operands[1]) {
+        return Err("neither operand is constant".into());
+    }
+    shape(model, operands[1]).ok_or("open shapes".into())
 }
 
 /// `DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul`, as dynamically quantised graphs have it.
@@ -88,10 +135,10 @@ fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewri
     };
     let left = Left {
         source: dynamic.inputs[0],
-        input: Activations8::Dynamic,
         start: scaling.id.into(),
     };
-    with_weights(model, node, &axes, &left, &scales, &weights, isa)
+    let operands = Operands::Dynamic(Arc::new(pack(&weights, &axes, isa)?));
+    linear_patch(model, node, &left, operands, &scales)
 }
 
 /// The constant in a product of `dynamic` with a constant, or 1 for `dynamic` alone.
@@ -120,50 +167,46 @@ fn before_axis_ops(model: &TypedModel, mut outlet: OutletId) -> OutletId {
     outlet
 }
 
-/// The left side of a product.
+fn pack(weights: &Weights8, axes: &ProductAxes, isa: Isa) -> Result<PackedWeights, String> {
+    let (bytes, dims) = (weights.bytes()?, weights.values.shape());
+    let (step_k, step_n) = axes.steps(dims);
+    let (k, n) = (dims[axes.k], dims[axes.n]);
+    Ok(PackedWeights::pack(isa, 1, k, n, |_, k, n| {
+        bytes[k * step_k + n * step_n]
+    }))
+}
+
+/// Where a product begins and ends.
 struct Left {
+    /// The activations.
     source: OutletId,
-    input: Activations8,
     /// The outlet from which the tail is followed.
     start: OutletId,
 }
 
-fn with_weights(
+fn linear_patch(
     model: &TypedModel,
     node: &TypedNode,
-    axes: &ProductAxes,
     left: &Left,
+    operands: Operands,
     scales: &[f32],
-    weights: &Weights8,
-    isa: Isa,
 ) -> Rewrite {
-    let bytes = weights.bytes()?;
-    let dims = weights.values.shape();
-    let (k, n) = (dims[axes.k], dims[axes.n]);
-    // All other axes have one index: strides of the two that count.
-    let (step_k, step_n) = if axes.k < axes.n { (n, 1) } else { (1, k) };
-    let packed = PackedWeights::pack(isa, 1, k, n, |_, k, n| bytes[k * step_k + n * step_n]);
     let rank = shape(model, left.start).ok_or("open shapes")?.len();
     let tail = Tail::follow(model, left.start, rank - 1).ok_or("open shapes")?;
     let elements: usize = shape(model, left.source)
         .ok_or("open shapes")?
         .iter()
         .product();
-    let rows = Linear::row_starts(&packed, elements / k.max(1)).map_err(words)?;
-    let q = match left.input {
-        Activations8::Quantised(q) => Some(q),
-        Activations8::Dynamic => None,
-    };
+    let rows = elements / operands.depth().max(1);
     let op = Linear {
-        epilogue: Arc::new(epilogue(scales, &packed, q, &tail)),
-        weights: Arc::new(packed),
-        input: left.input,
+        epilogue: Arc::new(epilogue(scales, &operands, &tail)),
         residual: tail.residual.map(|(_, format)| format),
         output: tail.format,
         shape: shape(model, tail.outlet).ok_or("open shapes")?,
-        rows,
+        rows: Linear::row_starts(&operands, rows).map_err(words)?,
+        operands,
     };
-    let mut patch = TypedModelPatch::new("an 8-bit product");
+    let mut patch = TypedModelPatch::new("a product");
     let mut inputs = tvec![patch.tap_model(model, left.source).map_err(words)?];
     if let Some((residual, _)) = tail.residual {
         inputs.push(patch.tap_model(model, residual).map_err(words)?);
@@ -177,39 +220,46 @@ fn with_weights(
 }
 
 /// With the activations' quantisation where it is fixed.
-fn epilogue(
-    scales: &[f32],
-    packed: &PackedWeights,
-    q: Option<Quantisation>,
-    tail: &Tail,
-) -> Epilogue {
-    let by = q.map_or(1.0, |q| q.scale);
+fn epilogue(scales: &[f32], operands: &Operands, tail: &Tail) -> Epilogue {
+    let (by, offsets) = match operands {
+        Operands::Quantised(packed, q) => (q.scale, Some(packed.offsets(q.zero_point))),
+        Operands::Dynamic(_) | Operands::Float(_) => (1.0, None),
+    };
     let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
-    let offsets = q.map(|q| packed.offsets(q.zero_point));
     let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), offsets.as_deref());
     (epilogue.range, epilogue.activation) = (tail.range, tail.activation);
     epilogue
 }
 
-/// A convolution with 8-bit operands.
+/// A convolution in 8 bits.
 pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Isa) -> Rewrite {
-    let Some((source, format)) = quantised_source(model, node.inputs[0]) else {
-        return Err("the input is not quantised".into());
-    };
-    let q = quantisation(format).ok_or("the input is not quantised")?;
+    conv_of(model, node, op, |geometry| {
+        quantised_conv(model, node, geometry, isa)
+    })
+}
+
+/// A convolution of floats.
+pub(super) fn float_conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    isa: Isa,
+) -> Rewrite {
+    conv_of(model, node, op, |geometry| {
+        float_conv_operands(model, node, geometry, isa)
+    })
+}
+
+fn conv_of(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    operands: impl Fn(&Geometry) -> Result<ConvOperands, String>,
+) -> Rewrite {
     let (geometry, batch) = geometry(model, node, op)?;
-    let weights = Weights8::behind(model, node.inputs[1])?;
-    let scales = weights.scales_along(0)?;
-    let bytes = weights.bytes()?;
-    let (channels, n) = (geometry.channels, scales.len());
-    let [height, width] = geometry.kernel;
-    let firsts: Vec<(usize, usize)> = geometry.segments().collect();
-    let packed = PackedWeights::pack(isa, firsts.len(), geometry.segment(), n, |segment, k, n| {
-        let (y, x) = (firsts[segment].0, firsts[segment].1 + k / channels);
-        bytes[((n * channels + k % channels) * height + y) * width + x]
-    });
-    let out = OutletId::from(node.id);
-    let mut tail = Tail::follow(model, out, 1).ok_or("open shapes")?;
+    let (source, operands, scales) = operands(&geometry)?;
+    let n = scales.len();
+    let mut tail = Tail::follow(model, node.id.into(), 1).ok_or("open shapes")?;
     let bias = floats(model, node.inputs[2]).ok_or("the bias is not constant")?;
     let sum = tail.bias.get_or_insert_with(|| vec![0.0; n]);
     for (index, sum) in sum.iter_mut().enumerate() {
@@ -217,9 +267,8 @@ pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Is
     }
     let (rows, segments) = geometry.offsets().map_err(words)?;
     let op = Conv {
-        epilogue: Arc::new(epilogue(&scales, &packed, Some(q), &tail)),
-        weights: Arc::new(packed),
-        input: q,
+        epilogue: Arc::new(epilogue(&scales, &operands, &tail)),
+        operands,
         geometry,
         batch,
         residual: tail.residual.map(|(_, format)| format),
@@ -230,6 +279,50 @@ pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Is
     conv_patch(model, node, op, source, &tail).map_err(words)
 }
 
+/// The input of a convolution, its operands, and the scale of each column.
+type ConvOperands = (OutletId, Operands, Vec<f32>);
+
+fn quantised_conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    geometry: &Geometry,
+    isa: Isa,
+) -> Result<ConvOperands, String> {
+    let not = "the input is not quantised";
+    let (source, format) = quantised_source(model, node.inputs[0]).ok_or(not)?;
+    let q = quantisation(format).ok_or(not)?;
+    let weights = Weights8::behind(model, node.inputs[1])?;
+    let scales = weights.scales_along(0)?;
+    let bytes = weights.bytes()?;
+    let at = geometry.weight_index();
+    let (segments, segment) = (geometry.segments().count(), geometry.segment());
+    let packed = PackedWeights::pack(isa, segments, segment, scales.len(), |s, k, n| {
+        bytes[at(s, k, n)]
+    });
+    Ok((source, Operands::Quantised(Arc::new(packed), q), scales))
+}
+
+fn float_conv_operands(
+    model: &TypedModel,
+    node: &TypedNode,
+    geometry: &Geometry,
+    isa: Isa,
+) -> Result<ConvOperands, String> {
+    let source = node.inputs[0];
+    let dims = constant_floats(model, [source, node.inputs[1]], isa)?;
+    let weights = floats(model, node.inputs[1]).ok_or("the weights are not constant")?;
+    let at = geometry.weight_index();
+    let (segments, segment) = (geometry.segments().count(), geometry.segment());
+    let packed = PackedFloats::pack(isa, segments, segment, dims[0], |s, k, n| {
+        weights[at(s, k, n)]
+    });
+    Ok((
+        source,
+        Operands::Float(Arc::new(packed)),
+        vec![1.0; dims[0]],
+    ))
+}
+
 /// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
 fn conv_patch(
     model: &TypedModel,
@@ -238,7 +331,7 @@ fn conv_patch(
     source: OutletId,
     tail: &Tail,
 ) -> TractResult<TypedModelPatch> {
-    let mut patch = TypedModelPatch::new("an 8-bit convolution");
+    let mut patch = TypedModelPatch::new("a convolution");
     let name = &node.name;
     let mut inputs = tvec![];
     for (index, outlet) in [Some(source), tail.residual.map(|(outlet, _)| outlet)]

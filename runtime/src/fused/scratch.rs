@@ -9,6 +9,7 @@ use wink_kernels::{Activations, Pool};
 pub(super) struct Scratch {
     pub(super) activations: Activations,
     pub(super) bytes: Vec<u8>,
+    pub(super) floats: Vec<f32>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -16,6 +17,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         activations: Activations::new(),
         bytes: Vec::new(),
+        floats: Vec::new(),
         pool: Arc::new(Pool::alone()),
     });
 }

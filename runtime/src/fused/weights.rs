@@ -149,6 +149,16 @@ pub(super) struct ProductAxes {
     pub(super) n: usize,
 }
 
+impl ProductAxes {
+    /// Steps along both axes in weights of this shape: all others have one index.
+    pub(super) fn steps(&self, shape: &[usize]) -> (usize, usize) {
+        match self.k < self.n {
+            true => (shape[self.n], 1),
+            false => (1, shape[self.k]),
+        }
+    }
+}
+
 /// Reads a product `[..., k] x [k, n] -> [..., n]` off an einsum; unit axes of the weights do not matter.
 ///
 /// # Errors

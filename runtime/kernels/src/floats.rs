@@ -1,0 +1,150 @@
+//! The product of floats and packed float weights, for what is not quantised.
+//!
+//! Each sum is one chain of fused multiply-adds along K, so that every instruction set gives the same bits.
+
+use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift};
+use crate::product::farthest;
+use crate::tiles::{Job, Kernel, run};
+use crate::{Isa, PANEL, Pool};
+
+/// A K x N matrix of floats in panels of [`PANEL`] columns, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackedFloats {
+    isa: Isa,
+    segments: usize,
+    segment: usize,
+    columns: usize,
+    data: Vec<f32>,
+}
+
+impl PackedFloats {
+    /// Packs `segments` x `segment` rows and `columns` columns; `weight(s, k, n)` is row `k` of segment `s` in column `n`.
+    #[must_use]
+    pub fn pack(
+        isa: Isa,
+        segments: usize,
+        segment: usize,
+        columns: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let panels = columns.div_ceil(PANEL);
+        let mut data = vec![0.0; panels * segments * segment * PANEL];
+        for (index, row) in data.chunks_exact_mut(PANEL).enumerate() {
+            let (panel, at) = (index / (segments * segment), index % (segments * segment));
+            let first = panel * PANEL;
+            for (lane, to) in row.iter_mut().enumerate().take(columns - first) {
+                *to = weight(at / segment, at % segment, first + lane);
+            }
+        }
+        Self {
+            isa,
+            segments,
+            segment,
+            columns,
+            data,
+        }
+    }
+
+    /// The instruction set whose kernel reads them.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Number of segments.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.segments
+    }
+
+    /// Values of a segment.
+    #[must_use]
+    pub fn segment(&self) -> usize {
+        self.segment
+    }
+
+    /// Number of columns, N.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Bytes that they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.data)
+    }
+}
+
+/// Where the rows of the left side lie: row `m`, segment `s` starts at `values[offsets[m] + segments[s]]`.
+#[derive(Debug, Clone, Copy)]
+pub struct FloatRows<'a> {
+    /// The buffer.
+    pub values: &'a [f32],
+    /// Start of each row, M of them.
+    pub offsets: &'a [u32],
+    /// Start of each segment in a row.
+    pub segments: &'a [u32],
+}
+
+/// `output = epilogue(values x weights)`, M x N. The epilogue's scales are not used.
+///
+/// # Panics
+/// When lengths do not fit: rows that leave the buffer, segments unlike the weights', an epilogue, residual or output of
+/// another size, or an instruction set that this machine lacks.
+pub fn float_product(
+    weights: &PackedFloats,
+    rows: FloatRows<'_>,
+    epilogue: &Epilogue,
+    residual: Residual<'_>,
+    output: &mut Output<'_>,
+    pool: &Pool,
+) {
+    let isa = weights.isa;
+    let (m, n) = (rows.offsets.len(), weights.columns);
+    let elements = m * n;
+    assert!(isa.available(), "{} is missing here", isa.name());
+    assert_eq!(output.len(), elements, "output");
+    assert_eq!(rows.segments.len(), weights.segments, "segments");
+    assert_eq!(epilogue.columns(), n.next_multiple_of(PANEL), "epilogue");
+    assert!(residual.fits(elements), "residual");
+    let end = farthest(rows.offsets) + farthest(rows.segments) + weights.segment;
+    assert!(
+        elements == 0 || end <= rows.values.len(),
+        "rows leave the buffer"
+    );
+    let job = Job {
+        isa,
+        activations: rows.values.as_ptr().cast(),
+        element_bytes: size_of::<f32>(),
+        offsets: rows.offsets,
+        segments: rows.segments,
+        groups: weights.segment,
+        group: 1,
+        weights: weights.data.as_ptr().cast(),
+        panel_bytes: weights.segments * weights.segment * PANEL * size_of::<f32>(),
+        columns: n,
+        finish: Finish {
+            epilogue,
+            column_sums: &[],
+            rows: RowScales::Fixed,
+            shift: Shift::None,
+            residual,
+            output: output.raw(),
+        },
+    };
+    // SAFETY: the sizes were checked above, the weights fill their panels, and the instruction set is there.
+    unsafe { run(&job, kernel(isa), pool) }
+}
+
+fn kernel(isa: Isa) -> Kernel {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_floats,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => crate::x86_64::avx512_floats,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::Dotprod | Isa::I8mm => crate::aarch64::neon_floats,
+        _ => crate::scalar::scalar_floats,
+    }
+}

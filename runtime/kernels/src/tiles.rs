@@ -1,0 +1,178 @@
+//! The walk over the tiles of a product, whatever its numbers are.
+
+use std::ops::Range;
+
+use crate::epilogue::{Finish, Place, Sum, Tile, finish};
+use crate::{Isa, PANEL, Pool};
+
+/// Activations that should stay in the second-level cache while the panels pass by.
+const BLOCK_BYTES: usize = 192 * 1024;
+
+/// Multiply-accumulates below which handing a part of them to another thread costs more than it saves.
+const WORTH_SHARING: usize = 100_000;
+/// Pieces per thread: a thread that was held up leaves its share to the others.
+const PIECES_PER_THREAD: usize = 4;
+
+/// A product on its way.
+pub(crate) struct Job<'a> {
+    pub isa: Isa,
+    /// The first activation.
+    pub activations: *const u8,
+    /// Bytes of an activation.
+    pub element_bytes: usize,
+    /// Start of each row and of each segment in a row, in activations.
+    pub offsets: &'a [u32],
+    pub segments: &'a [u32],
+    /// Steps along K in a segment, and the activations of each.
+    pub groups: usize,
+    pub group: usize,
+    /// The first panel, and the bytes of each.
+    pub weights: *const u8,
+    pub panel_bytes: usize,
+    /// Columns without those that fill up the last panel.
+    pub columns: usize,
+    pub finish: Finish<'a>,
+}
+
+// SAFETY: what the pointers lead to is read only, but for the output, of which each thread writes another part.
+unsafe impl Sync for Job<'_> {}
+
+/// What a tile reads: some rows and a panel.
+pub(crate) struct Strip<'a> {
+    pub rows: [*const u8; 12],
+    pub segments: &'a [u32],
+    pub groups: usize,
+    pub weights: *const u8,
+}
+
+impl Strip<'_> {
+    /// Where a segment of each row starts, `bytes` an activation.
+    ///
+    /// # Safety
+    /// The rows must be readable up to there.
+    #[inline(always)]
+    pub unsafe fn segment<const R: usize>(&self, start: u32, bytes: usize) -> [*const u8; R] {
+        // SAFETY: the caller's promise.
+        std::array::from_fn(|i| unsafe { self.rows[i].add(start as usize * bytes) })
+    }
+}
+
+/// Computes a part of a product with one instruction set.
+///
+/// # Safety
+/// As for [`run`], and no other thread may touch this part of the output.
+pub(crate) type Kernel = unsafe fn(&Job<'_>, Range<usize>, Range<usize>);
+
+/// Computes a product.
+///
+/// # Safety
+/// All that the job points to must be readable to its end, the output must hold every row and column, and the instruction set
+/// must be there.
+pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
+    let cut = Cut::new(job, pool.threads());
+    let row_bytes = job.depth() * job.element_bytes;
+    let tall = job.isa.tile_rows();
+    let step = (BLOCK_BYTES / row_bytes.max(1))
+        .next_multiple_of(tall)
+        .max(tall);
+    pool.run(cut.pieces, &|piece| {
+        let (rows, panels) = cut.piece(piece);
+        for start in rows.clone().step_by(step) {
+            let part = start..rows.end.min(start + step);
+            // SAFETY: the caller's promise, and no two pieces have a row and a panel in common.
+            unsafe { kernel(job, part, panels.clone()) }
+        }
+    });
+}
+
+impl Job<'_> {
+    /// Activations of a row, with those that fill up its segments.
+    fn depth(&self) -> usize {
+        self.segments.len() * self.groups * self.group
+    }
+}
+
+/// How a product is cut into pieces for threads: by panels where there are enough, so that each thread reads its own weights only,
+/// else by rows.
+struct Cut {
+    rows: usize,
+    panels: usize,
+    by_panels: bool,
+    step: usize,
+    pieces: usize,
+}
+
+impl Cut {
+    fn new(job: &Job<'_>, threads: usize) -> Self {
+        let (rows, panels) = (job.offsets.len(), job.columns.div_ceil(PANEL));
+        let macs = rows * job.depth() * job.columns;
+        let wanted = match threads > 1 && macs >= WORTH_SHARING {
+            true => threads * PIECES_PER_THREAD,
+            false => 1,
+        };
+        let by_panels = panels >= wanted;
+        let (whole, unit) = match by_panels {
+            true => (panels, 1),
+            false => (rows, job.isa.tile_rows()),
+        };
+        let step = whole.div_ceil(wanted).next_multiple_of(unit).max(1);
+        Self {
+            rows,
+            panels,
+            by_panels,
+            step,
+            pieces: whole.div_ceil(step),
+        }
+    }
+
+    /// Rows and panels of a piece.
+    fn piece(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        let part = |whole: usize| index * self.step..((index + 1) * self.step).min(whole);
+        match self.by_panels {
+            true => (0..self.rows, part(self.panels)),
+            false => (part(self.rows), 0..self.panels),
+        }
+    }
+}
+
+/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them. Inlined into a function that has the
+/// instruction set's features.
+///
+/// # Safety
+/// As for [`Kernel`].
+#[inline(always)]
+pub(crate) unsafe fn tiles<S: Sum>(
+    job: &Job<'_>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    tile: impl Fn(&Strip<'_>, usize, &mut Tile<S>),
+) {
+    let tall = job.isa.tile_rows();
+    let mut sums: Tile<S> = [[S::ZERO; PANEL]; 12];
+    for panel in panels {
+        for first in rows.clone().step_by(tall) {
+            let count = tall.min(rows.end - first);
+            let mut strip = Strip {
+                rows: [job.activations; 12],
+                segments: job.segments,
+                groups: job.groups,
+                // SAFETY: the caller's promise: the panel is there.
+                weights: unsafe { job.weights.add(panel * job.panel_bytes) },
+            };
+            let offsets = &job.offsets[first..first + count];
+            for (pointer, &offset) in strip.rows.iter_mut().zip(offsets) {
+                // SAFETY: the caller's promise: the farthest row lies in the buffer.
+                *pointer = unsafe { job.activations.add(offset as usize * job.element_bytes) };
+            }
+            tile(&strip, count, &mut sums);
+            let place = Place {
+                row: first,
+                rows: count,
+                column: panel * PANEL,
+                columns: job.columns,
+            };
+            // SAFETY: the caller's promise.
+            unsafe { finish(&sums, place, &job.finish) }
+        }
+    }
+}
