@@ -6,6 +6,7 @@ use std::arch::asm;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
+use crate::lanes::Neon;
 use crate::tiles::{Job, Strip, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
@@ -26,7 +27,7 @@ macro_rules! by_rows {
 pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64; `product` checked that rows and panel are readable.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_neon, strip, count, sums);
         });
     }
@@ -38,7 +39,7 @@ pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_dotprod, strip, count, sums);
         });
     }
@@ -50,7 +51,7 @@ pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<us
 pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             // One row alone keeps to pairs too: the second half of its products is not used.
             match count {
                 1 | 2 => tile_i8mm::<1>(strip, count, sums),
@@ -65,7 +66,7 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_neon_floats, strip, count, sums);
         });
     }

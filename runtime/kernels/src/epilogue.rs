@@ -2,6 +2,7 @@
 
 use crate::PANEL;
 use crate::activations::Bytes;
+use crate::lanes::Lanes;
 use crate::math::{gelu, gelu_tanh, round_half_to_even, sigmoid};
 use crate::quantise::Quantisation;
 
@@ -13,37 +14,40 @@ pub(crate) trait Sum: Copy {
     const ZERO: Self;
 
     /// The sums of a row in floats, scaled and with the bias.
-    fn floats(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> [f32; PANEL];
+    ///
+    /// # Safety
+    /// As for [`Lanes`].
+    unsafe fn floats<L: Lanes>(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> L;
 }
 
 impl Sum for i32 {
     const ZERO: Self = 0;
 
     #[inline(always)]
-    fn floats(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> [f32; PANEL] {
-        let mut x = [0.0; PANEL];
-        match by.rows {
-            RowScales::Fixed => {
-                for j in 0..PANEL {
-                    x[j] = (sums[j].wrapping_add(by.offset[j])) as f32 * by.scale[j] + by.bias[j];
+    unsafe fn floats<L: Lanes>(sums: &[Self; PANEL], row: usize, by: &Constants<'_>) -> L {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sums = L::add_whole(L::load_whole(sums), L::load_whole(by.offset));
+            let scale = L::load(by.scale);
+            let x = match by.rows {
+                RowScales::Fixed => L::from_whole(sums).mul(scale),
+                RowScales::Dynamic {
+                    scale: of_rows,
+                    zero_point,
+                } => {
+                    let pick = |len: usize| if len == 1 { 0 } else { row };
+                    let zero = match by.shift {
+                        Shift::None => 0,
+                        Shift::Plus(shift) => zero_point[pick(zero_point.len())] + shift,
+                    };
+                    let column_sums = L::load_whole(by.column_sums);
+                    let excess = L::mul_whole(L::all_whole(zero), column_sums);
+                    let scale = scale.mul(L::all(of_rows[pick(of_rows.len())]));
+                    L::from_whole(L::sub_whole(sums, excess)).mul(scale)
                 }
-            }
-            RowScales::Dynamic { scale, zero_point } => {
-                let pick = |len: usize| if len == 1 { 0 } else { row };
-                let row_scale = scale[pick(scale.len())];
-                let zero = match by.shift {
-                    Shift::None => 0,
-                    Shift::Plus(shift) => zero_point[pick(zero_point.len())] + shift,
-                };
-                for j in 0..PANEL {
-                    let whole = sums[j]
-                        .wrapping_add(by.offset[j])
-                        .wrapping_sub(zero.wrapping_mul(by.column_sums[j]));
-                    x[j] = whole as f32 * (by.scale[j] * row_scale) + by.bias[j];
-                }
-            }
+            };
+            x.add(L::load(by.bias))
         }
-        x
     }
 }
 
@@ -51,8 +55,9 @@ impl Sum for f32 {
     const ZERO: Self = 0.0;
 
     #[inline(always)]
-    fn floats(sums: &[Self; PANEL], _: usize, by: &Constants<'_>) -> [f32; PANEL] {
-        std::array::from_fn(|j| sums[j] + by.bias[j])
+    unsafe fn floats<L: Lanes>(sums: &[Self; PANEL], _: usize, by: &Constants<'_>) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { L::load(sums).add(L::load(by.bias)) }
     }
 }
 
@@ -318,98 +323,122 @@ pub(crate) enum Shift {
 /// Writes a tile.
 ///
 /// # Safety
-/// The output must hold every row and column of `place`, and nobody else may touch those.
+/// As for [`Lanes`]; the output must hold every row and column of `place`, and nobody else may touch those.
 #[inline(always)]
-pub(crate) unsafe fn finish<S: Sum>(tile: &Tile<S>, place: Place, f: &Finish<'_>) {
-    let column = place.column;
+pub(crate) unsafe fn finish<S: Sum, L: Lanes>(tile: &Tile<S>, place: Place, f: &Finish<'_>) {
     let e = f.epilogue;
-    let Some(constants) = Constants::of_panel(f, column) else {
+    let Some(constants) = Constants::of_panel(f, place.column) else {
         return;
     };
-    let width = PANEL.min(place.columns - column);
+    let width = PANEL.min(place.columns - place.column);
     for (index, sums) in tile.iter().enumerate().take(place.rows) {
         let row = place.row + index;
-        let start = row * place.columns + column;
-        let mut x = S::floats(sums, row, &constants);
-        if let Some((low, high)) = e.range {
-            for v in &mut x {
-                *v = clamp(*v, low, high);
+        let start = row * place.columns + place.column;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut x = S::floats::<L>(sums, row, &constants);
+            if let Some((low, high)) = e.range {
+                x = clamp_all(x, low, high);
             }
-        }
-        match f.residual {
-            Residual::None => {}
-            Residual::Float(values) => {
-                for (v, r) in x.iter_mut().zip(&values[start..start + width]) {
-                    *v += r;
+            x = match f.residual {
+                Residual::None => x,
+                Residual::Float(values) => x.add(L::load(&chunk(&values[start..], width))),
+                Residual::Quantised(values, q) => {
+                    let (raw, flip) = values.raw();
+                    let bytes = L::load_bytes(&chunk(&raw[start..], width), flip);
+                    let steps = L::sub_whole(bytes, L::all_whole(q.zero_point));
+                    x.add(L::from_whole(steps).mul(L::all(q.scale)))
                 }
-            }
-            Residual::Quantised(values, q) => {
-                let (raw, flip) = values.raw();
-                for (v, &r) in x.iter_mut().zip(&raw[start..start + width]) {
-                    let r = i32::from((r ^ flip).cast_signed()) - q.zero_point;
-                    *v += r as f32 * q.scale;
+            };
+            x = activate(x, e.activation);
+            match f.output {
+                RawOutput::Float(out) if width == PANEL => x.store(&mut *out.add(start).cast()),
+                RawOutput::Float(out) => {
+                    let mut whole = [0.0; PANEL];
+                    x.store(&mut whole);
+                    std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
                 }
-            }
-        }
-        activate(&mut x, e.activation);
-        match f.output {
-            RawOutput::Float(out) => {
-                // SAFETY: the caller vouches for `start..start + width`.
-                let out = unsafe { std::slice::from_raw_parts_mut(out.add(start), width) };
-                if let Some(out) = out.first_chunk_mut::<PANEL>() {
-                    *out = x;
-                } else {
-                    out.copy_from_slice(&x[..width]);
-                }
-            }
-            RawOutput::Bytes(out, flip, q) => {
-                let mut bytes = [0; PANEL];
-                quantise_row(&x, &mut bytes, flip, q);
-                // SAFETY: the caller vouches for `start..start + width`.
-                let out = unsafe { std::slice::from_raw_parts_mut(out.add(start), width) };
-                if let Some(out) = out.first_chunk_mut::<PANEL>() {
-                    *out = bytes;
-                } else {
-                    out.copy_from_slice(&bytes[..width]);
+                RawOutput::Bytes(out, flip, q) => {
+                    let (low, high) = steps_of_bytes(q);
+                    let steps = clamp_all(x.mul(L::all(1.0 / q.scale)), low, high).round();
+                    let values = L::add_whole(steps, L::all_whole(q.zero_point));
+                    if width == PANEL {
+                        L::store_bytes(values, flip, &mut *out.add(start).cast());
+                    } else {
+                        let mut whole = [0; PANEL];
+                        L::store_bytes(values, flip, &mut whole);
+                        std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
+                    }
                 }
             }
         }
     }
 }
 
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
-fn activate(x: &mut [f32; PANEL], activation: Activation) {
-    match activation {
-        Activation::Identity => {}
-        Activation::Relu => {
-            for v in x {
-                *v = if *v > 0.0 { *v } else { 0.0 };
-            }
-        }
-        Activation::Gelu => {
-            for v in x {
-                *v = gelu(*v);
-            }
-        }
-        Activation::GeluTanh => {
-            for v in x {
-                *v = gelu_tanh(*v);
-            }
-        }
-        Activation::Silu => {
-            for v in x {
-                *v *= sigmoid(*v);
-            }
+unsafe fn clamp_all<L: Lanes>(x: L, low: f32, high: f32) -> L {
+    // SAFETY: the caller's promise.
+    unsafe { x.at_least(L::all(low)).at_most(L::all(high)) }
+}
+
+/// The first `width` values, filled up.
+#[inline(always)]
+fn chunk<T: Copy + Default>(values: &[T], width: usize) -> [T; PANEL] {
+    if width == PANEL
+        && let Some(chunk) = values.first_chunk()
+    {
+        return *chunk;
+    }
+    let mut chunk = [T::default(); PANEL];
+    chunk[..width].copy_from_slice(&values[..width]);
+    chunk
+}
+
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn activate<L: Lanes>(x: L, activation: Activation) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match activation {
+            Activation::Identity => x,
+            Activation::Relu => x.at_least(L::all(0.0)),
+            Activation::Gelu => one_by_one(x, gelu),
+            Activation::GeluTanh => one_by_one(x, gelu_tanh),
+            Activation::Silu => one_by_one(x, |v| v * sigmoid(v)),
         }
     }
+}
+
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn one_by_one<L: Lanes>(x: L, of: impl Fn(f32) -> f32) -> L {
+    let mut values = [0.0; PANEL];
+    // SAFETY: the caller's promise.
+    unsafe {
+        x.store(&mut values);
+        for v in &mut values {
+            *v = of(*v);
+        }
+        L::load(&values)
+    }
+}
+
+/// The range of what is added to the zero point, for a sum within 8 bits.
+#[inline(always)]
+fn steps_of_bytes(q: Quantisation) -> (f32, f32) {
+    let zero = q.zero_point as f32;
+    (-128.0 - zero, 127.0 - zero)
 }
 
 /// Quantises a run of values; `flip` makes the signed byte an unsigned one.
 #[inline(always)]
 pub(crate) fn quantise_row(x: &[f32], bytes: &mut [u8], flip: u8, q: Quantisation) {
     let inverse = 1.0 / q.scale;
-    let zero = q.zero_point as f32;
-    let (low, high) = (-128.0 - zero, 127.0 - zero);
+    let (low, high) = steps_of_bytes(q);
     for (byte, &v) in bytes.iter_mut().zip(x) {
         let value = round_half_to_even(clamp(v * inverse, low, high)) + q.zero_point;
         *byte = value.to_le_bytes()[0] ^ flip;

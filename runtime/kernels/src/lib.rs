@@ -18,6 +18,7 @@ mod compiled_for;
 mod epilogue;
 mod floats;
 mod isa;
+mod lanes;
 mod math;
 mod norm;
 mod pool;

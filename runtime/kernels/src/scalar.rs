@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::PANEL;
 use crate::epilogue::Tile;
+use crate::lanes::Scalar;
 use crate::tiles::{Job, Strip, tiles};
 
 /// # Safety
@@ -11,7 +12,7 @@ use crate::tiles::{Job, Strip, tiles};
 pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Scalar>(job, rows, panels, |strip, count, sums| {
             tile(strip, count, sums)
         })
     }
@@ -22,7 +23,7 @@ pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usi
 pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Scalar>(job, rows, panels, |strip, count, sums| {
             tile_floats(strip, count, sums)
         })
     }

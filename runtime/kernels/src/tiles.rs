@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::epilogue::{Finish, Place, Sum, Tile, finish};
+use crate::lanes::Lanes;
 use crate::{Isa, PANEL, Pool};
 
 /// Activations that should stay in the second-level cache while the panels pass by.
@@ -135,13 +136,13 @@ impl Cut {
     }
 }
 
-/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them. Inlined into a function that has the
+/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them by lanes of `L`. Inlined into a function that has the
 /// instruction set's features.
 ///
 /// # Safety
 /// As for [`Kernel`].
 #[inline(always)]
-pub(crate) unsafe fn tiles<S: Sum>(
+pub(crate) unsafe fn tiles<S: Sum, L: Lanes>(
     job: &Job<'_>,
     rows: Range<usize>,
     panels: Range<usize>,
@@ -172,7 +173,7 @@ pub(crate) unsafe fn tiles<S: Sum>(
                 columns: job.columns,
             };
             // SAFETY: the caller's promise.
-            unsafe { finish(&sums, place, &job.finish) }
+            unsafe { finish::<S, L>(&sums, place, &job.finish) }
         }
     }
 }

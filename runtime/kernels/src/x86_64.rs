@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
+use crate::lanes::Avx2;
 use crate::tiles::{Job, Strip, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
@@ -24,7 +25,7 @@ macro_rules! by_rows {
 pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx2, strip, count, sums: 1 2 3 4 5 6);
         });
     }
@@ -36,7 +37,7 @@ pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx_vnni, strip, count, sums: 1 2 3 4 5 6);
         });
     }
@@ -48,7 +49,7 @@ pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<u
 pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx512_vnni, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
         });
     }
@@ -60,7 +61,7 @@ pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Rang
 pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx2_floats, strip, count, sums: 1 2 3 4 5 6);
         });
     }
@@ -72,7 +73,7 @@ pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Rang
 pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
         });
     }

@@ -1,0 +1,55 @@
+//! Sixteen numbers at a time for the epilogue of a product.
+//!
+//! Written out, since loops over arrays are not reliably compiled to vector instructions where they follow one another: values then
+//! go through memory in halves and quarters, which costs more than the arithmetic. No operation rounds otherwise than
+//! [`Scalar`]'s.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::Neon;
+pub(crate) use scalar::Scalar;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::Avx2;
+
+use crate::PANEL;
+
+/// A panel's row of floats, and of the 32-bit integers that they are made of.
+///
+/// # Safety
+/// Every function wants the instruction set to be there.
+pub(crate) trait Lanes: Copy {
+    /// 32-bit integers.
+    type Whole: Copy;
+
+    unsafe fn load(from: &[f32; PANEL]) -> Self;
+    unsafe fn store(self, to: &mut [f32; PANEL]);
+    unsafe fn all(value: f32) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self` where it is greater, else `low`: also for NaN.
+    unsafe fn at_least(self, low: Self) -> Self;
+    /// `self` where it is less, else `high`: also for NaN.
+    unsafe fn at_most(self, high: Self) -> Self;
+
+    unsafe fn load_whole(from: &[i32; PANEL]) -> Self::Whole;
+    unsafe fn all_whole(value: i32) -> Self::Whole;
+    /// Wraps around.
+    unsafe fn add_whole(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    /// Wraps around.
+    unsafe fn sub_whole(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    /// Wraps around.
+    unsafe fn mul_whole(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    unsafe fn from_whole(whole: Self::Whole) -> Self;
+    /// The nearest integers, halves to even, of values within +-2^21.
+    unsafe fn round(self) -> Self::Whole;
+
+    /// Signed bytes, exclusive-or `flip`, as integers.
+    unsafe fn load_bytes(from: &[u8; PANEL], flip: u8) -> Self::Whole;
+    /// Integers in -128..=127 as bytes, exclusive-or `flip`.
+    unsafe fn store_bytes(whole: Self::Whole, flip: u8, to: &mut [u8; PANEL]);
+}
