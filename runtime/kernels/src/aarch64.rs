@@ -67,9 +67,17 @@ pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Rang
     // SAFETY: the caller's promise, and NEON is part of aarch64.
     unsafe {
         tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_neon_floats, strip, count, sums);
+            neon_float_tile(strip, count, sums);
         });
     }
+}
+
+/// # Safety
+/// As for the tile.
+#[inline]
+pub(crate) unsafe fn neon_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe { by_rows!(tile_neon_floats, strip, count, sums) }
 }
 
 /// `fmla` by element: a weight row of 16 columns times one float of each row.

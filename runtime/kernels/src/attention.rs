@@ -1,20 +1,17 @@
 //! Scaled dot-product attention as one pass over the heads (Vaswani et al., arXiv 1706.03762), from the projections' layout to
 //! the next projection's: no transposes, no tensor of scores.
 //!
-//! Arithmetic is in floats: at a policy's token counts it is a small part of a layer. With fused multiply-add where the machine
-//! has it, so results may differ in the last bits from one instruction set to another.
+//! Arithmetic is in floats: at a policy's token counts it is a small part of a layer. Both products are those of
+//! [`crate::float_product`], tile by tile.
 
 use std::cell::RefCell;
 
 use crate::activations::Bytes;
 use crate::epilogue::{Output, RawOutput, quantise_row};
+use crate::floats::small_product;
 use crate::math::exp;
-use crate::{Isa, Pool, Quantisation, compiled_for};
-
-/// Columns of a block of sums.
-const LANES: usize = 16;
-/// Rows of a block of sums.
-const ROWS: usize = 6;
+use crate::tiles::TALLEST;
+use crate::{Isa, PANEL, Pool, Quantisation, compiled_for};
 
 /// Queries, keys or values: rows of `heads * width` values.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +75,7 @@ impl Head<'_> {
 }
 
 thread_local! {
-    /// One head's keys, values, queries, scores and sums: kept, so that nothing is allocated from the second call on.
+    /// One head's keys, values, queries and scores: kept, so that nothing is allocated from the second call on.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -99,87 +96,89 @@ pub fn attend(isa: Isa, a: &Attention<'_>, output: &mut Output<'_>, pool: &Pool)
     let output = output.raw();
     pool.run(a.heads, &|head| {
         SCRATCH.with_borrow_mut(|scratch| {
-            if isa == Isa::Scalar {
-                // Elsewhere than on aarch64 the fused form is a call.
-                one_head::<{ cfg!(target_arch = "aarch64") }>(a, head, scratch, output);
-            } else {
-                head_fused(isa, a, head, scratch, output);
-            }
+            one_head(isa, a, (head, isa), scratch, output);
         });
     });
 }
 
 compiled_for! {
-    fn head_fused(a: &Attention<'_>, head: usize, scratch: &mut Vec<f32>, output: RawOutput) = one_head::<true>
+    fn one_head(a: &Attention<'_>, at: (usize, Isa), scratch: &mut Vec<f32>, output: RawOutput) = head
 }
 
 #[inline(always)]
-fn one_head<const FUSED: bool>(
-    a: &Attention<'_>,
-    head: usize,
-    scratch: &mut Vec<f32>,
-    output: RawOutput,
-) {
+fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut Vec<f32>, output: RawOutput) {
     let row = a.heads * a.width;
-    let wide_keys = a.keys.next_multiple_of(LANES);
-    let wide = a.width.next_multiple_of(LANES);
+    let tall = isa.tile_rows();
+    let (wide_keys, wide) = (
+        a.keys.next_multiple_of(PANEL),
+        a.width.next_multiple_of(PANEL),
+    );
     let sizes = [
         a.width * wide_keys,
         a.keys * wide,
-        a.width,
-        ROWS * a.width.max(a.keys),
-        ROWS * wide_keys,
-        ROWS * wide,
+        tall * wide,
+        tall * wide_keys,
     ];
-    scratch.clear();
-    scratch.resize(sizes.iter().sum(), 0.0);
+    let size: usize = sizes.iter().sum();
+    if scratch.len() < size {
+        scratch.resize(size, 0.0);
+    }
     let (keys, rest) = scratch.split_at_mut(sizes[0]);
     let (values, rest) = rest.split_at_mut(sizes[1]);
-    let (query, rest) = rest.split_at_mut(sizes[2]);
-    let (across, rest) = rest.split_at_mut(sizes[3]);
-    let (scores, sums) = rest.split_at_mut(sizes[4]);
-    let (across, _) = across.as_chunks_mut::<ROWS>();
+    let (queries, rest) = rest.split_at_mut(sizes[2]);
+    let scores = &mut rest[..sizes[3]];
     let first = head * a.width;
+    // What fills up the last panels is whatever was there: it only meets itself, and nobody reads those columns.
     for key in 0..a.keys {
-        let line = &mut values[key * wide..key * wide + a.width];
+        let line = &mut queries[..a.width];
         a.k.read(key * row + first, 1.0, line);
-        for (d, &v) in line.iter().enumerate() {
-            keys[d * wide_keys + key] = v;
+        let panel = &mut keys[key / PANEL * a.width * PANEL..];
+        for (to, &v) in panel.chunks_exact_mut(PANEL).zip(&*line) {
+            to[key % PANEL] = v;
         }
         a.v.read(key * row + first, 1.0, line);
-    }
-    for start in (0..a.queries).step_by(ROWS) {
-        let count = ROWS.min(a.queries - start);
-        for i in 0..count {
-            a.q.read((start + i) * row + first, a.scale, query);
-            lay_across(query, i, across);
+        for (panel, from) in values
+            .chunks_exact_mut(a.keys * PANEL)
+            .zip(line.chunks(PANEL))
+        {
+            panel[key * PANEL..][..from.len()].copy_from_slice(from);
         }
-        multiply::<FUSED>(&across[..a.width], keys, wide_keys, scores);
-        let mut inverse = [0.0; ROWS];
+    }
+    for start in (0..a.queries).step_by(tall) {
+        let count = tall.min(a.queries - start);
+        for (i, line) in queries.chunks_exact_mut(wide).enumerate().take(count) {
+            let from = (start + i) * row + first;
+            a.q.read(from, a.scale, &mut line[..a.width]);
+        }
+        small_product(
+            isa,
+            (queries, wide, count, a.width),
+            keys,
+            scores,
+            wide_keys,
+        );
+        let mut inverse = [0.0; TALLEST];
         for (i, line) in scores.chunks_exact_mut(wide_keys).enumerate().take(count) {
             let mask = a.mask.map(|mask| match mask.len() == a.keys {
                 true => mask,
                 false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
             });
             inverse[i] = softmax(&mut line[..a.keys], mask);
-            lay_across(&line[..a.keys], i, across);
         }
-        multiply::<FUSED>(&across[..a.keys], values, wide, sums);
-        for (i, line) in sums.chunks_exact_mut(wide).enumerate().take(count) {
+        small_product(
+            isa,
+            (scores, wide_keys, count, a.keys),
+            values,
+            queries,
+            wide,
+        );
+        for (i, line) in queries.chunks_exact_mut(wide).enumerate().take(count) {
             let line = &mut line[..a.width];
             for v in &mut *line {
                 *v *= inverse[i];
             }
             write(line, (start + i) * row + first, output);
         }
-    }
-}
-
-/// Makes a row the `index`-th column, so that the rows' values that are multiplied together lie together.
-#[inline(always)]
-fn lay_across(row: &[f32], index: usize, across: &mut [[f32; ROWS]]) {
-    for (to, &v) in across.iter_mut().zip(row) {
-        to[index] = v;
     }
 }
 
@@ -191,10 +190,10 @@ fn softmax(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
             *v += m;
         }
     }
-    let (chunks, rest) = line.as_chunks::<LANES>();
-    let mut tops = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = line.as_chunks::<PANEL>();
+    let mut tops = [f32::NEG_INFINITY; PANEL];
     for chunk in chunks {
-        for j in 0..LANES {
+        for j in 0..PANEL {
             tops[j] = if chunk[j] > tops[j] {
                 chunk[j]
             } else {
@@ -211,31 +210,6 @@ fn softmax(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
         *v = exp(*v - top);
     }
     1.0 / crate::norm::sum(line, |v| v)
-}
-
-/// `out[i][j]` = sum over k of `a[k][i] b[k][j]`, with rows of `n`, a multiple of the lanes.
-#[inline(always)]
-fn multiply<const FUSED: bool>(a: &[[f32; ROWS]], b: &[f32], n: usize, out: &mut [f32]) {
-    for column in (0..n).step_by(LANES) {
-        let mut sums = [[0.0_f32; LANES]; ROWS];
-        for (a, line) in a.iter().zip(b[column..].chunks(n)) {
-            let Some(line) = line.first_chunk::<LANES>() else {
-                break;
-            };
-            for (sum, by) in sums.iter_mut().zip(a) {
-                for j in 0..LANES {
-                    sum[j] = if FUSED {
-                        by.mul_add(line[j], sum[j])
-                    } else {
-                        by * line[j] + sum[j]
-                    };
-                }
-            }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            out[i * n + column..i * n + column + LANES].copy_from_slice(sum);
-        }
-    }
 }
 
 #[inline(always)]

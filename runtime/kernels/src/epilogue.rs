@@ -5,9 +5,10 @@ use crate::activations::Bytes;
 use crate::lanes::Lanes;
 use crate::math::{gelu, gelu_tanh, round_half_to_even, sigmoid};
 use crate::quantise::Quantisation;
+use crate::tiles::TALLEST;
 
-/// A tile of sums: up to 12 rows of a panel.
-pub(crate) type Tile<S> = [[S; PANEL]; 12];
+/// A tile of sums: some rows of a panel.
+pub(crate) type Tile<S> = [[S; PANEL]; TALLEST];
 
 /// A sum of products.
 pub(crate) trait Sum: Copy {

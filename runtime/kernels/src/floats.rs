@@ -2,9 +2,9 @@
 //!
 //! Each sum is one chain of fused multiply-adds along K, so that every instruction set gives the same bits.
 
-use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift};
+use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift, Tile};
 use crate::product::farthest;
-use crate::tiles::{Job, Kernel, run};
+use crate::tiles::{Job, Kernel, Strip, TALLEST, run};
 use crate::{Isa, PANEL, Pool};
 
 /// A K x N matrix of floats in panels of [`PANEL`] columns, row by row.
@@ -146,5 +146,62 @@ fn kernel(isa: Isa) -> Kernel {
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::Dotprod | Isa::I8mm => crate::aarch64::neon_floats,
         _ => crate::scalar::scalar_floats,
+    }
+}
+
+/// `output = values x panels` on one thread: at most [`Isa::tile_rows`] rows of `depth` floats that start `stride` apart, and as many
+/// panels as fill an output row.
+///
+/// # Panics
+/// When lengths do not fit, or the instruction set is not there.
+#[inline]
+pub(crate) fn small_product(
+    isa: Isa,
+    (values, stride, rows, depth): (&[f32], usize, usize, usize),
+    panels: &[f32],
+    output: &mut [f32],
+    columns: usize,
+) {
+    let panel_size = depth * PANEL;
+    assert!(isa.available() && rows <= isa.tile_rows() && columns.is_multiple_of(PANEL));
+    assert!(rows == 0 || (rows - 1) * stride + depth <= values.len());
+    assert!(rows * columns <= output.len() && columns * depth <= panels.len());
+    let mut sums = [[0.0; PANEL]; TALLEST];
+    let mut strip = Strip {
+        rows: [values.as_ptr().cast(); TALLEST],
+        segments: &[0],
+        groups: depth,
+        weights: panels.as_ptr().cast(),
+    };
+    for (index, row) in strip.rows.iter_mut().enumerate().take(rows) {
+        *row = values[index * stride..].as_ptr().cast();
+    }
+    for panel in 0..columns / PANEL {
+        strip.weights = panels[panel * panel_size..].as_ptr().cast();
+        // SAFETY: the rows and the panel are readable to their ends and the instruction set is there: checked above.
+        unsafe { tile(isa, &strip, rows, &mut sums) }
+        for (sum, line) in sums.iter().zip(output.chunks_exact_mut(columns)).take(rows) {
+            line[panel * PANEL..][..PANEL].copy_from_slice(sum);
+        }
+    }
+}
+
+/// # Safety
+/// `rows` rows of the strip and the panel must be readable to their ends, and the instruction set there.
+#[inline(always)]
+unsafe fn tile(isa: Isa, strip: &Strip<'_>, rows: usize, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_float_tile(strip, rows, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => crate::x86_64::avx512_float_tile(strip, rows, sums),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::Dotprod | Isa::I8mm => {
+                crate::aarch64::neon_float_tile(strip, rows, sums)
+            }
+            _ => crate::scalar::float_tile(strip, rows, sums),
+        }
     }
 }

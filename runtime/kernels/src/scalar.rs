@@ -24,7 +24,7 @@ pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
     // SAFETY: the caller's promise.
     unsafe {
         tiles::<_, Scalar>(job, rows, panels, |strip, count, sums| {
-            tile_floats(strip, count, sums)
+            float_tile(strip, count, sums)
         })
     }
 }
@@ -50,14 +50,15 @@ fn tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
     }
 }
 
-fn tile_floats(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+/// # Safety
+/// `count` rows of the strip and the panel must be readable to their ends.
+pub(crate) unsafe fn float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
     for (row, sum) in strip.rows.iter().zip(sums).take(count) {
         *sum = [0.0; PANEL];
         let mut weights = strip.weights.cast::<f32>();
         for &segment in strip.segments {
             for k in 0..strip.groups {
-                // SAFETY: `float_product` checked that every segment of every row lies in the buffer, and a panel holds PANEL
-                // weights for each value of them.
+                // SAFETY: the caller's promise; a panel holds PANEL weights for each value of a row.
                 unsafe {
                     let a = row.add((segment as usize + k) * 4);
                     let a = a.cast::<f32>().read_unaligned();

@@ -14,6 +14,9 @@ const WORTH_SHARING: usize = 100_000;
 /// Pieces per thread: a thread that was held up leaves its share to the others.
 const PIECES_PER_THREAD: usize = 4;
 
+/// Rows of the tallest tile of any instruction set.
+pub(crate) const TALLEST: usize = 12;
+
 /// A product on its way.
 pub(crate) struct Job<'a> {
     pub isa: Isa,
@@ -40,7 +43,7 @@ unsafe impl Sync for Job<'_> {}
 
 /// What a tile reads: some rows and a panel.
 pub(crate) struct Strip<'a> {
-    pub rows: [*const u8; 12],
+    pub rows: [*const u8; TALLEST],
     pub segments: &'a [u32],
     pub groups: usize,
     pub weights: *const u8,
@@ -149,12 +152,12 @@ pub(crate) unsafe fn tiles<S: Sum, L: Lanes>(
     tile: impl Fn(&Strip<'_>, usize, &mut Tile<S>),
 ) {
     let tall = job.isa.tile_rows();
-    let mut sums: Tile<S> = [[S::ZERO; PANEL]; 12];
+    let mut sums: Tile<S> = [[S::ZERO; PANEL]; TALLEST];
     for panel in panels {
         for first in rows.clone().step_by(tall) {
             let count = tall.min(rows.end - first);
             let mut strip = Strip {
-                rows: [job.activations; 12],
+                rows: [job.activations; TALLEST],
                 segments: job.segments,
                 groups: job.groups,
                 // SAFETY: the caller's promise: the panel is there.

@@ -62,9 +62,18 @@ pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Rang
     // SAFETY: the caller's promise.
     unsafe {
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_avx2_floats, strip, count, sums: 1 2 3 4 5 6);
+            avx2_float_tile(strip, count, sums);
         });
     }
+}
+
+/// # Safety
+/// As for the tile.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe { by_rows!(tile_avx2_floats, strip, count, sums: 1 2 3 4 5 6) }
 }
 
 /// # Safety
@@ -74,9 +83,18 @@ pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
     // SAFETY: the caller's promise.
     unsafe {
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
+            avx512_float_tile(strip, count, sums);
         });
     }
+}
+
+/// # Safety
+/// As for the tile.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub(crate) unsafe fn avx512_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe { by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12) }
 }
 
 /// Two 16-bit products of a pair of values per 32-bit sum: `vpmaddwd` cannot overflow here, as a difference of two 8-bit values

@@ -131,7 +131,8 @@ impl Tail {
             && let Some(back) = only_reader(model, next)
             && dequantise_format(model, back) == Some(format)
             && !model.outputs.contains(&back.id.into())
-            && !feeds_product(model, back.id.into())
+            && (gelu::match_gelu(model, back.id.into()).is_some()
+                || !feeds_product(model, back.id.into()))
         {
             self.range = quantisation(format).map(wink_kernels::Quantisation::range);
             self.outlet = back.id.into();
