@@ -1,4 +1,5 @@
-//! Functions of one float that compile to vector instructions: no branches, no calls.
+//! Functions of one float that compile to vector instructions: no branches, no calls where the machine has a fused multiply-add,
+//! and the same bits whether it has or not.
 
 /// The nearest integer, halves to even, of a value within +-2^21. Adding 1.5 x 2^23 makes the sum's last bit worth one.
 #[inline(always)]
@@ -17,8 +18,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let n = round_half_to_even(clipped * std::f32::consts::LOG2_E);
     let whole = n as f32;
     // ln 2 in two parts: the first has few bits, so that its product with n is exact.
-    let r = (clipped - whole * 0.693_359_4) - whole * -2.121_944_4e-4;
-    let mut series = 1.0 / 5040.0;
+    let r = whole.mul_add(2.121_944_4e-4, whole.mul_add(-0.693_359_4, clipped));
+    let mut series = 1.0_f32 / 5040.0;
     for coefficient in [
         1.0 / 720.0,
         1.0 / 120.0,
@@ -28,7 +29,7 @@ pub(crate) fn exp(x: f32) -> f32 {
         1.0,
         1.0,
     ] {
-        series = series * r + coefficient;
+        series = series.mul_add(r, coefficient);
     }
     let power = f32::from_bits(((n + 127) << 23).cast_unsigned());
     let value = series * power;
@@ -45,10 +46,10 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let mut series = 1.061_405_4;
+    let t = 1.0 / z.mul_add(0.327_591_1, 1.0);
+    let mut series = 1.061_405_4_f32;
     for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
-        series = series * t + coefficient;
+        series = series.mul_add(t, coefficient);
     }
     // Upper tail of the normal distribution at |x|, so that nothing cancels far out on the negative side.
     let tail = 0.5 * series * t * exp(-z * z);
