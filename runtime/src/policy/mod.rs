@@ -17,6 +17,8 @@ mod graph;
 mod guard;
 pub mod manifest;
 #[cfg(feature = "onnx")]
+mod names;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod package;
 #[cfg(feature = "onnx")]
@@ -43,6 +45,8 @@ pub use golden::GoldenReport;
 pub use graph::Execution;
 #[cfg(feature = "onnx")]
 pub use guard::{GraphInfo, TensorInfo};
+#[cfg(feature = "onnx")]
+pub use names::name_nodes;
 #[cfg(feature = "onnx")]
 pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
