@@ -9,6 +9,7 @@ mod flash;
 mod frames;
 mod inspect;
 mod log;
+mod memory;
 mod ordered;
 mod out_dir;
 mod out_file;

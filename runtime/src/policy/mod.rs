@@ -37,7 +37,7 @@ mod threads;
 #[cfg(feature = "onnx")]
 pub use crate::fused::{Fusion, Unmatched};
 #[cfg(feature = "onnx")]
-pub use bare::{BareGraph, SeededInput, SeededValues, inputs_of};
+pub use bare::{BareGraph, SeededInput, SeededValues, graph_info, inputs_of};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::GoldenReport;
