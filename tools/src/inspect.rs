@@ -1,5 +1,6 @@
-//! `wink inspect`: what is in a policy package, and whether this engine computes what its author's did.
+//! `wink inspect`: what is in a policy package, and whether this engine computes what its author's did; or what is in an ONNX file.
 
+mod loose;
 mod table;
 
 use std::collections::BTreeMap;
@@ -13,15 +14,16 @@ use wink_runtime::policy::{Fusion, GoldenReport, GraphReport, OnnxPolicy, Packag
 
 use crate::bad_input::{as_bad_input, bad_input};
 
-/// Show what is in a policy package: graphs, shapes, operators, sizes
+/// Show what is in a policy package or in an ONNX file: graphs, shapes, operators, sizes
 ///
-/// Every file's hash is checked and every precision is built for the engine, so what prints is what would run.
+/// Every file's hash is checked and every precision is built for the engine, so what prints is what would run. Of an ONNX file
+/// whose inputs have open shapes prints what it holds, and why it was not built.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The package: a folder with policy.json
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    /// The package, a folder with policy.json; or an ONNX file
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
 
     /// Show this precision only
     #[arg(long, value_name = "NAME")]
@@ -40,7 +42,9 @@ const EXAMPLES: &str = "\
 Examples:
   wink inspect models/wink-s
   wink inspect models/wink-s --precision int8 --check
-  wink inspect models/wink-s --json | jq '.precisions.int8.graphs[].ops'";
+  wink inspect models/wink-s --json | jq '.precisions.int8.graphs[].ops'
+  wink inspect exported.onnx
+  wink inspect exported.onnx --json | jq '.fast_path.unmatched'";
 
 /// All that is shown.
 #[derive(Debug, Serialize)]
@@ -96,7 +100,11 @@ struct Check {
 
 /// Prints the package, and fails where `--check` finds a wrong result.
 pub fn run(args: &Args) -> Result<()> {
-    let package = Package::open(&args.dir).map_err(as_bad_input)?;
+    let is_onnx = args.path.extension().is_some_and(|end| end == "onnx");
+    if args.path.is_file() || (is_onnx && !args.path.is_dir()) {
+        return of_file(args);
+    }
+    let package = Package::open(&args.path).map_err(as_bad_input)?;
     let report = examine(&package, args.precision.as_deref(), args.check)?;
     let mut stdout = io::stdout().lock();
     if args.json {
@@ -107,6 +115,32 @@ pub fn run(args: &Args) -> Result<()> {
     }
     stdout.flush()?;
     if args.check { verdict(&report) } else { Ok(()) }
+}
+
+fn of_file(args: &Args) -> Result<()> {
+    let file = args.path.display();
+    if args.check || args.precision.is_some() {
+        return Err(bad_input(format!(
+            "{file}: is a file, and --check and --precision are for packages; name the folder with policy.json"
+        )));
+    }
+    if args
+        .path
+        .file_name()
+        .is_some_and(|name| name == "policy.json")
+    {
+        return Err(bad_input(format!("{file}: name the folder that it is in")));
+    }
+    let report = loose::examine(&args.path)?;
+    let mut stdout = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut stdout, &report)?;
+        writeln!(stdout)?;
+    } else {
+        write!(stdout, "{}", loose::render(&report))?;
+    }
+    stdout.flush()?;
+    Ok(())
 }
 
 fn examine(package: &Package, only: Option<&str>, check: bool) -> Result<Report> {

@@ -9,6 +9,7 @@ mod flash;
 mod frames;
 mod inspect;
 mod log;
+mod memory;
 mod ordered;
 mod out_dir;
 mod out_file;
@@ -40,7 +41,7 @@ Examples:
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
-  wink inspect models/wink-s                          a package's graphs, shapes, operators and sizes
+  wink inspect models/wink-s                          a package's or an ONNX file's graphs, shapes, operators, sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
   wink profile                                        where its time goes: each stage of a tick, each op, loading, memory

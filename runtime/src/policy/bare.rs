@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::Tensor;
 use wink_kernels::Pool;
 
@@ -11,6 +13,7 @@ use super::golden::fill;
 use super::graph::{Execution, Graph, State, TensorSpec};
 use super::guard::{self, GraphInfo};
 use super::manifest::{GraphSpec, Role};
+use super::profile::LoadTimes;
 use super::threads::Threads;
 use super::{PackageError, PolicyError};
 use crate::fused::Fusion;
@@ -24,7 +27,7 @@ pub struct BareGraph {
 }
 
 /// An input of a [`BareGraph`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeededInput {
     /// Name in the file.
     pub name: String,
@@ -35,7 +38,7 @@ pub struct SeededInput {
 }
 
 /// The values of a [`SeededInput`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SeededValues {
     /// -1 to 1.
     Float(Vec<f32>),
@@ -49,7 +52,7 @@ impl BareGraph {
     /// # Errors
     /// When it cannot be read, is broken, has inputs that are not f32 or i64, or leaves a shape open.
     pub fn load(file: &Path, execution: Execution) -> Result<Self, PolicyError> {
-        let (bytes, info) = read(file)?;
+        let (bytes, info, read) = read(file)?;
         let refused = |message: String| PolicyError::Graph {
             file: file.to_owned(),
             message,
@@ -66,13 +69,14 @@ impl BareGraph {
             inputs: names(&info.inputs),
             outputs: names(&info.outputs),
         };
-        let graph = Graph::from_bytes(&bytes, &spec, execution, file, |feed| {
+        let mut graph = Graph::from_bytes(&bytes, &spec, execution, file, |feed| {
             let input = inputs.iter().find(|input| input.name == feed)?;
             Some(match input.values {
                 SeededValues::Float(_) => TensorSpec::f32(&input.shape),
                 SeededValues::Integer(_) => TensorSpec::i64(&input.shape),
             })
         })?;
+        graph.load.read = read;
         let state = graph.state(&Arc::new(Pool::alone()))?;
         let mut tensors = Vec::new();
         for (name, _) in &graph.inputs {
@@ -115,6 +119,12 @@ impl BareGraph {
         self.graph.fusion.as_ref()
     }
 
+    /// How long loading took, without what was done for the seeded inputs.
+    #[must_use]
+    pub fn load_times(&self) -> LoadTimes {
+        self.graph.load
+    }
+
     /// Multiply-accumulates of one run.
     #[must_use]
     pub fn macs(&self) -> u64 {
@@ -127,25 +137,35 @@ impl BareGraph {
 /// # Errors
 /// When the file cannot be read or is broken, or an input's shape is open or its type is not f32 or i64.
 pub fn inputs_of(file: &Path) -> Result<Vec<SeededInput>, PolicyError> {
-    let (_, info) = read(file)?;
+    let info = graph_info(file)?;
     seeded_inputs(&info).map_err(|message| PolicyError::Graph {
         file: file.to_owned(),
         message,
     })
 }
 
-/// A file's bytes and what they hold.
-fn read(file: &Path) -> Result<(Vec<u8>, GraphInfo), PolicyError> {
+/// What an ONNX file holds, whether or not it can run.
+///
+/// # Errors
+/// When it cannot be read, or is nothing that the engine may see.
+pub fn graph_info(file: &Path) -> Result<GraphInfo, PolicyError> {
+    read(file).map(|(_, info, _)| info)
+}
+
+/// A file's bytes, what they hold, and how long reading took.
+fn read(file: &Path) -> Result<(Vec<u8>, GraphInfo, Duration), PolicyError> {
+    let clock = Instant::now();
     let bytes = std::fs::read(file).map_err(|source| PackageError::Read {
         path: file.to_owned(),
         source,
     })?;
+    let read = clock.elapsed();
     let info = guard::parse(&bytes).and_then(|model| guard::inspect(&model, |_| true));
     let info = info.map_err(|message| PolicyError::Graph {
         file: file.to_owned(),
         message,
     })?;
-    Ok((bytes, info))
+    Ok((bytes, info, read))
 }
 
 fn seeded_inputs(info: &GraphInfo) -> Result<Vec<SeededInput>, String> {

@@ -13,6 +13,7 @@ use wink_kernels::Pool;
 
 use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
+use super::names::name_nodes;
 use super::profile::{self, LoadTimes};
 use super::{Package, PolicyError};
 use crate::fused::{Fusion, with_pool};
@@ -184,6 +185,9 @@ fn build(
     let mut load = LoadTimes::default();
     let clock = Instant::now();
     let mut model = guard::parse(bytes)?;
+    if let Some(graph) = &mut model.graph {
+        name_nodes(graph);
+    }
     let mut framework = super::plain_engine();
     if execution == Execution::Fused {
         crate::fused::register(&mut framework.op_register);

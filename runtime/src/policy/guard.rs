@@ -46,6 +46,8 @@ pub struct GraphInfo {
     pub weights: BTreeMap<String, u64>,
     /// Bytes of all weights.
     pub weight_bytes: u64,
+    /// Bytes of the weights of each element type.
+    pub weight_bytes_of: BTreeMap<String, u64>,
     /// Inputs that must be fed.
     pub inputs: Vec<TensorInfo>,
     /// Outputs.
@@ -305,15 +307,12 @@ impl Walk {
                 tensor.dims
             ));
         }
-        *self
-            .info
-            .weights
-            .entry(element_name(tensor.data_type))
-            .or_insert(0) += elements;
-        self.info.weight_bytes = self
-            .info
-            .weight_bytes
-            .saturating_add(elements.saturating_mul(size));
+        let name = element_name(tensor.data_type);
+        *self.info.weights.entry(name.clone()).or_insert(0) += elements;
+        let bytes = elements.saturating_mul(size);
+        self.info.weight_bytes = self.info.weight_bytes.saturating_add(bytes);
+        let of = self.info.weight_bytes_of.entry(name).or_insert(0);
+        *of = of.saturating_add(bytes);
         Ok(())
     }
 }

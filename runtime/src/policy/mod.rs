@@ -17,6 +17,8 @@ mod graph;
 mod guard;
 pub mod manifest;
 #[cfg(feature = "onnx")]
+mod names;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod package;
 #[cfg(feature = "onnx")]
@@ -35,7 +37,7 @@ mod threads;
 #[cfg(feature = "onnx")]
 pub use crate::fused::{Fusion, Unmatched};
 #[cfg(feature = "onnx")]
-pub use bare::{BareGraph, SeededInput, SeededValues, inputs_of};
+pub use bare::{BareGraph, SeededInput, SeededValues, graph_info, inputs_of};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::GoldenReport;
@@ -43,6 +45,8 @@ pub use golden::GoldenReport;
 pub use graph::Execution;
 #[cfg(feature = "onnx")]
 pub use guard::{GraphInfo, TensorInfo};
+#[cfg(feature = "onnx")]
+pub use names::name_nodes;
 #[cfg(feature = "onnx")]
 pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};

@@ -63,6 +63,14 @@ pub struct LoadTimes {
     pub optimise: Duration,
 }
 
+impl LoadTimes {
+    /// From the file to a graph that can run.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.read + self.parse + self.rewrite + self.optimise
+    }
+}
+
 impl Graph {
     /// The ops in the order in which they run.
     pub(crate) fn ops(&self) -> Vec<OpInfo> {

@@ -12,6 +12,7 @@ use tract_onnx::pb::{ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
 
 use crate::calibrate::Activations;
 use crate::graph::{cast, float_tensor, i8_tensor, i32_tensor, integer, node, u8_tensor};
+use crate::names::Names;
 use crate::range::{Method, affine};
 use crate::weights::{BLOCK, Int4Rows, Int8Rows, int4_rows, int8_rows, sqnr_db};
 use crate::{Graph, Kind, Layer, Precision, QuantizeError, Scheme, gptq};
@@ -45,7 +46,7 @@ pub struct Rounding {
 /// What became of a layer.
 #[derive(Debug, Clone, Serialize)]
 pub struct LayerReport {
-    /// Name of the node.
+    /// Name of the layer.
     pub layer: String,
     /// How it computes.
     pub precision: Precision,
@@ -117,6 +118,8 @@ pub fn emit(
         nodes: Vec::new(),
         constants: Vec::new(),
         made: HashSet::new(),
+        names: HashMap::new(),
+        taken: graph.tensor_names(),
         contributed: false,
     };
     for original in graph.nodes() {
@@ -262,6 +265,9 @@ struct Writer<'a> {
     constants: Vec<TensorProto>,
     /// Tensors made on the way, so that two readers of an activation share them.
     made: HashSet<String>,
+    /// Names of new tensors, by what they belong to and what they are for it.
+    names: HashMap<(String, &'static str), String>,
+    taken: Names,
     contributed: bool,
 }
 
@@ -322,6 +328,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// The name of a new tensor that belongs to a layer or to another tensor: the same one each time, and no other tensor's.
+    fn name(&mut self, owner: &str, what: &'static str) -> String {
+        let taken = &mut self.taken;
+        self.names
+            .entry((owner.to_owned(), what))
+            .or_insert_with(|| taken.fresh(&format!("{owner}_{what}")))
+            .clone()
+    }
+
     /// The activation rounded in its fixed range, and the scale.
     fn fixed(&mut self, tensor: &str) -> Result<(String, f32), QuantizeError> {
         let Some(&(low, high)) = self.ranges.get(tensor) else {
@@ -330,10 +345,10 @@ impl Writer<'_> {
             )));
         };
         let (scale, zero) = affine(low, high);
-        let out = format!("{tensor}_dequantized");
+        let out = self.name(tensor, "dequantized");
         if self.made.insert(out.clone()) {
             let [scale_name, zero_name, quantized] =
-                ["scale", "zero_point", "quantized"].map(|end| format!("{tensor}_{end}"));
+                ["scale", "zero_point", "quantized"].map(|what| self.name(tensor, what));
             self.constants
                 .push(float_tensor(&scale_name, &[], &[scale]));
             self.constants.push(u8_tensor(&zero_name, &[], &[zero]));
@@ -356,7 +371,7 @@ impl Writer<'_> {
     /// Names of the activation as uint8, its scale and its zero point, all of the moment.
     fn measured(&mut self, tensor: &str) -> [String; 3] {
         let names = ["moment_quantized", "moment_scale", "moment_zero_point"]
-            .map(|end| format!("{tensor}_{end}"));
+            .map(|what| self.name(tensor, what));
         if self.made.insert(names[0].clone()) {
             let outputs = [names[0].as_str(), names[1].as_str(), names[2].as_str()];
             self.nodes.push(node(
@@ -373,11 +388,11 @@ impl Writer<'_> {
     /// is computed.
     fn dynamic(&mut self, tensor: &str) -> String {
         let [quantized, scale, zero] = self.measured(tensor);
-        let out = format!("{tensor}_moment_dequantized");
+        let out = self.name(tensor, "moment_dequantized");
         if self.made.insert(out.clone()) {
             let [steps, real_zero, centred] =
                 ["moment_steps", "moment_real_zero", "moment_centred"]
-                    .map(|end| format!("{tensor}_{end}"));
+                    .map(|what| self.name(tensor, what));
             self.nodes.push(cast(&quantized, &steps, DataType::Float));
             self.nodes.push(cast(&zero, &real_zero, DataType::Float));
             self.nodes
@@ -389,7 +404,7 @@ impl Writer<'_> {
     }
 
     fn half_activation(&mut self, tensor: &str) -> String {
-        let (half, out) = (format!("{tensor}_half"), format!("{tensor}_rounded"));
+        let [half, out] = ["half", "rounded"].map(|what| self.name(tensor, what));
         if self.made.insert(out.clone()) {
             self.nodes.push(cast(tensor, &half, DataType::Float16));
             self.nodes.push(cast(&half, &out, DataType::Float));
@@ -398,7 +413,7 @@ impl Writer<'_> {
     }
 
     fn half_weight(&mut self, layer: &Layer) -> String {
-        let out = format!("{}_rounded", layer.weight);
+        let out = self.name(&layer.weight, "rounded");
         if let Some(constant) = self.graph.constant(&layer.weight)
             && self.made.insert(out.clone())
         {
@@ -416,10 +431,10 @@ impl Writer<'_> {
     /// int8 weights with a `DequantizeLinear` behind, one scale for each output channel.
     fn int8_weight(&mut self, layer: &Layer, rows: &Int8Rows) -> String {
         let weight = &layer.weight;
-        let out = format!("{weight}_dequantized");
+        let out = self.name(weight, "dequantized");
         if self.made.insert(out.clone()) {
             let [quantized, scale, zero] =
-                ["quantized", "scale", "zero_point"].map(|end| format!("{weight}_{end}"));
+                ["quantized", "scale", "zero_point"].map(|what| self.name(weight, what));
             let dims = self
                 .graph
                 .constant(weight)
@@ -460,10 +475,10 @@ impl Writer<'_> {
         if !steps.iter().all(|v| v.abs() < f64::from(i32::MAX)) {
             return bias.to_owned();
         }
-        let out = format!("{bias}_dequantized");
+        let out = self.name(bias, "dequantized");
         if self.made.insert(out.clone()) {
             let [quantized, scale, zero] =
-                ["quantized", "scale", "zero_point"].map(|end| format!("{bias}_{end}"));
+                ["quantized", "scale", "zero_point"].map(|what| self.name(bias, what));
             let values: Vec<i32> = steps.iter().map(|&v| v as i32).collect();
             self.constants
                 .push(i32_tensor(&quantized, &[values.len()], &values));
@@ -494,7 +509,7 @@ impl Writer<'_> {
             "real_sums",
             "scales",
         ]
-        .map(|end| format!("{name}_{end}"));
+        .map(|what| self.name(name, what));
         let mut columns = vec![0; rows.values.len()];
         for n in 0..layer.n {
             for k in 0..layer.k {
@@ -530,7 +545,7 @@ impl Writer<'_> {
     ) {
         let name = &layer.name;
         let [weight, scales, product] =
-            ["weight_4bit", "weight_scales", "product"].map(|end| format!("{name}_{end}"));
+            ["weight_4bit", "weight_scales", "product"].map(|what| self.name(name, what));
         let blocks = layer.k.div_ceil(BLOCK);
         self.constants.push(u8_tensor(
             &weight,
@@ -566,7 +581,7 @@ impl Writer<'_> {
     /// Scales and bias on top of a product, under the name of the layer's output.
     fn finish(&mut self, layer: &Layer, product: &str, scales: Option<&str>) {
         let name = &layer.name;
-        let scaled = format!("{name}_scaled");
+        let scaled = self.name(name, "scaled");
         let product = match (scales, &layer.bias) {
             (Some(scales), Some(_)) => {
                 self.nodes.push(node(

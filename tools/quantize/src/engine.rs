@@ -7,6 +7,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::InferenceFact;
+use wink_runtime::policy::{name_nodes, plain_engine};
 
 use crate::{Graph, QuantizeError};
 
@@ -43,6 +44,7 @@ impl Engine {
         let Some(proto) = &mut model.graph else {
             return Err(QuantizeError::Engine("it holds no graph".to_owned()));
         };
+        name_nodes(proto);
         proto.output = outputs
             .iter()
             .map(|name| ValueInfoProto {
@@ -56,7 +58,7 @@ impl Engine {
             .filter(|input| !proto.initializer.iter().any(|t| t.name == input.name))
             .map(|input| input.name.clone())
             .collect();
-        let mut plan = wink_runtime::policy::plain_engine()
+        let mut plan = plain_engine()
             .model_for_proto_model(&model)
             .map_err(words)?;
         let mut feeds = Vec::new();

@@ -45,6 +45,15 @@ pub enum QuantizeError {
         op: String,
     },
 
+    /// Two tensors share a name.
+    #[error(
+        "tensor \"{tensor}\" is made more than once, and ONNX wants each name to stand for one tensor; export the graph anew"
+    )]
+    Twice {
+        /// Their name.
+        tensor: String,
+    },
+
     /// There is nothing to quantise.
     #[error("holds no product with constant weights (MatMul, Gemm, Conv)")]
     NoLayers,

@@ -8,8 +8,10 @@ use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use wink_runtime::policy::name_nodes;
 
 use crate::QuantizeError;
+use crate::names::Names;
 
 /// Float weights of fewer elements than this stay f32 in the file.
 const HALVED_FROM: usize = 1024;
@@ -47,7 +49,7 @@ pub struct Constant {
 }
 
 impl Graph {
-    /// Reads a graph; weights that are stored as f16 and cast to f32 become f32.
+    /// Reads a graph; weights that are stored as f16 and cast to f32 become f32, and every node gets a name of its own.
     ///
     /// # Errors
     /// When the bytes are no ONNX graph, or hold quantised ops already.
@@ -56,10 +58,12 @@ impl Graph {
         inputs: BTreeMap<String, String>,
         outputs: BTreeMap<String, String>,
     ) -> Result<Self, QuantizeError> {
-        let model = ModelProto::decode(bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?;
-        if model.graph.is_none() {
+        let mut model =
+            ModelProto::decode(bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?;
+        let Some(proto) = &mut model.graph else {
             return Err(QuantizeError::Parse("it holds no graph".to_owned()));
-        }
+        };
+        name_nodes(proto);
         let mut graph = Self {
             model,
             inputs,
@@ -76,8 +80,24 @@ impl Graph {
                 op: node.op_type.clone(),
             });
         }
+        if let Some(tensor) = graph.made_twice() {
+            return Err(QuantizeError::Twice { tensor });
+        }
         graph.read_constants()?;
         Ok(graph)
+    }
+
+    /// A tensor that has more than one origin. That an input has a constant of its name as its default is ONNX's way.
+    fn made_twice(&self) -> Option<String> {
+        let graph = self.proto();
+        let outputs = graph.node.iter().flat_map(|node| &node.output);
+        let outputs = outputs.filter(|output| !output.is_empty());
+        let constants = graph.initializer.iter().map(|tensor| &tensor.name);
+        let mut made = HashSet::new();
+        let twice = constants.chain(outputs).find(|name| !made.insert(*name));
+        let fed = || graph.input.iter().map(|input| &input.name);
+        let fed_too = |name: &&String| graph.node.iter().any(|node| node.output.contains(name));
+        twice.or_else(|| fed().find(fed_too)).cloned()
     }
 
     fn proto(&self) -> &GraphProto {
@@ -125,6 +145,11 @@ impl Graph {
             !(node.op_type == "Constant" && node.output.iter().any(|o| o == tensor))
         });
         graph.initializer.push(proto);
+    }
+
+    /// The names of its tensors.
+    pub(crate) fn tensor_names(&self) -> Names {
+        Names::of_tensors(self.proto())
     }
 
     /// Indices of the nodes that read a tensor.
@@ -225,6 +250,7 @@ impl Graph {
 #[must_use]
 pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
     if let Some(graph) = &mut model.graph {
+        let mut names = Names::of_tensors(graph);
         let mut casts = Vec::new();
         for tensor in &mut graph.initializer {
             let Ok(Some(constant)) = floats(tensor) else {
@@ -236,7 +262,7 @@ pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
                 continue;
             }
             let name = std::mem::take(&mut tensor.name);
-            let half = format!("{name}_f16");
+            let half = names.fresh(&format!("{name}_f16"));
             *tensor = half_tensor(&half, &constant.dims, &constant.values);
             casts.push(cast(&half, &name, DataType::Float));
         }

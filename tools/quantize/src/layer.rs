@@ -24,7 +24,7 @@ pub enum Kind {
 pub struct Layer {
     /// Index of its node.
     pub node: usize,
-    /// Name of its node, or of its output where it has none.
+    /// Name of its node.
     pub name: String,
     /// What sort of product it is.
     pub kind: Kind,
@@ -92,11 +92,7 @@ impl Layer {
         }
         Some(Self {
             node: index,
-            name: if node.name.is_empty() {
-                output.clone()
-            } else {
-                node.name.clone()
-            },
+            name: node.name.clone(),
             kind,
             input,
             weight,

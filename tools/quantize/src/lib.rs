@@ -12,6 +12,7 @@ mod error;
 pub mod gptq;
 pub mod graph;
 pub mod layer;
+mod names;
 pub mod range;
 pub mod reshape;
 pub mod scheme;

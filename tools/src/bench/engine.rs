@@ -2,9 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
-use wink_runtime::policy::{BareGraph, Execution, Threads};
+use wink_runtime::policy::{BareGraph, Execution, SeededInput, Threads};
 
 use super::onnxruntime::OnnxRuntime;
 use super::rten::Rten;
@@ -48,16 +49,25 @@ impl Kind {
 pub trait Engine {
     /// Runs once; the first output's floats.
     fn run(&mut self) -> Result<Vec<f32>>;
+
+    /// From the file to being able to run, without what was done for the inputs.
+    fn load_time(&self) -> Duration;
 }
 
-/// Loads a graph; `None` where the engine cannot use that many threads.
-pub fn load(kind: Kind, file: &Path, threads: usize) -> Result<Option<Box<dyn Engine>>> {
+/// Loads a graph that is fed `inputs`; `None` where the engine cannot use that many threads.
+pub fn load(
+    kind: Kind,
+    file: &Path,
+    inputs: &[SeededInput],
+    threads: usize,
+) -> Result<Option<Box<dyn Engine>>> {
     let execution = match kind {
         Kind::Onnxruntime | Kind::OnnxruntimeExact => {
             let exact = kind == Kind::OnnxruntimeExact;
-            return Ok(Some(Box::new(OnnxRuntime::load(file, threads, exact)?)));
+            let engine = OnnxRuntime::load(file, inputs, threads, exact)?;
+            return Ok(Some(Box::new(engine)));
         }
-        Kind::Rten => return Ok(Some(Box::new(Rten::load(file, threads)?))),
+        Kind::Rten => return Ok(Some(Box::new(Rten::load(file, inputs, threads)?))),
         Kind::Tract if threads > 1 => return Ok(None),
         Kind::Wink => Execution::Fused,
         Kind::Tract => Execution::Plain,
@@ -78,5 +88,9 @@ struct Own(BareGraph);
 impl Engine for Own {
     fn run(&mut self) -> Result<Vec<f32>> {
         Ok(self.0.run()?)
+    }
+
+    fn load_time(&self) -> Duration {
+        self.0.load_times().total()
     }
 }

@@ -1,6 +1,7 @@
 //! `wink bench`: latency of graphs in this runtime and in other engines, interleaved in one run.
 
 mod engine;
+mod footprint;
 mod onnxruntime;
 mod rten;
 mod targets;
@@ -14,8 +15,9 @@ use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+use wink_runtime::policy::{SeededInput, inputs_of};
 
-use crate::bad_input::{bad_input, exit_code};
+use crate::bad_input::{as_bad_input, bad_input, exit_code};
 use crate::progress;
 use engine::{Engine, Kind};
 use targets::Target;
@@ -24,6 +26,9 @@ use targets::Target;
 ///
 /// Every engine gets the same seed-made inputs, and the engines take turns in one run, so that what disturbs the machine
 /// disturbs all of them. Times are of the network alone. Plain tract runs on the calling thread: it has no rows for more.
+///
+/// "load" is from the file to being able to run, the median of three loads. "peak" is the most memory that loading and one run
+/// held, in a process with nothing else in it; only Linux tells.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -43,9 +48,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 
-    /// Print rows {model, precision, engine, threads, median_ms, min_ms, n} as JSON instead of a table
+    /// Print rows {model, precision, engine, threads, median_ms, min_ms, n, load_ms, peak_bytes} as JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Load one graph in one engine for inputs from stdin, run it once and print the memory that took
+    #[arg(long, hide = true)]
+    footprint: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +67,9 @@ Without VNNI, ONNX Runtime's products of 8 bits saturate by default; onnxruntime
 ONNX Runtime's shared library lies in its PyPI wheel (pip install onnxruntime). models/train/bench_models.py
 writes larger graphs.";
 
+/// Loads of each engine that are timed: the first one may wait for the disk.
+const LOADS: usize = 3;
+
 /// One line of the result.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -68,6 +80,9 @@ struct Row {
     median_ms: Option<f64>,
     min_ms: Option<f64>,
     n: usize,
+    load_ms: Option<f64>,
+    /// Most bytes that loading and a run held; where the system tells.
+    peak_bytes: Option<u64>,
     /// Largest difference of the first output to that of the first engine.
     difference: Option<f32>,
     /// Why the engine did not run the graph.
@@ -86,6 +101,9 @@ pub fn run(args: &Args) -> Result<()> {
         chosen => chosen.to_vec(),
     };
     let targets = targets::of(&args.paths)?;
+    if args.footprint {
+        return footprint::print(&targets, &kinds, &args.threads);
+    }
     let mut rows = Vec::new();
     let bar = progress::bar(targets.len() as u64, "timing");
     for target in &targets {
@@ -121,34 +139,57 @@ struct Contender {
     threads: usize,
     engine: Result<Box<dyn Engine>, String>,
     output: Vec<f32>,
+    load_ms: Vec<f64>,
+    peak_bytes: Option<u64>,
     times_ms: Vec<f64>,
 }
 
 impl Contender {
     /// Loads the graph and runs it once, since the first run allocates; `None` where the engine cannot use that many threads.
-    fn new(kind: Kind, target: &Target, threads: usize) -> Result<Option<Self>> {
+    fn new(
+        kind: Kind,
+        target: &Target,
+        inputs: &[SeededInput],
+        threads: usize,
+    ) -> Result<Option<Self>> {
         let mut contender = Self {
             kind,
             threads,
             engine: Err(String::new()),
             output: Vec::new(),
+            load_ms: Vec::new(),
+            peak_bytes: None,
             times_ms: Vec::new(),
         };
-        let loaded = engine::load(kind, &target.file, threads).and_then(|engine| {
-            let Some(mut engine) = engine else {
-                return Ok(None);
-            };
-            contender.output = engine.run()?;
-            Ok(Some(engine))
-        });
-        match loaded {
+        match contender.load(target, inputs) {
             Ok(None) => return Ok(None),
-            Ok(Some(engine)) => contender.engine = Ok(engine),
+            Ok(Some(engine)) => {
+                contender.engine = Ok(engine);
+                contender.peak_bytes = footprint::measure(kind, &target.file, inputs, threads);
+            }
             // What the user can put right is no refusal of the engine's.
             Err(error) if exit_code(&error) == 2 => return Err(error),
             Err(error) => contender.engine = Err(format!("{error:#}")),
         }
         Ok(Some(contender))
+    }
+
+    /// Loads the graph several times, the last one to stay.
+    fn load(&mut self, target: &Target, inputs: &[SeededInput]) -> Result<Option<Box<dyn Engine>>> {
+        let mut loaded = None;
+        for _ in 0..LOADS {
+            // Never two at a time.
+            drop(loaded.take());
+            let Some(engine) = engine::load(self.kind, &target.file, inputs, self.threads)? else {
+                return Ok(None);
+            };
+            self.load_ms.push(engine.load_time().as_secs_f64() * 1e3);
+            loaded = Some(engine);
+        }
+        if let Some(engine) = &mut loaded {
+            self.output = engine.run()?;
+        }
+        Ok(loaded)
     }
 
     fn run(&mut self) -> Result<()> {
@@ -162,6 +203,7 @@ impl Contender {
 
     fn row(mut self, target: &Target, first: &[f32]) -> Row {
         self.times_ms.sort_by(f64::total_cmp);
+        self.load_ms.sort_by(f64::total_cmp);
         let ran = self.engine.is_ok();
         Row {
             model: target.model.clone(),
@@ -171,6 +213,8 @@ impl Contender {
             median_ms: self.times_ms.get(self.times_ms.len() / 2).copied(),
             min_ms: self.times_ms.first().copied(),
             n: self.times_ms.len(),
+            load_ms: self.load_ms.get(self.load_ms.len() / 2).copied(),
+            peak_bytes: self.peak_bytes,
             difference: ran.then(|| largest_difference(&self.output, first)),
             refused: self.engine.err(),
         }
@@ -194,10 +238,11 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
+    let inputs = inputs_of(&target.file).map_err(as_bad_input)?;
     let mut contenders = Vec::new();
     for &kind in kinds {
         for &threads in &args.threads {
-            contenders.extend(Contender::new(kind, target, threads)?);
+            contenders.extend(Contender::new(kind, target, &inputs, threads)?);
         }
     }
     for _ in 0..args.runs {
@@ -235,6 +280,8 @@ fn table(rows: &[Row]) -> Table {
         "x median",
         "x min",
         "n",
+        "load ms",
+        "peak MB",
         "difference",
     ]);
     let key = |row: &Row| (row.model.clone(), row.precision.clone());
@@ -260,13 +307,17 @@ fn table(rows: &[Row]) -> Table {
             ratio(row.median_ms, |base| base.0),
             ratio(row.min_ms, |base| base.1),
             row.n.to_string(),
+            row.load_ms
+                .map_or_else(String::new, |ms| format!("{ms:.0}")),
+            row.peak_bytes
+                .map_or_else(String::new, |bytes| format!("{:.0}", bytes as f64 / 1e6)),
             match &row.refused {
                 Some(_) => "refused".to_owned(),
                 None => format!("{:.1e}", row.difference.unwrap_or_default()),
             },
         ]);
     }
-    for index in 3..10 {
+    for index in 3..12 {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -2,15 +2,16 @@
 
 use std::env;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
-use wink_runtime::policy::{SeededValues, inputs_of};
+use wink_runtime::policy::{SeededInput, SeededValues};
 
 use super::engine::Engine;
-use crate::bad_input::{as_bad_input, bad_input};
+use crate::bad_input::bad_input;
 
 /// Where the library is looked for, as the `ort` crate does it.
 const LIBRARY: &str = "ORT_DYLIB_PATH";
@@ -24,10 +25,11 @@ pub fn available() -> bool {
 pub struct OnnxRuntime {
     session: Session,
     inputs: Vec<(String, SessionInputValue<'static>)>,
+    load: Duration,
 }
 
 impl OnnxRuntime {
-    pub fn load(file: &Path, threads: usize, exact: bool) -> Result<Self> {
+    pub fn load(file: &Path, fed: &[SeededInput], threads: usize, exact: bool) -> Result<Self> {
         let library = env::var(LIBRARY)
             .ok()
             .filter(|path| Path::new(path).is_file());
@@ -39,6 +41,7 @@ impl OnnxRuntime {
         ort::init_from(&library)
             .commit()
             .with_context(|| library.clone())?;
+        let clock = Instant::now();
         let mut builder = Session::builder()?;
         if exact {
             builder = builder.with_config_entry("session.x64quantprecision", "1")?;
@@ -49,19 +52,28 @@ impl OnnxRuntime {
             .with_inter_threads(1)?
             .commit_from_file(file)
             .with_context(|| format!("{}: ONNX Runtime refuses it", file.display()))?;
+        let load = clock.elapsed();
         let mut inputs = Vec::new();
-        for input in inputs_of(file).map_err(as_bad_input)? {
+        for input in fed.iter().cloned() {
             let value: SessionInputValue<'static> = match input.values {
                 SeededValues::Float(values) => Tensor::from_array((input.shape, values))?.into(),
                 SeededValues::Integer(values) => Tensor::from_array((input.shape, values))?.into(),
             };
             inputs.push((input.name, value));
         }
-        Ok(Self { session, inputs })
+        Ok(Self {
+            session,
+            inputs,
+            load,
+        })
     }
 }
 
 impl Engine for OnnxRuntime {
+    fn load_time(&self) -> Duration {
+        self.load
+    }
+
     fn run(&mut self) -> Result<Vec<f32>> {
         let views: Vec<(&str, SessionInputValue<'_>)> = self
             .inputs

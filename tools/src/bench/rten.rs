@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
-use wink_runtime::policy::{SeededValues, inputs_of};
+use wink_runtime::policy::{SeededInput, SeededValues};
 
 use super::engine::Engine;
 
@@ -15,19 +16,23 @@ pub struct Rten {
     inputs: Vec<(NodeId, Value)>,
     output: NodeId,
     pool: Arc<ThreadPool>,
+    load: Duration,
 }
 
 impl Rten {
-    pub fn load(file: &Path, threads: usize) -> Result<Self> {
+    pub fn load(file: &Path, fed: &[SeededInput], threads: usize) -> Result<Self> {
+        let clock = Instant::now();
         let model = Model::load_file(file)?;
+        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        let load = clock.elapsed();
         let mut inputs = Vec::new();
-        for input in inputs_of(file)? {
-            let value = match input.values {
-                SeededValues::Float(values) => Value::from_shape(&input.shape, values)?,
+        for input in fed {
+            let value = match &input.values {
+                SeededValues::Float(values) => Value::from_shape(&input.shape, values.clone())?,
                 // Its integers have 32 bits.
                 SeededValues::Integer(values) => {
                     let values: Result<Vec<i32>, _> =
-                        values.into_iter().map(i32::try_from).collect();
+                        values.iter().copied().map(i32::try_from).collect();
                     Value::from_shape(&input.shape, values?)?
                 }
             };
@@ -38,12 +43,17 @@ impl Rten {
             model,
             inputs,
             output,
-            pool: Arc::new(ThreadPool::with_num_threads(threads)),
+            pool,
+            load,
         })
     }
 }
 
 impl Engine for Rten {
+    fn load_time(&self) -> Duration {
+        self.load
+    }
+
     fn run(&mut self) -> Result<Vec<f32>> {
         let inputs = self.inputs.iter().map(|(id, value)| (*id, value.into()));
         let options = RunOptions::default().with_thread_pool(Some(self.pool.clone()));

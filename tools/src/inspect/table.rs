@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
+use wink_runtime::policy::Fusion;
 use wink_runtime::policy::manifest::{Channels, Layout, Manifest};
 
 use super::{GraphRow, Report, Wire};
@@ -45,16 +46,28 @@ fn fast_path(graph: &GraphRow) -> String {
     let Some(fusion) = &graph.fast_path else {
         return String::new();
     };
-    let quantised = graph.ops.keys().any(|op| op.contains("Quantize"));
-    if !quantised {
+    if !graph.ops.keys().any(|op| is_quantised(op)) {
         return String::new();
     }
-    let mut text = format!(
-        "{} fast path ({}): {}\n",
+    format!(
+        "{} fast path ({}): {}\n{}",
         graph.file,
         fusion.kernels,
-        ops(&fusion.fused)
-    );
+        ops(&fusion.fused),
+        products_in_tract(fusion)
+    )
+}
+
+/// Whether the fast path has to do with an op.
+pub fn is_quantised(op: &str) -> bool {
+    op.contains("Quantize")
+        || op.starts_with("QLinear")
+        || ["MatMulInteger", "ConvInteger", "MatMulNBits"].contains(&op)
+}
+
+/// A line for each product that is not fused.
+pub fn products_in_tract(fusion: &Fusion) -> String {
+    let mut text = String::new();
     for left in &fusion.unmatched {
         let _ = writeln!(
             text,
@@ -193,7 +206,7 @@ fn kind(wire: &Wire) -> String {
 }
 
 /// Most frequent first.
-fn ops(ops: &BTreeMap<String, usize>) -> String {
+pub fn ops(ops: &BTreeMap<String, usize>) -> String {
     let mut list: Vec<_> = ops.iter().collect();
     list.sort_by_key(|&(name, count)| (std::cmp::Reverse(*count), name));
     list.iter()
@@ -202,6 +215,6 @@ fn ops(ops: &BTreeMap<String, usize>) -> String {
         .join(", ")
 }
 
-fn megabytes(bytes: u64) -> String {
+pub fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }

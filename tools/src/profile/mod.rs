@@ -3,7 +3,6 @@
 mod compare;
 mod machine;
 mod measure;
-mod memory;
 mod names;
 mod report;
 mod samples;
@@ -21,6 +20,7 @@ use serde_json::json;
 use wink_runtime::policy::{Execution, Threads};
 
 use crate::eval::policy::SHIPPED;
+use crate::memory;
 use crate::out_file::PendingFile;
 use crate::progress;
 use crate::threads::ThreadArgs;

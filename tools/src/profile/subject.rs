@@ -7,12 +7,12 @@ use anyhow::{Error, Result};
 use wink_runtime::policy::manifest::Role;
 use wink_runtime::policy::{Execution, GraphReport, OnnxPolicy, OpInfo, Package, Threads};
 
-use super::memory;
 use super::report::Memory;
 use super::samples::Samples;
 use super::watched::Watched;
 use crate::bad_input::as_bad_input;
 use crate::eval::policy::find;
+use crate::memory;
 
 /// What the command line names.
 #[derive(Debug, Clone, PartialEq, Eq)]

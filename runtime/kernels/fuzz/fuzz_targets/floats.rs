@@ -1,0 +1,158 @@
+//! What surrounds products. Quantising, its reverse and norms give the bits of the scalar code with every instruction set that the
+//! machine has. Attention, whose sums may be fused, comes as near as their rounding allows.
+//!
+//! The first byte picks one of them.
+#![no_main]
+
+mod draw;
+
+use draw::{Draw, bits, present};
+use libfuzzer_sys::fuzz_target;
+use wink_kernels::{
+    Attention, Bytes, Head, Isa, NormInput, Output, Pool, Quantisation, attend, dequantise,
+    dynamic_range, layer_norm, quantise,
+};
+
+/// A float's relative rounding, with a little room.
+const ROUNDING: f32 = 1.2e-7;
+
+fn quantising(draw: &mut Draw<'_>) {
+    let count = draw.below(70);
+    let q = draw.quantisation();
+    let x = draw.floats(count);
+    let run = |isa| {
+        let (mut signed, mut unsigned) = (vec![0; count], vec![0; count]);
+        quantise(isa, &x, &mut Output::Signed(&mut signed, q));
+        quantise(isa, &x, &mut Output::Unsigned(&mut unsigned, q));
+        let flipped: Vec<u8> = signed.iter().map(|v| v.cast_unsigned() ^ 0x80).collect();
+        assert_eq!(flipped, unsigned);
+        let mut back = [vec![0.0; count], vec![0.0; count]];
+        dequantise(isa, Bytes::Signed(&signed), q, &mut back[0]);
+        dequantise(isa, Bytes::Unsigned(&unsigned), q, &mut back[1]);
+        assert_eq!(bits(&back[0]), bits(&back[1]));
+        let range = dynamic_range(isa, &x);
+        assert!(range.scale > 0.0 && (-128..=127).contains(&range.zero_point));
+        (signed, bits(&back[0]), range)
+    };
+    let wanted = run(Isa::Scalar);
+    for isa in present() {
+        assert_eq!(run(isa), wanted, "{}", isa.name());
+    }
+}
+
+fn norm(draw: &mut Draw<'_>) {
+    let (rows, width) = (draw.below(5), 1 + draw.below(70));
+    let (x, gain) = (draw.floats(rows * width), draw.floats(width));
+    let bias = (draw.byte() & 1 == 1).then(|| draw.floats(width));
+    let epsilon = draw.pick(&[1e-5, 1e-12, 1.0]);
+    let q = draw.quantisation();
+    let run = |isa| {
+        let input = NormInput {
+            x: &x,
+            gain: &gain,
+            bias: bias.as_deref(),
+            epsilon,
+        };
+        let (mut out, mut bytes) = (vec![0.0; x.len()], vec![0; x.len()]);
+        let pool = Pool::alone();
+        layer_norm(isa, input, &mut Output::Float(&mut out), &pool);
+        layer_norm(isa, input, &mut Output::Signed(&mut bytes, q), &pool);
+        (bits(&out), bytes)
+    };
+    let wanted = run(Isa::Scalar);
+    for isa in present() {
+        assert_eq!(run(isa), wanted, "{}", isa.name());
+    }
+}
+
+/// Floats or bytes, with what they stand for.
+struct Side {
+    floats: Vec<f32>,
+    bytes: Option<(Vec<i8>, Quantisation)>,
+}
+
+impl Side {
+    fn draw(draw: &mut Draw<'_>, count: usize) -> Self {
+        if draw.byte() & 1 == 0 {
+            return Self {
+                floats: draw.tames(count),
+                bytes: None,
+            };
+        }
+        let q = Quantisation {
+            scale: 0.04,
+            zero_point: draw.zero_point(),
+        };
+        let values = draw.values(count);
+        let real = |v: &i8| (i32::from(*v) - q.zero_point) as f32 * q.scale;
+        Self {
+            floats: values.iter().map(real).collect(),
+            bytes: Some((values, q)),
+        }
+    }
+
+    fn head(&self) -> Head<'_> {
+        match &self.bytes {
+            None => Head::Float(&self.floats),
+            Some((values, q)) => Head::Quantised(Bytes::Signed(values), *q),
+        }
+    }
+
+    fn largest(&self) -> f32 {
+        self.floats.iter().fold(0.0, |top, v| top.max(v.abs()))
+    }
+}
+
+fn attention(draw: &mut Draw<'_>) {
+    let (heads, width) = (1 + draw.below(3), 1 + draw.below(40));
+    let (queries, keys) = (1 + draw.below(20), 1 + draw.below(40));
+    let row = heads * width;
+    let q = Side::draw(draw, queries * row);
+    let k = Side::draw(draw, keys * row);
+    let v = Side::draw(draw, keys * row);
+    let masks = draw.pick(&[0, 1, queries]);
+    let mut mask: Vec<f32> = (0..masks * keys)
+        .map(|_| draw.pick(&[0.0, -1e9, f32::NEG_INFINITY, -2.5, 1.0]))
+        .collect();
+    // Of a row in which everything is masked, nothing is promised.
+    mask.iter_mut().step_by(keys).for_each(|first| *first = 0.0);
+    let scale = draw.pick(&[1.0, 0.2, 0.01]);
+    let run = |isa| {
+        let attention = Attention {
+            q: q.head(),
+            k: k.head(),
+            v: v.head(),
+            heads,
+            width,
+            queries,
+            keys,
+            scale,
+            mask: (masks > 0).then_some(&*mask),
+        };
+        let mut out = vec![0.0; queries * row];
+        let pool = Pool::alone();
+        attend(isa, &attention, &mut Output::Float(&mut out), &pool);
+        out
+    };
+    // Each score is a sum of `width` products, each output one of `keys`.
+    let score = width as f32 * q.largest() * k.largest() * scale + 3.0;
+    let off = ROUNDING * (width as f32 + 4.0) * score;
+    let most = v.largest() * (4.0 * off + ROUNDING * (2.0 * keys as f32 + 8.0));
+    let wanted = run(Isa::Scalar);
+    assert!(wanted.iter().all(|v| v.is_finite()));
+    for isa in present() {
+        for (out, wanted) in run(isa).iter().zip(&wanted) {
+            let apart = (out - wanted).abs();
+            assert!(apart <= most, "{}: {out} {wanted}: {most}", isa.name());
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut draw = Draw::new(bytes);
+    match draw.below(3) {
+        0 => quantising(&mut draw),
+        1 => norm(&mut draw),
+        _ => attention(&mut draw),
+    }
+});

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets of a folder and runs them one after the other, each from its seeds and from what earlier runs have found.
+#
+#   fuzz.sh FOLDER [SECONDS [TARGET...]]      60 seconds each, all of them
+#
+# The same flags as `cargo fuzz run` has, without needing cargo-fuzz: a nightly compiler is enough (NIGHTLY names another).
+# Ends with 1 at the first crash; the input that did it is in FOLDER/artifacts/TARGET, `fuzz.sh FOLDER 0 TARGET` runs it again.
+set -euo pipefail
+[[ $# -gt 0 && -d $1/fuzz_targets ]] || { echo "usage: fuzz.sh FOLDER [SECONDS [TARGET...]], FOLDER with fuzz_targets" >&2; exit 2; }
+cd "$1"
+shift
+
+seconds=${1:-60}
+shift || true
+targets=("$@")
+if ((!${#targets[@]})); then
+    for file in fuzz_targets/*.rs; do
+        targets+=("$(basename "$file" .rs)")
+    done
+fi
+
+host=x86_64-unknown-linux-gnu
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/fuzz
+export RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1
+    -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+cargo "+${NIGHTLY:-nightly}" build --release --target "$host" "${targets[@]/#/--bin=}"
+
+for target in "${targets[@]}"; do
+    program=$CARGO_TARGET_DIR/$host/release/$target
+    mkdir -p "corpus/$target" "artifacts/$target"
+    if ((seconds == 0)); then
+        find "seeds/$target" "corpus/$target" "artifacts/$target" -type f -exec "$program" {} +
+        continue
+    fi
+    echo "== $target"
+    "$program" "corpus/$target" "seeds/$target" -max_total_time="$seconds" -artifact_prefix="artifacts/$target/" \
+        -print_final_stats=1
+done
