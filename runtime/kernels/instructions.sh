@@ -15,18 +15,20 @@ fi
 
 # An inner loop is what lies between a label and a later branch back to it, where no branch before led as far back.
 awk '
-    function report(first, last,   i, all, smlal, sdot, smmla, macs, op) {
-        all = smlal = sdot = smmla = 0
+    function report(first, last,   i, all, fmla, smlal, sdot, smmla, macs, op) {
+        all = fmla = smlal = sdot = smmla = 0
         for (i = first; i <= last; i++) {
             op = instruction[i]
             all++
+            fmla += op == "fmla"
             smlal += op ~ /^smlal2?$/
             sdot += op == "sdot"
             smmla += op == "smmla"
         }
-        macs = smlal * 4 + sdot * 16 + smmla * 32
-        if (macs < 64) return
-        op = smmla ? "smmla" : sdot ? "sdot" : "smlal"
+        macs = (fmla + smlal) * 4 + sdot * 16 + smmla * 32
+        # Polynomials of the epilogue multiply and accumulate too, among much else.
+        if (macs < 64 || all > macs) return
+        op = smmla ? "smmla" : sdot ? "sdot" : smlal ? "smlal" : "fmla"
         ideal = smmla ? 1 / 32 : sdot ? 1 / 16 : 1 / 4
         printf "%-7s %5d MACs in %3d instructions: %.4f each, ideal %.4f, %3.0f%%\n", op, macs, all, all / macs, ideal, 100 * ideal * macs / all
     }

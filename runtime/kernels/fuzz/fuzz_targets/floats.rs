@@ -1,5 +1,5 @@
-//! What surrounds products. Quantising, its reverse and norms give the bits of the scalar code with every instruction set that the
-//! machine has. Attention, whose sums may be fused, comes as near as their rounding allows.
+//! What is computed in floats: products, attention, norms, quantising and its reverse give the bits of the scalar code with every
+//! instruction set that the machine has.
 //!
 //! The first byte picks one of them.
 #![no_main]
@@ -9,12 +9,10 @@ mod draw;
 use draw::{Draw, bits, present};
 use libfuzzer_sys::fuzz_target;
 use wink_kernels::{
-    Attention, Bytes, Head, Isa, NormInput, Output, Pool, Quantisation, attend, dequantise,
-    dynamic_range, layer_norm, quantise,
+    Activation, Attention, Bytes, Epilogue, FloatRows, Head, Isa, NormInput, Output, PackedFloats,
+    Pool, Quantisation, Residual, attend, dequantise, dynamic_range, float_product, layer_norm,
+    quantise,
 };
-
-/// A float's relative rounding, with a little room.
-const ROUNDING: f32 = 1.2e-7;
 
 fn quantising(draw: &mut Draw<'_>) {
     let count = draw.below(70);
@@ -97,10 +95,6 @@ impl Side {
             Some((values, q)) => Head::Quantised(Bytes::Signed(values), *q),
         }
     }
-
-    fn largest(&self) -> f32 {
-        self.floats.iter().fold(0.0, |top, v| top.max(v.abs()))
-    }
 }
 
 fn attention(draw: &mut Draw<'_>) {
@@ -134,25 +128,58 @@ fn attention(draw: &mut Draw<'_>) {
         attend(isa, &attention, &mut Output::Float(&mut out), &pool);
         out
     };
-    // Each score is a sum of `width` products, each output one of `keys`.
-    let score = width as f32 * q.largest() * k.largest() * scale + 3.0;
-    let off = ROUNDING * (width as f32 + 4.0) * score;
-    let most = v.largest() * (4.0 * off + ROUNDING * (2.0 * keys as f32 + 8.0));
     let wanted = run(Isa::Scalar);
     assert!(wanted.iter().all(|v| v.is_finite()));
     for isa in present() {
-        for (out, wanted) in run(isa).iter().zip(&wanted) {
-            let apart = (out - wanted).abs();
-            assert!(apart <= most, "{}: {out} {wanted}: {most}", isa.name());
-        }
+        assert_eq!(bits(&run(isa)), bits(&wanted), "{}", isa.name());
+    }
+}
+
+fn product(draw: &mut Draw<'_>) {
+    let (m, n, segments) = (draw.below(30), 1 + draw.below(40), 1 + draw.below(3));
+    let (k, gap) = (1 + draw.below(70), draw.below(5));
+    let weights = draw.tames(segments * k * n);
+    let apart = k + gap;
+    let row = segments * apart;
+    let values = draw.tames(m * row);
+    let (bias, residual) = (draw.floats(n), draw.floats(m * n));
+    let activation = draw.pick(&[Activation::Identity, Activation::Relu, Activation::Gelu]);
+    let q = draw.quantisation();
+    let step =
+        |count: usize, by: usize| -> Vec<u32> { (0..count).map(|i| (i * by) as u32).collect() };
+    let (offsets, starts) = (step(m, row), step(segments, apart));
+    let run = |isa| {
+        let packed = PackedFloats::pack(isa, segments, k, n, |s, k_at, column| {
+            weights[(s * k + k_at) * n + column]
+        });
+        let mut epilogue = Epilogue::new(&vec![1.0; n], Some(&bias), None);
+        epilogue.activation = activation;
+        let product = |output: &mut Output<'_>| {
+            let rows = FloatRows {
+                values: &values,
+                offsets: &offsets,
+                segments: &starts,
+            };
+            let residual = Residual::Float(&residual);
+            float_product(&packed, rows, &epilogue, residual, output, &Pool::alone());
+        };
+        let (mut out, mut bytes) = (vec![0.0; m * n], vec![0; m * n]);
+        product(&mut Output::Float(&mut out));
+        product(&mut Output::Signed(&mut bytes, q));
+        (bits(&out), bytes)
+    };
+    let wanted = run(Isa::Scalar);
+    for isa in present() {
+        assert_eq!(run(isa), wanted, "{}", isa.name());
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let mut draw = Draw::new(bytes);
-    match draw.below(3) {
+    match draw.below(4) {
         0 => quantising(&mut draw),
         1 => norm(&mut draw),
+        2 => product(&mut draw),
         _ => attention(&mut draw),
     }
 });
