@@ -1,9 +1,10 @@
-//! Integer products for small policies: 8-bit activations times 8-bit weights that were packed once, with the scale, bias,
-//! activation, residual and the next quantisation in the same pass; and the float neighbours (attention, norms) of such products.
+//! Products for small policies, over weights that were packed once, with the scale, bias, activation, residual and the next
+//! quantisation in the same pass: 8-bit activations times 8-bit weights ([`product`]), floats times floats for what is not
+//! quantised ([`float_product`]); and the float neighbours of such products (attention, norms).
 //!
-//! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums are
-//! exact 32-bit integers, and the float epilogue is one piece of code without fused multiply-add. What is not quantised has a
-//! product of its own, [`float_product`], in which each sum is one chain of fused multiply-adds.
+//! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums of 8-bit
+//! products are exact 32-bit integers, a sum of floats is one chain of fused multiply-adds, and all else in floats is one piece of
+//! code, or rounds as that does.
 //!
 //! How a product is laid out. Weights are cut into panels of [`PANEL`] columns; in a panel, `isa.group()` consecutive values
 //! along K of one column lie together, as the instruction wants them. Activations are rows of 8-bit values, or of 16-bit values
