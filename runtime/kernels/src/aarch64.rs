@@ -7,16 +7,16 @@ use std::ops::Range;
 
 use crate::epilogue::Tile;
 use crate::lanes::Neon;
-use crate::tiles::{Job, Strip, tiles};
+use crate::tiles::{ABREAST, Job, Strip, one_row, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
 macro_rules! by_rows {
     ($kernel:ident, $strip:ident, $count:ident, $sums:ident) => {
         match $count {
-            1 => $kernel::<1>($strip, $sums),
-            2 => $kernel::<2>($strip, $sums),
-            3 => $kernel::<3>($strip, $sums),
-            4 => $kernel::<4>($strip, $sums),
+            1 => $kernel::<1, 1>($strip, $sums),
+            2 => $kernel::<2, 1>($strip, $sums),
+            3 => $kernel::<3, 1>($strip, $sums),
+            4 => $kernel::<4, 1>($strip, $sums),
             _ => {}
         }
     };
@@ -24,9 +24,14 @@ macro_rules! by_rows {
 
 /// # Safety
 /// As for `tiles::Kernel`.
-pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64; `product` checked that rows and panel are readable.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
+                tile_neon::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_neon, strip, count, sums);
         });
@@ -36,9 +41,14 @@ pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
+                tile_dotprod::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_dotprod, strip, count, sums);
         });
@@ -63,9 +73,14 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 
 /// # Safety
 /// As for `tiles::Kernel`.
-pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
+                tile_neon_floats::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
             neon_float_tile(strip, count, sums);
         });
@@ -83,9 +98,12 @@ pub(crate) unsafe fn neon_float_tile(strip: &Strip<'_>, count: usize, sums: &mut
 /// `fmla` by element: a weight row of 16 columns times one float of each row.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[target_feature(enable = "neon")]
-unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+unsafe fn tile_neon_floats<const R: usize, const P: usize>(
+    strip: &Strip<'_>,
+    sums: &mut Tile<f32>,
+) {
     /// One value along K: lane `$lane` of each row's four activations.
     macro_rules! step {
         ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
@@ -99,8 +117,8 @@ unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f3
     }
     // SAFETY: the caller's promise covers every value of every segment; four activations are read only where four are left.
     unsafe {
-        let mut acc = [[vdupq_n_f32(0.0); 4]; R];
-        let mut weights = strip.weights.cast::<f32>();
+        let mut acc = [[[vdupq_n_f32(0.0); 4]; R]; P];
+        let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 4);
             let mut k = 0;
@@ -109,8 +127,11 @@ unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f3
                 for i in 0..R {
                     a[i] = vreinterpretq_f32_u8(vld1q_u8(at[i].add(k * 4)));
                 }
-                step!(acc, a, weights: 0 1 2 3);
-                weights = weights.add(4 * 16);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes).cast::<f32>();
+                    step!(acc, a, from: 0 1 2 3);
+                }
+                weights = weights.add(4 * 64);
                 k += 4;
             }
             while k < strip.groups {
@@ -118,12 +139,15 @@ unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f3
                 for i in 0..R {
                     a[i] = vdupq_n_f32(at[i].add(k * 4).cast::<f32>().read_unaligned());
                 }
-                step!(acc, a, weights: 0);
-                weights = weights.add(16);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes).cast::<f32>();
+                    step!(acc, a, from: 0);
+                }
+                weights = weights.add(64);
                 k += 1;
             }
         }
-        for (acc, sum) in acc.iter().zip(sums) {
+        for (acc, sum) in acc.as_flattened().iter().zip(sums) {
             for (j, &four) in acc.iter().enumerate() {
                 vst1q_f32(sum.as_mut_ptr().add(j * 4), four);
             }
@@ -134,9 +158,9 @@ unsafe fn tile_neon_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f3
 /// `smlal` by element: a weight row of 16 columns, widened once, times one 16-bit activation of each row.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[target_feature(enable = "neon")]
-unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
+unsafe fn tile_neon<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     /// One value along K: lane `$lane` of each row's eight activations.
     macro_rules! step {
         ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
@@ -155,7 +179,7 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     }
     // SAFETY: the caller's promise covers every value of every segment; eight activations are read only where eight are left.
     unsafe {
-        let mut acc = [[vdupq_n_s32(0); 4]; R];
+        let mut acc = [[[vdupq_n_s32(0); 4]; R]; P];
         let mut weights = strip.weights.cast::<i8>();
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 2);
@@ -165,7 +189,10 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
                 for i in 0..R {
                     a[i] = vreinterpretq_s16_u8(vld1q_u8(at[i].add(k * 2)));
                 }
-                step!(acc, a, weights: 0 1 2 3 4 5 6 7);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    step!(acc, a, from: 0 1 2 3 4 5 6 7);
+                }
                 weights = weights.add(8 * 16);
                 k += 8;
             }
@@ -174,21 +201,24 @@ unsafe fn tile_neon<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
                 for i in 0..R {
                     a[i] = vdupq_n_s16(at[i].add(k * 2).cast::<i16>().read_unaligned());
                 }
-                step!(acc, a, weights: 0);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    step!(acc, a, from: 0);
+                }
                 weights = weights.add(16);
                 k += 1;
             }
         }
-        store::<R>(&acc, sums);
+        store(acc.as_flattened(), sums);
     }
 }
 
 /// `sdot` by element: four values along K of 16 columns times the same four of each row.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
+unsafe fn tile_dotprod<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     /// One group: lane `$lane` of each row's sixteen activations.
     macro_rules! step {
         ($acc:ident, $a:ident, $weights:ident: $($lane:literal)*) => {
@@ -207,7 +237,7 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) 
     // SAFETY: the caller's promise covers every group of every segment; sixteen activations are read only where sixteen are
     // left. The assembly touches registers only.
     unsafe {
-        let mut acc = [[vdupq_n_s32(0); 4]; R];
+        let mut acc = [[[vdupq_n_s32(0); 4]; R]; P];
         let mut weights = strip.weights.cast::<i8>();
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 1);
@@ -217,7 +247,10 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) 
                 for i in 0..R {
                     a[i] = vld1q_s8(at[i].add(group * 4).cast());
                 }
-                step!(acc, a, weights: 0 1 2 3);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    step!(acc, a, from: 0 1 2 3);
+                }
                 weights = weights.add(4 * 64);
                 group += 4;
             }
@@ -227,12 +260,15 @@ unsafe fn tile_dotprod<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) 
                     let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
                     a[i] = vreinterpretq_s8_s32(vdupq_n_s32(four));
                 }
-                step!(acc, a, weights: 0);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    step!(acc, a, from: 0);
+                }
                 weights = weights.add(64);
                 group += 1;
             }
         }
-        store::<R>(&acc, sums);
+        store(acc.as_flattened(), sums);
     }
 }
 
@@ -285,7 +321,7 @@ unsafe fn tile_i8mm<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut 
 }
 
 #[target_feature(enable = "neon")]
-fn store<const R: usize>(acc: &[[int32x4_t; 4]; R], sums: &mut Tile<i32>) {
+fn store(acc: &[[int32x4_t; 4]], sums: &mut Tile<i32>) {
     for (acc, sum) in acc.iter().zip(sums) {
         for (&four, out) in acc.iter().zip(sum.as_chunks_mut::<4>().0) {
             // SAFETY: a chunk is four sums long.

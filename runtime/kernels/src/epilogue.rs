@@ -258,7 +258,6 @@ impl Epilogue {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub row: usize,
-    pub rows: usize,
     pub column: usize,
     /// Columns of the whole output.
     pub columns: usize,
@@ -321,18 +320,18 @@ pub(crate) enum Shift {
     Plus(i32),
 }
 
-/// Writes a tile.
+/// Writes rows of sums.
 ///
 /// # Safety
 /// As for [`Lanes`]; the output must hold every row and column of `place`, and nobody else may touch those.
 #[inline(always)]
-pub(crate) unsafe fn finish<S: Sum, L: Lanes>(tile: &Tile<S>, place: Place, f: &Finish<'_>) {
+pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place, f: &Finish<'_>) {
     let e = f.epilogue;
     let Some(constants) = Constants::of_panel(f, place.column) else {
         return;
     };
     let width = PANEL.min(place.columns - place.column);
-    for (index, sums) in tile.iter().enumerate().take(place.rows) {
+    for (index, sums) in rows.iter().enumerate() {
         let row = place.row + index;
         let start = row * place.columns + place.column;
         // SAFETY: the caller's promise.

@@ -172,6 +172,7 @@ pub(crate) fn small_product(
         segments: &[0],
         groups: depth,
         weights: panels.as_ptr().cast(),
+        panel_bytes: panel_size * size_of::<f32>(),
     };
     for (index, row) in strip.rows.iter_mut().enumerate().take(rows) {
         *row = values[index * stride..].as_ptr().cast();

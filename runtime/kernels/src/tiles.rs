@@ -17,6 +17,9 @@ const PIECES_PER_THREAD: usize = 4;
 /// Rows of the tallest tile of any instruction set.
 pub(crate) const TALLEST: usize = 12;
 
+/// Panels at a time where there is one row only.
+pub(crate) const ABREAST: usize = 6;
+
 /// A product on its way.
 pub(crate) struct Job<'a> {
     pub isa: Isa,
@@ -47,6 +50,8 @@ pub(crate) struct Strip<'a> {
     pub segments: &'a [u32],
     pub groups: usize,
     pub weights: *const u8,
+    /// From this panel to the next.
+    pub panel_bytes: usize,
 }
 
 impl Strip<'_> {
@@ -90,6 +95,25 @@ pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
 }
 
 impl Job<'_> {
+    /// # Safety
+    /// Rows and panel must be there.
+    #[inline(always)]
+    unsafe fn strip(&self, rows: Range<usize>, panel: usize) -> Strip<'_> {
+        let mut strip = Strip {
+            rows: [self.activations; TALLEST],
+            segments: self.segments,
+            groups: self.groups,
+            // SAFETY: the caller's promise.
+            weights: unsafe { self.weights.add(panel * self.panel_bytes) },
+            panel_bytes: self.panel_bytes,
+        };
+        for (pointer, &offset) in strip.rows.iter_mut().zip(&self.offsets[rows]) {
+            // SAFETY: the caller's promise.
+            *pointer = unsafe { self.activations.add(offset as usize * self.element_bytes) };
+        }
+        strip
+    }
+
     /// Activations of a row, with those that fill up its segments.
     fn depth(&self) -> usize {
         self.segments.len() * self.groups * self.group
@@ -139,8 +163,8 @@ impl Cut {
     }
 }
 
-/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them by lanes of `L`. Inlined into a function that has the
-/// instruction set's features.
+/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them by lanes of `L`. Inlined into a function that has
+/// the instruction set's features.
 ///
 /// # Safety
 /// As for [`Kernel`].
@@ -156,27 +180,48 @@ pub(crate) unsafe fn tiles<S: Sum, L: Lanes>(
     for panel in panels {
         for first in rows.clone().step_by(tall) {
             let count = tall.min(rows.end - first);
-            let mut strip = Strip {
-                rows: [job.activations; TALLEST],
-                segments: job.segments,
-                groups: job.groups,
-                // SAFETY: the caller's promise: the panel is there.
-                weights: unsafe { job.weights.add(panel * job.panel_bytes) },
-            };
-            let offsets = &job.offsets[first..first + count];
-            for (pointer, &offset) in strip.rows.iter_mut().zip(offsets) {
-                // SAFETY: the caller's promise: the farthest row lies in the buffer.
-                *pointer = unsafe { job.activations.add(offset as usize * job.element_bytes) };
-            }
+            // SAFETY: the caller's promise.
+            let strip = unsafe { job.strip(first..first + count, panel) };
             tile(&strip, count, &mut sums);
             let place = Place {
                 row: first,
-                rows: count,
                 column: panel * PANEL,
                 columns: job.columns,
             };
             // SAFETY: the caller's promise.
-            unsafe { finish::<S, L>(&sums, place, &job.finish) }
+            unsafe { finish::<S, L>(&sums[..count], place, &job.finish) }
         }
     }
+}
+
+/// The same for one row, by [`ABREAST`] panels at a time, so that as many streams come from memory: `tile` fills a row of sums for
+/// each of them. Returns the panels that are left.
+///
+/// # Safety
+/// As for [`Kernel`].
+#[inline(always)]
+pub(crate) unsafe fn one_row<S: Sum, L: Lanes>(
+    job: &Job<'_>,
+    row: usize,
+    panels: Range<usize>,
+    tile: impl Fn(&Strip<'_>, &mut Tile<S>),
+) -> Range<usize> {
+    let mut sums: Tile<S> = [[S::ZERO; PANEL]; TALLEST];
+    let mut panel = panels.start;
+    while panel + ABREAST <= panels.end {
+        // SAFETY: the caller's promise.
+        let strip = unsafe { job.strip(row..row + 1, panel) };
+        tile(&strip, &mut sums);
+        for (index, sums) in sums.iter().enumerate().take(ABREAST) {
+            let place = Place {
+                row,
+                column: (panel + index) * PANEL,
+                columns: job.columns,
+            };
+            // SAFETY: the caller's promise.
+            unsafe { finish::<S, L>(std::slice::from_ref(sums), place, &job.finish) }
+        }
+        panel += ABREAST;
+    }
+    panel..panels.end
 }

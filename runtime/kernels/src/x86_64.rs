@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use crate::epilogue::Tile;
 use crate::lanes::Avx2;
-use crate::tiles::{Job, Strip, tiles};
+use crate::tiles::{ABREAST, Job, Strip, one_row, tiles};
 
 /// Calls the tile kernel for a number of rows that is known to the compiler.
 macro_rules! by_rows {
     ($kernel:ident, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
         match $count {
-            $($rows => $kernel::<$rows>($strip, $sums),)*
+            $($rows => $kernel::<$rows, 1>($strip, $sums),)*
             _ => {}
         }
     };
@@ -22,9 +22,14 @@ macro_rules! by_rows {
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
+                tile_avx2::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx2, strip, count, sums: 1 2 3 4 5 6);
         });
@@ -34,9 +39,14 @@ pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avxvnni")]
-pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
+                tile_avx_vnni::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx_vnni, strip, count, sums: 1 2 3 4 5 6);
         });
@@ -46,9 +56,14 @@ pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<u
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
+                tile_avx512_vnni::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             by_rows!(tile_avx512_vnni, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
         });
@@ -58,9 +73,14 @@ pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Rang
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
+                tile_avx2_floats::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             avx2_float_tile(strip, count, sums);
         });
@@ -79,9 +99,14 @@ pub(crate) unsafe fn avx2_float_tile(strip: &Strip<'_>, count: usize, sums: &mut
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avx512f")]
-pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
+        if rows.len() == 1 {
+            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
+                tile_avx512_floats::<1, ABREAST>(strip, sums);
+            });
+        }
         tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
             avx512_float_tile(strip, count, sums);
         });
@@ -101,85 +126,96 @@ pub(crate) unsafe fn avx512_float_tile(strip: &Strip<'_>, count: usize, sums: &m
 /// has 9 bits and a weight 8.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
-unsafe fn tile_avx2<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
+unsafe fn tile_avx2<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 32.
     unsafe {
-        let mut acc = [[_mm256_setzero_si256(); 2]; R];
+        let mut acc = [[[_mm256_setzero_si256(); 2]; R]; P];
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 2);
             for group in 0..strip.groups {
-                let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast()));
-                let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(16).cast()));
-                for i in 0..R {
-                    let pair = at[i].add(group * 4).cast::<i32>().read_unaligned();
-                    let a = _mm256_set1_epi32(pair);
-                    acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(a, w0));
-                    acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(a, w1));
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast()));
+                    let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(16).cast()));
+                    for i in 0..R {
+                        let pair = at[i].add(group * 4).cast::<i32>().read_unaligned();
+                        let a = _mm256_set1_epi32(pair);
+                        acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(a, w0));
+                        acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(a, w1));
+                    }
                 }
                 weights = weights.add(32);
             }
         }
-        store::<R>(&acc, sums);
+        store(acc.as_flattened(), sums);
     }
 }
 
 /// Four products of unsigned activations and signed weights per 32-bit sum, without saturation.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[inline(never)]
 #[target_feature(enable = "avx2,avxvnni")]
-unsafe fn tile_avx_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
+unsafe fn tile_avx_vnni<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 64.
     unsafe {
-        let mut acc = [[_mm256_setzero_si256(); 2]; R];
+        let mut acc = [[[_mm256_setzero_si256(); 2]; R]; P];
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 1);
             for group in 0..strip.groups {
-                let w0 = _mm256_loadu_si256(weights.cast());
-                let w1 = _mm256_loadu_si256(weights.add(32).cast());
-                for i in 0..R {
-                    let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
-                    let a = _mm256_set1_epi32(four);
-                    acc[i][0] = _mm256_dpbusd_avx_epi32(acc[i][0], a, w0);
-                    acc[i][1] = _mm256_dpbusd_avx_epi32(acc[i][1], a, w1);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    let w0 = _mm256_loadu_si256(from.cast());
+                    let w1 = _mm256_loadu_si256(from.add(32).cast());
+                    for i in 0..R {
+                        let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
+                        let a = _mm256_set1_epi32(four);
+                        acc[i][0] = _mm256_dpbusd_avx_epi32(acc[i][0], a, w0);
+                        acc[i][1] = _mm256_dpbusd_avx_epi32(acc[i][1], a, w1);
+                    }
                 }
                 weights = weights.add(64);
             }
         }
-        store::<R>(&acc, sums);
+        store(acc.as_flattened(), sums);
     }
 }
 
 /// Four products of unsigned activations and signed weights per 32-bit sum, a panel to a register.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i32>) {
+unsafe fn tile_avx512_vnni<const R: usize, const P: usize>(
+    strip: &Strip<'_>,
+    sums: &mut Tile<i32>,
+) {
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of the panel 64.
     unsafe {
-        let mut acc = [_mm512_setzero_si512(); R];
+        let mut acc = [[_mm512_setzero_si512(); R]; P];
         let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 1);
             for group in 0..strip.groups {
-                let w = _mm512_loadu_si512(weights.cast());
-                for i in 0..R {
-                    let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
-                    acc[i] = _mm512_dpbusd_epi32(acc[i], _mm512_set1_epi32(four), w);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let w = _mm512_loadu_si512(weights.add(p * strip.panel_bytes).cast());
+                    for i in 0..R {
+                        let four = at[i].add(group * 4).cast::<i32>().read_unaligned();
+                        acc[i] = _mm512_dpbusd_epi32(acc[i], _mm512_set1_epi32(four), w);
+                    }
                 }
                 weights = weights.add(64);
             }
         }
-        for i in 0..R {
-            _mm512_storeu_si512(sums[i].as_mut_ptr().cast(), acc[i]);
+        for (acc, sum) in acc.as_flattened().iter().zip(sums) {
+            _mm512_storeu_si512(sum.as_mut_ptr().cast(), *acc);
         }
     }
 }
@@ -187,28 +223,33 @@ unsafe fn tile_avx512_vnni<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<i3
 /// One float of each row times a row of the panel in two registers.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+unsafe fn tile_avx2_floats<const R: usize, const P: usize>(
+    strip: &Strip<'_>,
+    sums: &mut Tile<f32>,
+) {
     // SAFETY: the caller's promise covers every value of every segment; a row of the panel is 16 floats, one of the sums too.
     unsafe {
-        let mut acc = [[_mm256_setzero_ps(); 2]; R];
-        let mut weights = strip.weights.cast::<f32>();
+        let mut acc = [[[_mm256_setzero_ps(); 2]; R]; P];
+        let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 4);
             for k in 0..strip.groups {
-                let w0 = _mm256_loadu_ps(weights);
-                let w1 = _mm256_loadu_ps(weights.add(8));
-                for i in 0..R {
-                    let a = _mm256_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
-                    acc[i][0] = _mm256_fmadd_ps(a, w0, acc[i][0]);
-                    acc[i][1] = _mm256_fmadd_ps(a, w1, acc[i][1]);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes).cast::<f32>();
+                    let (w0, w1) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+                    for i in 0..R {
+                        let a = _mm256_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
+                        acc[i][0] = _mm256_fmadd_ps(a, w0, acc[i][0]);
+                        acc[i][1] = _mm256_fmadd_ps(a, w1, acc[i][1]);
+                    }
                 }
-                weights = weights.add(16);
+                weights = weights.add(64);
             }
         }
-        for (acc, sum) in acc.iter().zip(sums) {
+        for (acc, sum) in acc.as_flattened().iter().zip(sums) {
             _mm256_storeu_ps(sum.as_mut_ptr(), acc[0]);
             _mm256_storeu_ps(sum.as_mut_ptr().add(8), acc[1]);
         }
@@ -218,33 +259,38 @@ unsafe fn tile_avx2_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f3
 /// One float of each row times a row of the panel in one register.
 ///
 /// # Safety
-/// `R` rows of `strip` and the panel must be readable to their ends.
+/// `R` rows of `strip` and `P` panels must be readable to their ends.
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-unsafe fn tile_avx512_floats<const R: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+unsafe fn tile_avx512_floats<const R: usize, const P: usize>(
+    strip: &Strip<'_>,
+    sums: &mut Tile<f32>,
+) {
     // SAFETY: the caller's promise covers every value of every segment; a row of the panel is 16 floats, one of the sums too.
     unsafe {
-        let mut acc = [_mm512_setzero_ps(); R];
-        let mut weights = strip.weights.cast::<f32>();
+        let mut acc = [[_mm512_setzero_ps(); R]; P];
+        let mut weights = strip.weights;
         for &segment in strip.segments {
             let at = strip.segment::<R>(segment, 4);
             for k in 0..strip.groups {
-                let w = _mm512_loadu_ps(weights);
-                for i in 0..R {
-                    let a = _mm512_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
-                    acc[i] = _mm512_fmadd_ps(a, w, acc[i]);
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let w = _mm512_loadu_ps(weights.add(p * strip.panel_bytes).cast());
+                    for i in 0..R {
+                        let a = _mm512_set1_ps(at[i].add(k * 4).cast::<f32>().read_unaligned());
+                        acc[i] = _mm512_fmadd_ps(a, w, acc[i]);
+                    }
                 }
-                weights = weights.add(16);
+                weights = weights.add(64);
             }
         }
-        for i in 0..R {
-            _mm512_storeu_ps(sums[i].as_mut_ptr(), acc[i]);
+        for (acc, sum) in acc.as_flattened().iter().zip(sums) {
+            _mm512_storeu_ps(sum.as_mut_ptr(), *acc);
         }
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn store<const R: usize>(acc: &[[__m256i; 2]; R], sums: &mut Tile<i32>) {
+fn store(acc: &[[__m256i; 2]], sums: &mut Tile<i32>) {
     for (acc, sum) in acc.iter().zip(sums) {
         // SAFETY: a row of sums is two registers of 32 bytes long.
         unsafe {
