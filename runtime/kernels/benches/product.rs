@@ -9,13 +9,14 @@ use wink_kernels::{
     Residual, RowScales, Rows, float_product, product,
 };
 
-const SHAPES: [(usize, usize, usize); 7] = [
+const SHAPES: [(usize, usize, usize); 8] = [
     (35, 192, 768),
     (35, 768, 192),
     (35, 1728, 192),
     (560, 432, 48),
     (256, 768, 768),
     (256, 3072, 768),
+    (256, 768, 3072),
     (1, 768, 3072),
 ];
 

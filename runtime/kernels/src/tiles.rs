@@ -9,6 +9,9 @@ use crate::{Isa, PANEL, Pool};
 /// Activations that should stay in the second-level cache while the panels pass by.
 const BLOCK_BYTES: usize = 192 * 1024;
 
+/// Weights that are gone through for all rows before the next ones.
+const WEIGHTS_BYTES: usize = 512 * 1024;
+
 /// Multiply-accumulates below which handing a part of them to another thread costs more than it saves.
 const WORTH_SHARING: usize = 100_000;
 /// Pieces per thread: a thread that was held up leaves its share to the others.
@@ -84,14 +87,26 @@ pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     let step = (BLOCK_BYTES / row_bytes.max(1))
         .next_multiple_of(tall)
         .max(tall);
+    let abreast = (WEIGHTS_BYTES / job.panel_bytes.max(1))
+        .next_multiple_of(ABREAST)
+        .max(ABREAST);
     pool.run(cut.pieces, &|piece| {
         let (rows, panels) = cut.piece(piece);
-        for start in rows.clone().step_by(step) {
-            let part = start..rows.end.min(start + step);
-            // SAFETY: the caller's promise, and no two pieces have a row and a panel in common.
-            unsafe { kernel(job, part, panels.clone()) }
+        for panels in parts(panels, abreast) {
+            for rows in parts(rows.clone(), step) {
+                // SAFETY: the caller's promise, and no two pieces have a row and a panel in common.
+                unsafe { kernel(job, rows, panels.clone()) }
+            }
         }
     });
+}
+
+/// A range in parts of `step`.
+fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(step)
+        .map(move |start| start..end.min(start + step))
 }
 
 impl Job<'_> {
