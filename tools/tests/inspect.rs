@@ -84,10 +84,10 @@ fn a_quantised_file_tells_what_is_fused_and_what_its_weights_take() {
 }
 
 #[test]
-fn a_float_file_is_left_to_tract() {
+fn products_of_a_float_file_are_fused_too() {
     let dir = tempfile::tempdir().unwrap();
     let told = wink_ok(dir.path(), &["inspect", &format!("{SHIPPED}/text.onnx")]);
-    assert!(told.contains("in tract: all else, in floats"), "{told}");
+    assert!(told.contains("FusedLinearF32 18"), "{told}");
 }
 
 #[test]

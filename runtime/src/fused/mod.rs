@@ -4,11 +4,12 @@
 //! rewrites the typed graph before the engine's own optimiser, which would fold reshapes into products so that nothing is told
 //! apart any more. What is not matched still runs by the engine; [`Fusion`] names it with the reason.
 //!
-//! Three liberties are taken with the graph's letter, all towards the float model: where a tensor between a product and its
+//! Four liberties are taken with the graph's letter, all towards the float model: where a tensor between a product and its
 //! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
-//! quantised at all; scales are multiplied together before they meet the sum.
+//! quantised at all; scales are multiplied together before they meet the sum; floats are not rounded to half precision and back.
 
 mod attention;
+mod casts;
 mod conv;
 mod gelu;
 mod layout;
@@ -135,6 +136,7 @@ fn simplify(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
         let norm = || norm::quantised(model, node, node.op_as()?);
         layout::duplicate(model, node)
             .or_else(|| layout::there_and_back(model, node))
+            .or_else(|| casts::needless(model, node))
             .or_else(norm)
             .map(Ok)
     })

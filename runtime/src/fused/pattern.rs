@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::tract_linalg::block_quant::BlockQuantStorage;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::Quantisation;
 
@@ -39,18 +40,16 @@ pub(super) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
                 .all(|input| hangs_on_constants(model, *input))
 }
 
-/// A constant as floats.
+/// A constant as floats, row by row.
 pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
-    let value = constant(model, outlet)?;
+    let mut value = constant(model, outlet)?;
+    // 4-bit weights in blocks, as the engine keeps them.
+    if let Some(blocks) = value.storage_as::<BlockQuantStorage>() {
+        value = Arc::new(blocks.format().dequant_f32(blocks.value()).ok()?);
+    }
     let value = value.cast_to::<f32>().ok()?;
-    Some(
-        value
-            .try_as_plain_ram()
-            .ok()?
-            .as_slice::<f32>()
-            .ok()?
-            .to_vec(),
-    )
+    let values = value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
+    Some(values.to_vec())
 }
 
 /// A constant of one value.

@@ -186,7 +186,7 @@ pub(super) fn product_axes(
             ([a], [], [out]) => rows.push((*out, *a)),
             ([a], [w], [out]) if weights_shape[*w] == 1 => rows.push((*out, *a)),
             // Another unit axis of the weights alone: the output's rows do not change.
-            ([], [w], [_]) if weights_shape[*w] == 1 => {}
+            ([], [w], [_] | []) if weights_shape[*w] == 1 => {}
             // An axis of an operand that is neither.
             ([], [], []) => {}
             _ => {

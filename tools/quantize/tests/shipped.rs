@@ -7,11 +7,13 @@ use std::path::Path;
 
 use wink_quantize::calibrate::calibrate;
 use wink_quantize::emit::{Part, Rounding};
+use wink_quantize::graph::to_bytes;
 use wink_quantize::range::Method;
 use wink_quantize::sensitivity::{HeldOut, Policy};
 use wink_quantize::{
     Graph, Layer, Precision, QuantizeError, Sample, Scheme, feed, reshape, with_text,
 };
+use wink_runtime::policy::{BareGraph, Execution};
 
 const ROUNDING: Rounding = Rounding {
     method: Method::Mse,
@@ -117,6 +119,38 @@ fn every_scheme_stays_near_float_and_float_stays_float() {
     );
     let nearest = error(Scheme::W4, ROUNDING);
     assert!(gptq < nearest, "GPTQ {gptq}, nearest {nearest}");
+}
+
+/// What each scheme makes runs in fused ops, and says what it says in the engine alone.
+#[test]
+fn the_fast_path_takes_every_product_of_every_scheme() {
+    let policy = policy(&samples(2));
+    let dir = tempfile::tempdir().unwrap();
+    for scheme in [
+        Scheme::F16,
+        Scheme::Int8Dynamic,
+        Scheme::Int8,
+        Scheme::W4,
+        Scheme::W4a8,
+    ] {
+        let emitted = policy.emit(&policy.plan(scheme), ROUNDING).unwrap();
+        for (name, model) in [("text", emitted.text.unwrap()), ("act", emitted.act)] {
+            let file = dir.path().join(format!("{name}.onnx"));
+            std::fs::write(&file, to_bytes(model)).unwrap();
+            let mut fused = BareGraph::load(&file, Execution::Fused).unwrap();
+            let fusion = fused.fusion().unwrap();
+            let mut left = fusion.unmatched.iter();
+            assert!(
+                left.all(|left| left.op == "Softmax"),
+                "{scheme:?}: {fusion:?}"
+            );
+            let mut plain = BareGraph::load(&file, Execution::Plain).unwrap();
+            let (found, wanted) = (fused.run().unwrap(), plain.run().unwrap());
+            let squares = found.iter().zip(&wanted).map(|(a, b)| (a - b).powi(2));
+            let rms = (squares.sum::<f32>() / found.len() as f32).sqrt();
+            assert!(rms < 0.05, "{scheme:?} {name}: {rms}");
+        }
+    }
 }
 
 #[test]

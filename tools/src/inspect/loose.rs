@@ -10,7 +10,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 use wink_runtime::policy::{BareGraph, Execution, Fusion, TensorInfo, graph_info, inputs_of};
 
-use super::table::{is_quantised, megabytes, ops, products_in_tract};
+use super::table::{fused, megabytes, ops};
 use crate::bad_input::as_bad_input;
 
 /// All that is shown.
@@ -107,24 +107,8 @@ pub fn render(report: &FileReport) -> String {
         (_, Some(reason)) => {
             let _ = writeln!(text, "not built, so what is fused is not known: {reason}");
         }
-        (Some(fusion), None) => text.push_str(&fast_path(report, fusion)),
+        (Some(fusion), None) => text.push_str(&fused(fusion)),
         (None, None) => {}
-    }
-    text
-}
-
-fn fast_path(report: &FileReport, fusion: &Fusion) -> String {
-    let fused = match fusion.fused.is_empty() {
-        true => "none".to_owned(),
-        false => ops(&fusion.fused),
-    };
-    let mut text = format!("fast path ({}): {fused}\n", fusion.kernels);
-    if report.ops.keys().any(|op| is_quantised(op)) {
-        text.push_str(&products_in_tract(fusion));
-    } else {
-        text.push_str(
-            "  in tract: all else, in floats, since no op is quantised; see `wink quantize`\n",
-        );
     }
     text
 }

@@ -46,28 +46,16 @@ fn fast_path(graph: &GraphRow) -> String {
     let Some(fusion) = &graph.fast_path else {
         return String::new();
     };
-    if !graph.ops.keys().any(|op| is_quantised(op)) {
-        return String::new();
-    }
-    format!(
-        "{} fast path ({}): {}\n{}",
-        graph.file,
-        fusion.kernels,
-        ops(&fusion.fused),
-        products_in_tract(fusion)
-    )
+    format!("{} {}", graph.file, fused(fusion))
 }
 
-/// Whether the fast path has to do with an op.
-pub fn is_quantised(op: &str) -> bool {
-    op.contains("Quantize")
-        || op.starts_with("QLinear")
-        || ["MatMulInteger", "ConvInteger", "MatMulNBits"].contains(&op)
-}
-
-/// A line for each product that is not fused.
-pub fn products_in_tract(fusion: &Fusion) -> String {
-    let mut text = String::new();
+/// A line with what is fused, and one for each product that is not.
+pub fn fused(fusion: &Fusion) -> String {
+    let counts = match fusion.fused.is_empty() {
+        true => "none".to_owned(),
+        false => ops(&fusion.fused),
+    };
+    let mut text = format!("fast path ({}): {counts}\n", fusion.kernels);
     for left in &fusion.unmatched {
         let _ = writeln!(
             text,
