@@ -7,52 +7,21 @@ use std::ops::Range;
 
 use crate::epilogue::Tile;
 use crate::lanes::Neon;
-use crate::tiles::{ABREAST, Job, Strip, one_row, tiles};
-
-/// Calls the tile kernel for a number of rows that is known to the compiler.
-macro_rules! by_rows {
-    ($kernel:ident, $strip:ident, $count:ident, $sums:ident) => {
-        match $count {
-            1 => $kernel::<1, 1>($strip, $sums),
-            2 => $kernel::<2, 1>($strip, $sums),
-            3 => $kernel::<3, 1>($strip, $sums),
-            4 => $kernel::<4, 1>($strip, $sums),
-            _ => {}
-        }
-    };
-}
+use crate::tiles::{Job, Strip, by_rows, tiles, walk};
 
 /// # Safety
 /// As for `tiles::Kernel`.
-pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
-    // SAFETY: the caller's promise, and NEON is part of aarch64; `product` checked that rows and panel are readable.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
-                tile_neon::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_neon, strip, count, sums);
-        });
-    }
+pub(crate) unsafe fn neon(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe { walk!(Neon, tile_neon, job, rows, panels: 1 2 3 4) }
 }
 
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
-    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
-                tile_dotprod::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_dotprod, strip, count, sums);
-        });
-    }
+pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Neon, tile_dotprod, job, rows, panels: 1 2 3 4) }
 }
 
 /// # Safety
@@ -73,18 +42,9 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 
 /// # Safety
 /// As for `tiles::Kernel`.
-pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
+pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Neon>(job, rows.start, panels, |strip, sums| {
-                tile_neon_floats::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
-            neon_float_tile(strip, count, sums);
-        });
-    }
+    unsafe { walk!(Neon, tile_neon_floats, job, rows, panels: 1 2 3 4) }
 }
 
 /// # Safety
@@ -92,7 +52,7 @@ pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, mut panels: 
 #[inline]
 pub(crate) unsafe fn neon_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
-    unsafe { by_rows!(tile_neon_floats, strip, count, sums) }
+    unsafe { by_rows!(tile_neon_floats, strip, count, sums: 1 2 3 4) }
 }
 
 /// `fmla` by element: a weight row of 16 columns times one float of each row.

@@ -101,6 +101,33 @@ pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     });
 }
 
+/// Calls a tile for a number of rows that is known to the compiler.
+macro_rules! by_rows {
+    ($tile:ident, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
+        match $count {
+            $($rows => $tile::<$rows, 1>($strip, $sums),)*
+            _ => {}
+        }
+    };
+}
+pub(crate) use by_rows;
+
+/// The body of a [`Kernel`]: walks over a part of a product with a tile for up to so many rows.
+macro_rules! walk {
+    ($lanes:ident, $tile:ident, $job:ident, $rows:ident, $panels:ident: $($count:literal)*) => {{
+        let mut panels = $panels;
+        if $rows.len() == 1 {
+            panels = $crate::tiles::one_row::<_, $lanes>($job, $rows.start, panels, |strip, sums| {
+                $tile::<1, { $crate::tiles::ABREAST }>(strip, sums);
+            });
+        }
+        $crate::tiles::tiles::<_, $lanes>($job, $rows, panels, |strip, count, sums| {
+            $crate::tiles::by_rows!($tile, strip, count, sums: $($count)*);
+        });
+    }};
+}
+pub(crate) use walk;
+
 /// A range in parts of `step`.
 fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;

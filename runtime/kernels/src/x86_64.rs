@@ -7,84 +7,38 @@ use std::ops::Range;
 
 use crate::epilogue::Tile;
 use crate::lanes::Avx2;
-use crate::tiles::{ABREAST, Job, Strip, one_row, tiles};
-
-/// Calls the tile kernel for a number of rows that is known to the compiler.
-macro_rules! by_rows {
-    ($kernel:ident, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
-        match $count {
-            $($rows => $kernel::<$rows, 1>($strip, $sums),)*
-            _ => {}
-        }
-    };
-}
+use crate::tiles::{Job, Strip, by_rows, walk};
 
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
-    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
-                tile_avx2::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_avx2, strip, count, sums: 1 2 3 4 5 6);
-        });
-    }
+pub(crate) unsafe fn avx2(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Avx2, tile_avx2, job, rows, panels: 1 2 3 4 5 6) }
 }
 
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avxvnni")]
-pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
-    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
-                tile_avx_vnni::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_avx_vnni, strip, count, sums: 1 2 3 4 5 6);
-        });
-    }
+pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Avx2, tile_avx_vnni, job, rows, panels: 1 2 3 4 5 6) }
 }
 
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
-    // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
-                tile_avx512_vnni::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            by_rows!(tile_avx512_vnni, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12);
-        });
-    }
+pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Avx2, tile_avx512_vnni, job, rows, panels: 1 2 3 4 5 6 7 8 9 10 11 12) }
 }
 
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
+pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
-                tile_avx2_floats::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            avx2_float_tile(strip, count, sums);
-        });
-    }
+    unsafe { walk!(Avx2, tile_avx2_floats, job, rows, panels: 1 2 3 4 5 6) }
 }
 
 /// # Safety
@@ -99,18 +53,9 @@ pub(crate) unsafe fn avx2_float_tile(strip: &Strip<'_>, count: usize, sums: &mut
 /// # Safety
 /// As for `tiles::Kernel`.
 #[target_feature(enable = "avx2,fma,avx512f")]
-pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, mut panels: Range<usize>) {
+pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if rows.len() == 1 {
-            panels = one_row::<_, Avx2>(job, rows.start, panels, |strip, sums| {
-                tile_avx512_floats::<1, ABREAST>(strip, sums);
-            });
-        }
-        tiles::<_, Avx2>(job, rows, panels, |strip, count, sums| {
-            avx512_float_tile(strip, count, sums);
-        });
-    }
+    unsafe { walk!(Avx2, tile_avx512_floats, job, rows, panels: 1 2 3 4 5 6 7 8 9 10 11 12) }
 }
 
 /// # Safety
