@@ -66,6 +66,7 @@ fn tree(dir: &Path) {
         );
         if folder.starts_with("w4") {
             write_record(&dir, precision);
+            write_bench(&dir, precision);
         }
     }
     fs::write(models.join("precisions/precisions.toml"), PLAN).unwrap();
@@ -85,6 +86,23 @@ fn write_record(dir: &Path, scheme: &str) {
         "float_bytes": 1_600_000, "schemes": [part("f16", 900_000), part(scheme, 400_000)],
     });
     fs::write(dir.join("quantize.json"), record.to_string()).unwrap();
+}
+
+/// What `wink bench --json` prints, another engine's rows and another precision's too.
+fn write_bench(dir: &Path, precision: &str) {
+    let row = |precision: &str, engine: &str, threads: u64, median_ms: f64| {
+        json!({
+            "model": "small", "precision": precision, "engine": engine, "threads": threads, "median_ms": median_ms,
+            "min_ms": 1.0, "n": 5,
+        })
+    };
+    let rows = json!([
+        row("f32", "wink", 1, 9.5),
+        row(precision, "tract", 1, 8.5),
+        row(precision, "wink", 2, 1.5),
+        row(precision, "wink", 1, 2.25),
+    ]);
+    fs::write(dir.join("bench.json"), rows.to_string()).unwrap();
 }
 
 fn near(value: &Value, want: f64) {
@@ -115,6 +133,8 @@ fn what_is_forgotten_is_counted_by_hand() {
     assert_eq!(naive["float_layers"], json!([1, 2]));
     near(&naive["action"]["action_rms"], 0.0625);
     assert_eq!(naive["policy_p50_us"], 12_345);
+    near(&naive["inference_ms"], 2.25);
+    assert_eq!(float["inference_ms"], Value::Null);
 
     // Recognition: nineteen that both executed; ten heads of eleven coins, three variants with three rates each.
     let against = &naive["against_baseline"]["val"]["recognition"];
@@ -292,6 +312,11 @@ fn broken_variants_are_told_by_name() {
             "quantize.json of another precision",
             |dir| write_record(&dir.join("w4"), "w4a8"),
             &["precisions/w4/quantize.json", "w4"],
+        ),
+        (
+            "bench.json of another precision",
+            |dir| write_bench(&dir.join("w4"), "w4a8"),
+            &["precisions/w4/bench.json", "w4"],
         ),
         (
             "other float graphs",

@@ -119,10 +119,7 @@ fn costs(precisions: &Precisions) -> String {
                     let (flips, of) = error.gripper_flips;
                     format!("{flips} of {of}")
                 })),
-                number(
-                    own.policy_p50_us
-                        .map(|us| format!("{:.1}", us as f64 / 1e3)),
-                ),
+                number(own.inference_ms.map(|ms| format!("{ms:.1}"))),
             ]
         })
         .collect();
@@ -135,7 +132,7 @@ fn costs(precisions: &Precisions) -> String {
         "max",
         "mm a step",
         "gripper flips",
-        "policy p50, ms",
+        "inference, ms",
     ];
     let mut moments: Vec<u64> = precisions
         .variants
@@ -153,8 +150,8 @@ fn costs(precisions: &Precisions) -> String {
         ),
     };
     format!(
-        "### What it takes\n\nAction error: of normalised actions, against the float graphs{on}. Latency is the evaluations' own median of \
-         preprocessing and inference, on a machine that was busy with other work, in some rows more than in others; `wink bench` is the careful one.\n\n{}",
+        "### What it takes\n\nAction error: of normalised actions, against the float graphs{on}. Inference: `wink bench`'s median of \
+         the act graph on one thread, nothing else running.\n\n{}",
         table(&head, &rows)
     )
 }

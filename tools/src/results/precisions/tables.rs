@@ -69,6 +69,8 @@ pub struct VariantTable {
     pub calibration: Option<String>,
     /// Layers that stayed float, and all.
     pub float_layers: Option<(usize, usize)>,
+    /// Median of the act graph on one thread, as `wink bench` measured it.
+    pub inference_ms: Option<f64>,
     /// Median of preprocessing and inference while the episodes ran.
     pub policy_p50_us: Option<u64>,
     /// Episodes that ran side by side meanwhile.
@@ -162,6 +164,7 @@ fn table(variant: &Variant, baseline: Option<&Variant>, float_bytes: Option<u64>
             .as_ref()
             .and_then(|own| own.calibration.clone()),
         float_layers: scheme.and_then(|scheme| scheme.float_layers()),
+        inference_ms: variant.inference_ms(),
         policy_p50_us: report.latency_us.map(|latency| latency.policy.p50),
         jobs: report.jobs,
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde::Deserialize;
 
 use super::plan::Plan;
 use crate::bad_input::bad_input;
@@ -14,6 +15,18 @@ use crate::results::tree::{Run, Way, in_order, read_evaluation};
 /// What `wink quantize` wrote beside the package that was evaluated.
 const RECORD: &str = "quantize.json";
 
+/// What `wink bench --json` printed for the package that was evaluated.
+const BENCH: &str = "bench.json";
+
+/// A row of `wink bench`.
+#[derive(Debug, Clone, Deserialize)]
+struct Timing {
+    precision: String,
+    engine: String,
+    threads: usize,
+    median_ms: Option<f64>,
+}
+
 /// One precision of the policy, made in some way.
 #[derive(Debug, Clone)]
 pub struct Variant {
@@ -23,9 +36,19 @@ pub struct Variant {
     pub made: Option<String>,
     /// What `quantize.json` says.
     pub record: Option<Record>,
+    bench: Option<Vec<Timing>>,
 }
 
 impl Variant {
+    /// Median of the act graph in this runtime on one thread, as `bench.json` says.
+    pub fn inference_ms(&self) -> Option<f64> {
+        let mut rows = self.bench.iter().flatten();
+        let row = rows.find(|row| {
+            row.engine == "wink" && row.threads == 1 && Some(&row.precision[..]) == self.precision()
+        });
+        row?.median_ms
+    }
+
     /// The evaluation.
     pub fn run(&self) -> &Run {
         &self.way.runs[0]
@@ -61,9 +84,9 @@ pub fn read(dir: &Path, plan: &Plan) -> Result<Vec<Variant>> {
 fn read_variant(dir: &Path, folder: &str, plan: &Plan) -> Result<Variant> {
     let dir = dir.join(folder);
     let planned = plan.variants.iter().find(|own| own.folder == folder);
-    let path = dir.join(RECORD);
     let variant = Variant {
-        record: read_optional_json(&path)?,
+        record: read_optional_json(&dir.join(RECORD))?,
+        bench: read_optional_json(&dir.join(BENCH))?,
         made: planned.and_then(|planned| planned.made.clone()),
         way: Way {
             folder: folder.to_owned(),
@@ -74,14 +97,25 @@ fn read_variant(dir: &Path, folder: &str, plan: &Plan) -> Result<Variant> {
             runs: vec![read_evaluation(&dir)?],
         },
     };
-    if variant.record.is_some() && variant.scheme().is_none() {
-        let precision = variant.precision().unwrap_or("none");
-        return Err(told(
-            &path,
-            bad_input(format!(
-                "says nothing of precision {precision}, which report.json beside it evaluated"
-            )),
-        ));
+    for (file, silent) in [
+        (
+            RECORD,
+            variant.record.is_some() && variant.scheme().is_none(),
+        ),
+        (
+            BENCH,
+            variant.bench.is_some() && variant.inference_ms().is_none(),
+        ),
+    ] {
+        if silent {
+            let precision = variant.precision().unwrap_or("none");
+            return Err(told(
+                &dir.join(file),
+                bad_input(format!(
+                    "says nothing of precision {precision}, which report.json beside it evaluated"
+                )),
+            ));
+        }
     }
     Ok(variant)
 }
