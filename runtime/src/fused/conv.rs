@@ -3,13 +3,14 @@
 //! No im2col: a kernel row covers `kernel width x channels` consecutive values of a padded channels-last picture, so each
 //! output pixel is one row of a product, read in as many segments as the kernel has rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Bytes, Epilogue, FloatRows, Output, PackedWeights, Quantisation, Residual, RowScales, Rows,
-    float_product, product,
+    Activations, Bytes, Epilogue, FloatRows, Output, PackedWeights, Residual, RowScales, Rows,
+    dynamic_range, float_product, product, quantise,
 };
 
 use super::operands::Operands;
@@ -85,7 +86,6 @@ impl Geometry {
 /// `output = epilogue(convolution(input))`, tensors N x H x W x C.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Conv {
-    /// Not [`Operands::Dynamic`].
     pub(super) operands: Operands,
     pub(super) epilogue: Arc<Epilogue>,
     pub(super) geometry: Geometry,
@@ -136,41 +136,81 @@ impl EvalOp for Conv {
             let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
             let mut output = output.part(at);
             let at = index * picture..(index + 1) * picture;
-            scratch::with(|scratch| match &self.operands {
-                Operands::Quantised(weights, q) => {
-                    let values = bytes(&inputs[0])?.part(at);
-                    self.of_bytes(weights, *q, values, residual, &mut output, scratch);
-                    Ok(())
-                }
-                Operands::Float(weights) => {
-                    let values = &inputs[0].try_as_plain_ram()?.as_slice::<f32>()?[at];
-                    self.pad_floats(values, &mut scratch.floats);
-                    let rows = FloatRows {
-                        values: &scratch.floats,
-                        offsets: &self.rows,
-                        segments: &self.segments,
-                    };
-                    let pool = &scratch.pool;
-                    float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
-                    Ok(())
-                }
-                Operands::Dynamic(_) => bail!("convolutions are not quantised on the fly"),
-            })?;
+            scratch::with(|scratch| self.picture(&inputs[0], at, residual, &mut output, scratch))?;
         }
         Ok(tvec![out.into_tvalue()])
     }
 }
 
 impl Conv {
-    /// One picture in 8 bits.
-    fn of_bytes(
+    /// One picture of the input, `at` its values.
+    fn picture(
         &self,
-        weights: &PackedWeights,
-        q: Quantisation,
-        values: Bytes<'_>,
+        input: &Tensor,
+        at: Range<usize>,
         residual: Residual<'_>,
         output: &mut Output<'_>,
         scratch: &mut Scratch,
+    ) -> TractResult<()> {
+        let Scratch {
+            activations,
+            bytes: moment,
+            floats,
+            pool,
+        } = scratch;
+        let (scale, zero_point);
+        let (weights, q, values, scales) = match &self.operands {
+            Operands::Quantised(weights, q) => {
+                (weights, *q, bytes(input)?.part(at), RowScales::Fixed)
+            }
+            Operands::Dynamic(weights) => {
+                let (isa, x) = (weights.isa(), input.try_as_plain_ram()?.as_slice::<f32>()?);
+                let q = dynamic_range(isa, x);
+                moment.resize(at.len(), 0);
+                quantise(isa, &x[at], &mut Output::Unsigned(moment, q));
+                (scale, zero_point) = ([q.scale], [q.zero_point]);
+                let scales = RowScales::Dynamic {
+                    scale: &scale,
+                    zero_point: &zero_point,
+                };
+                (weights, q, Bytes::Unsigned(moment), scales)
+            }
+            Operands::Float(weights) => {
+                self.pad_floats(&input.try_as_plain_ram()?.as_slice()?[at], floats);
+                let rows = FloatRows {
+                    values: floats,
+                    offsets: &self.rows,
+                    segments: &self.segments,
+                };
+                float_product(weights, rows, &self.epilogue, residual, output, pool);
+                return Ok(());
+            }
+        };
+        self.pad_bytes(weights, q.zero_point, values, activations);
+        let rows = Rows {
+            activations,
+            offsets: &self.rows,
+            segments: &self.segments,
+        };
+        product(
+            weights,
+            rows,
+            &self.epilogue,
+            scales,
+            residual,
+            output,
+            pool,
+        );
+        Ok(())
+    }
+
+    /// A picture in 8 bits with its padding.
+    fn pad_bytes(
+        &self,
+        weights: &PackedWeights,
+        zero_point: i32,
+        values: Bytes<'_>,
+        activations: &mut Activations,
     ) {
         let g = &self.geometry;
         let [height, width] = g.input;
@@ -179,8 +219,7 @@ impl Conv {
         let line = padded_width * g.channels;
         // Past the last segment zero weights may meet values of the next one.
         let size = padded_height * line + weights.padded_segment();
-        let isa = weights.isa();
-        let mut writer = scratch.activations.writer(isa, size, q.zero_point);
+        let mut writer = activations.writer(weights.isa(), size, zero_point);
         if padded_width == width {
             writer.put(top * line, values);
         } else {
@@ -195,20 +234,6 @@ impl Conv {
         writer.zeros(0, top * line);
         let bottom = (top + height) * line;
         writer.zeros(bottom, size - bottom);
-        let rows = Rows {
-            activations: &scratch.activations,
-            offsets: &self.rows,
-            segments: &self.segments,
-        };
-        product(
-            weights,
-            rows,
-            &self.epilogue,
-            RowScales::Fixed,
-            residual,
-            output,
-            &scratch.pool,
-        );
     }
 
     /// A picture in floats with its padding.

@@ -288,9 +288,11 @@ fn quantised_conv(
     geometry: &Geometry,
     isa: Isa,
 ) -> Result<ConvOperands, String> {
-    let not = "the input is not quantised";
-    let (source, format) = quantised_source(model, node.inputs[0]).ok_or(not)?;
-    let q = quantisation(format).ok_or(not)?;
+    let input = node.inputs[0];
+    let fixed = quantised_source(model, input)
+        .and_then(|(source, format)| Some((source, Some(quantisation(format)?))));
+    let moment = || Some((rounded_in_its_range(model, input)?, None));
+    let (source, q) = fixed.or_else(moment).ok_or("the input is not quantised")?;
     let weights = Weights8::behind(model, node.inputs[1])?;
     let scales = weights.scales_along(0)?;
     let bytes = weights.bytes()?;
@@ -299,7 +301,45 @@ fn quantised_conv(
     let packed = PackedWeights::pack(isa, segments, segment, scales.len(), |s, k, n| {
         bytes[at(s, k, n)]
     });
-    Ok((source, Operands::Quantised(Arc::new(packed), q), scales))
+    let packed = Arc::new(packed);
+    let operands = match q {
+        Some(q) => Operands::Quantised(packed, q),
+        None => Operands::Dynamic(packed),
+    };
+    Ok((source, operands, scales))
+}
+
+/// What an outlet was before `DynamicQuantizeLinear` and its reverse, spelt out as `(y - zero point) * scale`.
+fn rounded_in_its_range(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
+    let mul = model.node(outlet.node);
+    let [a, b] = *mul.inputs else {
+        return None;
+    };
+    other_operand(mul, "Mul", a)?;
+    let source = |data: OutletId, scale: OutletId| {
+        let sub = model.node(data.node);
+        let [steps, zero] = *sub.inputs else {
+            return None;
+        };
+        other_operand(sub, "Sub", steps)?;
+        let quantiser = before_cast(model, steps)?;
+        let node = model.node(quantiser.node);
+        let all = [0, 1, 2].map(|slot| OutletId::new(node.id, slot));
+        let zero = before_cast(model, before_axis_ops(model, zero))?;
+        let found = [
+            quantiser,
+            before_axis_ops(model, scale),
+            before_axis_ops(model, zero),
+        ];
+        (node.op.name().starts_with("DynamicQuantizeLinear") && found == all)
+            .then(|| node.inputs[0])
+    };
+    source(a, b).or_else(|| source(b, a))
+}
+
+fn before_cast(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
+    let node = model.node(outlet.node);
+    node.op_is::<Cast>().then(|| node.inputs[0])
 }
 
 fn float_conv_operands(

@@ -144,6 +144,9 @@ fn the_fast_path_takes_every_product_of_every_scheme() {
                 left.all(|left| left.op == "Softmax"),
                 "{scheme:?}: {fusion:?}"
             );
+            let convolutions = fusion.fused.get("FusedConv").copied().unwrap_or(0);
+            let in_8_bits = name == "act" && ![Scheme::F16, Scheme::W4].contains(&scheme);
+            assert_eq!(convolutions, if in_8_bits { 11 } else { 0 }, "{scheme:?}");
             let mut plain = BareGraph::load(&file, Execution::Plain).unwrap();
             let (found, wanted) = (fused.run().unwrap(), plain.run().unwrap());
             let squares = found.iter().zip(&wanted).map(|(a, b)| (a - b).powi(2));
