@@ -7,7 +7,8 @@ use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Attention as Kernel, Head, Isa, attend};
 
 use super::pattern::{
-    dequantise_format, only_reader, other_operand, quantise_format, quantised_source, scalar, shape,
+    dequantise_format, numbers_behind, only_reader, other_operand, quantise_format,
+    quantised_source, scalar, shape,
 };
 use super::products::{Rewrite, words};
 use super::qdq::{Dequantise, Quantise};
@@ -429,7 +430,7 @@ impl Side {
                 }
                 outlet = before;
             } else if let Some(op) = node.op_as::<AxisOp>() {
-                ops.push(op.clone());
+                ops.push(op);
                 outlet = node.inputs[0];
             } else if let [a, b] = *node.inputs
                 && other_operand(node, "Mul", a).is_some()
@@ -451,15 +452,9 @@ impl Side {
 }
 
 /// Whether the operand, made from `source` by these ops (the last one first), is `source` with the heads side by side.
-fn side_by_side(model: &TypedModel, source: OutletId, ops: &[AxisOp], operand: &Operand) -> bool {
+fn side_by_side(model: &TypedModel, source: OutletId, ops: &[&AxisOp], operand: &Operand) -> bool {
     let moved = || -> Option<bool> {
-        let shape = shape(model, source)?;
-        let count: usize = shape.iter().product();
-        let numbers: Vec<i64> = (0..i64::try_from(count).ok()?).collect();
-        let mut tensor = Tensor::from_shape(&shape, &numbers).ok()?;
-        for op in ops.iter().rev() {
-            op.change_tensor(&mut tensor, false).ok()?;
-        }
+        let tensor = numbers_behind(&shape(model, source)?, ops).ok()?;
         let places = operand.places(tensor.shape());
         let found = tensor.try_as_plain_ram().ok()?.as_slice::<i64>().ok()?;
         Some(

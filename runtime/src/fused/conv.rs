@@ -3,19 +3,17 @@
 //! No im2col: a kernel row covers `kernel width x channels` consecutive values of a padded channels-last picture, so each
 //! output pixel is one row of a product, read in as many segments as the kernel has rows.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Activations, Bytes, Epilogue, FloatRows, Output, PackedWeights, Residual, RowScales, Rows,
-    dynamic_range, float_product, product, quantise,
+    Activations, Bytes, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product, product,
 };
 
-use super::operands::Operands;
+use super::operands::{Left, Operands};
 use super::scratch::{self, Scratch};
-use super::tensor::{Format, bytes, output_of, residual_of};
+use super::tensor::{Format, output_of, residual_of};
 
 /// Sizes of a convolution of one picture; pairs are height and width.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,79 +129,57 @@ impl EvalOp for Conv {
         let [height, width] = self.geometry.input;
         let picture = height * width * self.geometry.channels;
         let per_picture = self.rows.len() * self.operands.columns();
-        for index in 0..self.batch {
-            let at = index * per_picture..(index + 1) * per_picture;
-            let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
-            let mut output = output.part(at);
-            let at = index * picture..(index + 1) * picture;
-            scratch::with(|scratch| self.picture(&inputs[0], at, residual, &mut output, scratch))?;
-        }
+        scratch::with(|scratch| -> TractResult<()> {
+            let Scratch {
+                activations,
+                bytes: moment,
+                floats,
+                pool,
+            } = scratch;
+            let (offsets, segments) = (&self.rows[..], &self.segments[..]);
+            let left = self.operands.left(&inputs[0], moment)?;
+            for index in 0..self.batch {
+                let at = index * per_picture..(index + 1) * per_picture;
+                let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
+                let mut output = output.part(at);
+                let at = index * picture..(index + 1) * picture;
+                match &left {
+                    Left::Floats(weights, values) => {
+                        self.pad_floats(&values[at], floats);
+                        let rows = FloatRows {
+                            values: floats,
+                            offsets,
+                            segments,
+                        };
+                        float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
+                    }
+                    Left::Bytes(weights, left) => {
+                        let values = left.values.part(at);
+                        self.pad_bytes(weights, left.q.zero_point, values, activations);
+                        let rows = Rows {
+                            activations,
+                            offsets,
+                            segments,
+                        };
+                        product(
+                            weights,
+                            rows,
+                            &self.epilogue,
+                            left.scales(),
+                            residual,
+                            &mut output,
+                            pool,
+                        );
+                    }
+                }
+            }
+            Ok(())
+        })?;
         Ok(tvec![out.into_tvalue()])
     }
 }
 
 impl Conv {
-    /// One picture of the input, `at` its values.
-    fn picture(
-        &self,
-        input: &Tensor,
-        at: Range<usize>,
-        residual: Residual<'_>,
-        output: &mut Output<'_>,
-        scratch: &mut Scratch,
-    ) -> TractResult<()> {
-        let Scratch {
-            activations,
-            bytes: moment,
-            floats,
-            pool,
-        } = scratch;
-        let (scale, zero_point);
-        let (weights, q, values, scales) = match &self.operands {
-            Operands::Quantised(weights, q) => {
-                (weights, *q, bytes(input)?.part(at), RowScales::Fixed)
-            }
-            Operands::Dynamic(weights) => {
-                let (isa, x) = (weights.isa(), input.try_as_plain_ram()?.as_slice::<f32>()?);
-                let q = dynamic_range(isa, x);
-                moment.resize(at.len(), 0);
-                quantise(isa, &x[at], &mut Output::Unsigned(moment, q));
-                (scale, zero_point) = ([q.scale], [q.zero_point]);
-                let scales = RowScales::Dynamic {
-                    scale: &scale,
-                    zero_point: &zero_point,
-                };
-                (weights, q, Bytes::Unsigned(moment), scales)
-            }
-            Operands::Float(weights) => {
-                self.pad_floats(&input.try_as_plain_ram()?.as_slice()?[at], floats);
-                let rows = FloatRows {
-                    values: floats,
-                    offsets: &self.rows,
-                    segments: &self.segments,
-                };
-                float_product(weights, rows, &self.epilogue, residual, output, pool);
-                return Ok(());
-            }
-        };
-        self.pad_bytes(weights, q.zero_point, values, activations);
-        let rows = Rows {
-            activations,
-            offsets: &self.rows,
-            segments: &self.segments,
-        };
-        product(
-            weights,
-            rows,
-            &self.epilogue,
-            scales,
-            residual,
-            output,
-            pool,
-        );
-        Ok(())
-    }
-
     /// A picture in 8 bits with its padding.
     fn pad_bytes(
         &self,
@@ -260,8 +236,7 @@ impl TypedOp for Conv {
     }
 
     fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let k = self.geometry.segment() * self.segments.len();
-        let macs = self.batch * self.rows.len() * k * self.operands.columns();
+        let macs = self.batch * self.rows.len() * self.operands.depth() * self.operands.columns();
         Ok(tvec![(Cost::FMA(self.operands.datum()), macs.to_dim())])
     }
 }

@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::pattern::shape;
+use super::pattern::{numbers_behind, shape};
 use super::qdq::{Dequantise, Quantise};
 
 /// One of two equal quantisations or reshapes of the same tensor takes the other's readers.
@@ -71,13 +71,9 @@ fn per_tensor(node: &TypedNode) -> bool {
 /// Whether these ops, the last one first, leave the elements of a tensor in their order.
 fn in_order(shape: &[usize], ops: &[&AxisOp]) -> bool {
     let moved = || -> TractResult<bool> {
-        let count = i64::try_from(shape.iter().product::<usize>())?;
-        let mut tensor = Tensor::from_shape(shape, &(0..count).collect::<Vec<_>>())?;
-        for op in ops.iter().rev() {
-            op.change_tensor(&mut tensor, false)?;
-        }
+        let tensor = numbers_behind(shape, ops)?;
         let numbers = tensor.try_as_plain_ram()?.as_slice::<i64>()?;
-        Ok(numbers.iter().zip(0..count).all(|(&found, at)| found == at))
+        Ok(numbers.iter().zip(0..).all(|(&found, at)| found == at))
     };
     moved().unwrap_or(false)
 }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Bytes, Epilogue, FloatRows, Output, Residual, RowScales, Rows, Writer, dynamic_range,
-    float_product, product, quantise,
+    Activations, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product, product,
 };
 
-use super::operands::Operands;
+use super::operands::{Left, Left8, Operands};
 use super::scratch::{self, Scratch};
-use super::tensor::{Format, bytes, output_of, residual_of};
+use super::tensor::{Format, output_of, residual_of};
 
 /// `output = epilogue(input x weights)` over the last axis of the input.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,73 +50,58 @@ impl EvalOp for Linear {
             .transpose()?
             .unwrap_or(Residual::None);
         let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| self.product(&inputs[0], residual, &mut output, scratch))?;
+        scratch::with(|scratch| -> TractResult<()> {
+            let Scratch {
+                activations,
+                bytes: moment,
+                pool,
+                ..
+            } = scratch;
+            let (offsets, segments) = (&self.rows[..], &[0][..]);
+            match self.operands.left(&inputs[0], moment)? {
+                Left::Floats(weights, values) => {
+                    let rows = FloatRows {
+                        values,
+                        offsets,
+                        segments,
+                    };
+                    float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
+                }
+                Left::Bytes(weights, left) => {
+                    self.put_rows(weights, &left, activations);
+                    let rows = Rows {
+                        activations,
+                        offsets,
+                        segments,
+                    };
+                    product(
+                        weights,
+                        rows,
+                        &self.epilogue,
+                        left.scales(),
+                        residual,
+                        &mut output,
+                        pool,
+                    );
+                }
+            }
+            Ok(())
+        })?;
         Ok(tvec![out.into_tvalue()])
     }
 }
 
 impl Linear {
-    fn product(
-        &self,
-        input: &Tensor,
-        residual: Residual<'_>,
-        output: &mut Output<'_>,
-        scratch: &mut Scratch,
-    ) -> TractResult<()> {
-        let isa = self.operands.isa();
-        let (m, (k, stride)) = (self.rows.len(), self.operands.segment());
-        let Scratch {
-            activations,
-            bytes: quantised,
-            pool,
-            ..
-        } = scratch;
-        let (scale, zero_point);
-        let (weights, scales) = match &self.operands {
-            Operands::Quantised(weights, q) => {
-                let mut writer = activations.writer(isa, m * stride, q.zero_point);
-                put_rows(&mut writer, bytes(input)?, m, k, stride);
-                (weights, RowScales::Fixed)
-            }
-            Operands::Dynamic(weights) => {
-                let x = input.try_as_plain_ram()?.as_slice::<f32>()?;
-                let q = dynamic_range(isa, x);
-                quantised.resize(x.len(), 0);
-                quantise(isa, x, &mut Output::Unsigned(quantised, q));
-                let mut writer = activations.writer(isa, m * stride, q.zero_point);
-                put_rows(&mut writer, Bytes::Unsigned(quantised), m, k, stride);
-                (scale, zero_point) = ([q.scale], [q.zero_point]);
-                let scales = RowScales::Dynamic {
-                    scale: &scale,
-                    zero_point: &zero_point,
-                };
-                (weights, scales)
-            }
-            Operands::Float(weights) => {
-                let rows = FloatRows {
-                    values: input.try_as_plain_ram()?.as_slice()?,
-                    offsets: &self.rows,
-                    segments: &[0],
-                };
-                float_product(weights, rows, &self.epilogue, residual, output, pool);
-                return Ok(());
-            }
-        };
-        let rows = Rows {
-            activations,
-            offsets: &self.rows,
-            segments: &[0],
-        };
-        product(
-            weights,
-            rows,
-            &self.epilogue,
-            scales,
-            residual,
-            output,
-            pool,
-        );
-        Ok(())
+    /// Copies the activations to rows as far apart as the kernel wants them.
+    fn put_rows(&self, weights: &PackedWeights, left: &Left8<'_>, activations: &mut Activations) {
+        let (m, k, stride) = (self.rows.len(), weights.segment(), weights.padded_segment());
+        let mut writer = activations.writer(weights.isa(), m * stride, left.q.zero_point);
+        if k == stride {
+            return writer.put(0, left.values);
+        }
+        for row in 0..m {
+            writer.put(row * stride, left.values.part(row * k..(row + 1) * k));
+        }
     }
 
     /// Starts of `m` rows.
@@ -127,16 +111,6 @@ impl Linear {
         Ok(Arc::new(
             starts.context("the left side of a product is too large")?,
         ))
-    }
-}
-
-/// Copies `m` rows of `k` values to rows that are `stride` apart.
-fn put_rows(writer: &mut Writer<'_>, values: Bytes<'_>, m: usize, k: usize, stride: usize) {
-    if k == stride {
-        return writer.put(0, values);
-    }
-    for row in 0..m {
-        writer.put(row * stride, values.part(row * k..(row + 1) * k));
     }
 }
 

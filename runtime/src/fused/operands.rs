@@ -1,9 +1,15 @@
 //! The two sides of a product: weights packed once, and how the activations arrive.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Isa, PackedFloats, PackedWeights, Quantisation};
+use wink_kernels::{
+    Bytes, Isa, Output, PackedFloats, PackedWeights, Quantisation, RowScales, dynamic_range,
+    quantise,
+};
+
+use super::tensor::bytes;
 
 /// Packed weights, in 8 bits or in floats, and the activations that meet them.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +24,56 @@ pub(super) enum Operands {
 
 impl Eq for Operands {}
 
+/// The activations of one product with the weights that they meet.
+pub(super) enum Left<'a> {
+    Bytes(&'a PackedWeights, Left8<'a>),
+    Floats(&'a PackedFloats, &'a [f32]),
+}
+
+/// Activations in 8 bits.
+pub(super) struct Left8<'a> {
+    pub(super) values: Bytes<'a>,
+    pub(super) q: Quantisation,
+    /// Whether `q` was known when the graph was loaded, and is part of the epilogue.
+    fixed: bool,
+}
+
+impl Left8<'_> {
+    pub(super) fn scales(&self) -> RowScales<'_> {
+        match self.fixed {
+            true => RowScales::Fixed,
+            false => RowScales::Dynamic {
+                scale: from_ref(&self.q.scale),
+                zero_point: from_ref(&self.q.zero_point),
+            },
+        }
+    }
+}
+
 impl Operands {
+    /// Reads the activations; what is quantised on the fly goes to `moment`.
+    pub(super) fn left<'a>(
+        &'a self,
+        input: &'a Tensor,
+        moment: &'a mut Vec<u8>,
+    ) -> TractResult<Left<'a>> {
+        Ok(match self {
+            Self::Quantised(weights, q) => {
+                let (values, q, fixed) = (bytes(input)?, *q, true);
+                Left::Bytes(weights, Left8 { values, q, fixed })
+            }
+            Self::Dynamic(weights) => {
+                let (isa, x) = (weights.isa(), input.try_as_plain_ram()?.as_slice::<f32>()?);
+                let q = dynamic_range(isa, x);
+                moment.resize(x.len(), 0);
+                quantise(isa, x, &mut Output::Unsigned(moment, q));
+                let (values, fixed) = (Bytes::Unsigned(moment), false);
+                Left::Bytes(weights, Left8 { values, q, fixed })
+            }
+            Self::Float(weights) => Left::Floats(weights, input.try_as_plain_ram()?.as_slice()?),
+        })
+    }
+
     pub(super) fn isa(&self) -> Isa {
         match self {
             Self::Quantised(weights, _) | Self::Dynamic(weights) => weights.isa(),

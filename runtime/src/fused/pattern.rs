@@ -112,6 +112,16 @@ pub(super) fn keeps_rows(model: &TypedModel, node: &TypedNode) -> bool {
         && last(node.inputs[0]) == last(node.id.into())
 }
 
+/// Where the elements of a tensor of this shape end up behind axis ops, the last of which comes first: a tensor of their numbers.
+pub(super) fn numbers_behind(shape: &[usize], ops: &[&AxisOp]) -> TractResult<Tensor> {
+    let count = i64::try_from(shape.iter().product::<usize>())?;
+    let mut tensor = Tensor::from_shape(shape, &(0..count).collect::<Vec<_>>())?;
+    for op in ops.iter().rev() {
+        op.change_tensor(&mut tensor, false)?;
+    }
+    Ok(tensor)
+}
+
 /// Format of the 8-bit tensor that a per-tensor `Quantise` writes.
 pub(super) fn quantise_format(op: &Quantise) -> Option<Format> {
     if op.params.per_axis() {
