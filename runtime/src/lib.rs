@@ -15,6 +15,10 @@ pub mod clock;
 pub mod control;
 pub mod episode;
 #[cfg(feature = "onnx")]
+mod executor;
+#[cfg(feature = "onnx")]
 mod fused;
+#[cfg(feature = "onnx")]
+mod ops;
 pub mod policy;
 pub mod telemetry;

@@ -1,39 +1,14 @@
 //! The control loop allocates nothing once an episode has begun. Alone in its binary, since it
 //! counts every allocation.
 
+mod counting;
 mod mock;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use counting::allocations;
 use mock::{Constant, MockBoard};
 use wink_runtime::arm::ArmDescription;
 use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator unchanged; counting touches no memory
-// of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps to the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps to the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn ticks_allocate_nothing_after_the_first_chunk() {
@@ -50,10 +25,10 @@ fn ticks_allocate_nothing_after_the_first_chunk() {
     for _ in 0..2 {
         control.tick(&mut board, &mut policy).unwrap();
     }
-    let before = ALLOCATIONS.get();
+    let (before, _) = allocations();
     assert!(before > 0, "the counter counts");
     for _ in 0..100 {
         control.tick(&mut board, &mut policy).unwrap();
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations().0 - before, 0);
 }

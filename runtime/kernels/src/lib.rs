@@ -1,6 +1,6 @@
 //! Products for small policies, over weights that were packed once, with the scale, bias, activation, residual and the next
 //! quantisation in the same pass: 8-bit activations times 8-bit weights ([`product`]), floats times floats for what is not
-//! quantised ([`float_product`]); and the float neighbours of such products (attention, norms).
+//! quantised ([`float_product`]); and the float neighbours of such products (attention, norms, [`binary`] and the like).
 //!
 //! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums of 8-bit
 //! products are exact 32-bit integers, a sum of floats is one chain of fused multiply-adds, and all else in floats is one piece of
@@ -16,6 +16,7 @@
 mod activations;
 mod attention;
 mod compiled_for;
+mod elementwise;
 mod epilogue;
 mod floats;
 mod isa;
@@ -38,6 +39,7 @@ use compiled_for::compiled_for;
 
 pub use activations::{Activations, Bytes, Writer};
 pub use attention::{Attention, Head, attend};
+pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, softmax, unary};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
 pub use floats::{FloatRows, PackedFloats, float_product};
 pub use isa::Isa;

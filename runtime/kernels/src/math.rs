@@ -8,13 +8,14 @@ pub(crate) fn round_half_to_even(x: f32) -> i32 {
     (x + SHIFT).to_bits().cast_signed() - SHIFT.to_bits().cast_signed()
 }
 
-/// e^x, relative error below 3e-7; 0 below -87 and e^88 above 88.
+/// e^x, relative error below 3e-7; 0 below -87, e^88 above 88, NaN of a NaN.
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor series to the seventh power.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    let clipped = if x < 88.0 { x } else { 88.0 };
-    let clipped = if clipped > -87.0 { clipped } else { -87.0 };
+    // Written so that a NaN stays one.
+    let clipped = if x > 88.0 { 88.0 } else { x };
+    let clipped = if clipped < -87.0 { -87.0 } else { clipped };
     let n = round_half_to_even(clipped * std::f32::consts::LOG2_E);
     let whole = n as f32;
     // ln 2 in two parts: the first has few bits, so that its product with n is exact.
@@ -33,13 +34,27 @@ pub(crate) fn exp(x: f32) -> f32 {
     }
     let power = f32::from_bits(((n + 127) << 23).cast_unsigned());
     let value = series * power;
-    if x > -87.0 { value } else { 0.0 }
+    if x < -87.0 { 0.0 } else { value }
 }
 
 /// 1 / (1 + e^-x).
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
+}
+
+/// Hyperbolic tangent: (1 - e) / (1 + e) of e = e^-2|x|, and Cephes' polynomial where that cancels.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    let e = exp(-2.0 * x.abs());
+    let far = ((1.0 - e) / (1.0 + e)).copysign(x);
+    let z = x * x;
+    let mut series = -5.704_988_7e-3_f32;
+    for coefficient in [2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82] {
+        series = series.mul_add(z, coefficient);
+    }
+    let near = (series * z).mul_add(x, x);
+    if x.abs() < 0.625 { near } else { far }
 }
 
 /// x Phi(x) with erf by Abramowitz and Stegun 7.1.26 (absolute error of erf below 2e-7).
@@ -74,6 +89,8 @@ mod tests {
             let wide = f64::from(x);
             let relative = (f64::from(exp(x)) / wide.exp() - 1.0).abs();
             assert!(relative < 3e-7, "exp({x}): {relative}");
+            let error = (f64::from(tanh(x)) - wide.tanh()).abs();
+            assert!(error <= 3e-7 * wide.tanh().abs(), "tanh({x}): {error}");
             let tanh = (0.797_884_560_8 * (wide + 0.044_715 * wide.powi(3))).tanh();
             let wanted = 0.5 * wide * (1.0 + tanh);
             assert!((f64::from(gelu_tanh(x)) - wanted).abs() < 3e-6, "tanh {x}");
@@ -89,6 +106,9 @@ mod tests {
         }
         assert_eq!([exp(-1000.0), gelu(-40.0), gelu(0.0)], [0.0; 3]);
         assert!(exp(1000.0) > 1e38 && gelu(40.0) == 40.0);
+        for of in [exp, sigmoid, tanh, gelu, gelu_tanh] {
+            assert!(of(f32::NAN).is_nan() && of(-f32::NAN).is_nan());
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::products::{Rewrite, words};
 use super::qdq::{Dequantise, Quantise};
 use super::scratch;
 use super::tensor::{Format, bytes, output_of};
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
 /// `softmax(scale * q k^T + mask) v` over heads that lie side by side in the last axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,19 +51,20 @@ impl Op for Attention {
     op_as_typed_op!();
 }
 
-impl EvalOp for Attention {
-    op_out_of_plan!();
+eval_by_write!(Attention);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+impl Write for Attention {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
         let head = |index: usize| -> TractResult<Head<'_>> {
-            let tensor: &Tensor = &inputs[index];
             Ok(match self.inputs[index] {
-                Format::Float => Head::Float(tensor.try_as_plain_ram()?.as_slice()?),
-                Format::Signed(q) | Format::Unsigned(q) => Head::Quantised(bytes(tensor)?, q),
+                Format::Float => Head::Float(inputs.values(index)?),
+                Format::Signed(q) | Format::Unsigned(q) => {
+                    Head::Quantised(bytes(inputs.get(index)?)?, q)
+                }
             })
         };
         let mask = match self.masked {
-            true => Some(inputs[3].try_as_plain_ram()?.as_slice::<f32>()?),
+            true => Some(inputs.values::<f32>(3)?),
             false => None,
         };
         let attention = Kernel {
@@ -76,10 +78,9 @@ impl EvalOp for Attention {
             scale: self.scale,
             mask,
         };
-        let mut out = self.output.tensor(&self.shape)?;
-        let mut output = output_of(&mut out, self.output)?;
+        let mut output = output_of(output, self.output)?;
         scratch::with(|scratch| attend(Isa::detect(), &attention, &mut output, &scratch.pool));
-        Ok(tvec![out.into_tvalue()])
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use wink_kernels::{
 use super::operands::{Left, Operands};
 use super::scratch::{self, Scratch};
 use super::tensor::{Format, output_of, residual_of};
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
 /// Sizes of a convolution of one picture; pairs are height and width.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,20 +117,19 @@ impl Op for Conv {
     op_as_typed_op!();
 }
 
-impl EvalOp for Conv {
-    op_out_of_plan!();
+eval_by_write!(Conv);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut out = self.output.tensor(&self.output_shape())?;
-        let residual = self
-            .residual
-            .map(|format| residual_of(&inputs[1], format))
-            .transpose()?;
-        let mut output = output_of(&mut out, self.output)?;
+impl Write for Conv {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let residual = match self.residual {
+            Some(format) => residual_of(inputs.get(1)?, format)?,
+            None => Residual::None,
+        };
+        let mut output = output_of(output, self.output)?;
         let [height, width] = self.geometry.input;
         let picture = height * width * self.geometry.channels;
         let per_picture = self.rows.len() * self.operands.columns();
-        scratch::with(|scratch| -> TractResult<()> {
+        scratch::with(|scratch| {
             let Scratch {
                 activations,
                 bytes: moment,
@@ -137,10 +137,10 @@ impl EvalOp for Conv {
                 pool,
             } = scratch;
             let (offsets, segments) = (&self.rows[..], &self.segments[..]);
-            let left = self.operands.left(&inputs[0], moment)?;
+            let left = self.operands.left(inputs.get(0)?, moment)?;
             for index in 0..self.batch {
                 let at = index * per_picture..(index + 1) * per_picture;
-                let residual = residual.map_or(Residual::None, |r| r.part(at.clone()));
+                let residual = residual.part(at.clone());
                 let mut output = output.part(at);
                 let at = index * picture..(index + 1) * picture;
                 match &left {
@@ -174,8 +174,7 @@ impl EvalOp for Conv {
                 }
             }
             Ok(())
-        })?;
-        Ok(tvec![out.into_tvalue()])
+        })
     }
 }
 

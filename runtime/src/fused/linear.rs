@@ -11,6 +11,7 @@ use wink_kernels::{
 use super::operands::{Left, Left8, Operands};
 use super::scratch::{self, Scratch};
 use super::tensor::{Format, output_of, residual_of};
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
 /// `output = epilogue(input x weights)` over the last axis of the input.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,18 +40,16 @@ impl Op for Linear {
     op_as_typed_op!();
 }
 
-impl EvalOp for Linear {
-    op_out_of_plan!();
+eval_by_write!(Linear);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut out = self.output.tensor(&self.shape)?;
-        let residual = self
-            .residual
-            .map(|format| residual_of(&inputs[1], format))
-            .transpose()?
-            .unwrap_or(Residual::None);
-        let mut output = output_of(&mut out, self.output)?;
-        scratch::with(|scratch| -> TractResult<()> {
+impl Write for Linear {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let residual = match self.residual {
+            Some(format) => residual_of(inputs.get(1)?, format)?,
+            None => Residual::None,
+        };
+        let mut output = output_of(output, self.output)?;
+        scratch::with(|scratch| {
             let Scratch {
                 activations,
                 bytes: moment,
@@ -58,7 +57,7 @@ impl EvalOp for Linear {
                 ..
             } = scratch;
             let (offsets, segments) = (&self.rows[..], &[0][..]);
-            match self.operands.left(&inputs[0], moment)? {
+            match self.operands.left(inputs.get(0)?, moment)? {
                 Left::Floats(weights, values) => {
                     let rows = FloatRows {
                         values,
@@ -86,8 +85,7 @@ impl EvalOp for Linear {
                 }
             }
             Ok(())
-        })?;
-        Ok(tvec![out.into_tvalue()])
+        })
     }
 }
 

@@ -37,6 +37,8 @@ use wink_kernels::Isa;
 use products::Rewrite;
 pub(crate) use scratch::with_pool;
 
+use crate::ops::{Write, as_writer};
+
 /// What became of a graph's products, convolutions and attentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fusion {
@@ -177,6 +179,19 @@ fn products(
         }
         Some(conv(model, node, node.op_as::<Conv>()?, isa))
     })
+}
+
+/// A fused op as the executor runs it.
+pub(crate) fn writer(op: &dyn TypedOp) -> Option<Box<dyn Write>> {
+    let kinds = [
+        as_writer::<linear::Linear>,
+        as_writer::<conv::Conv>,
+        as_writer::<attention::Attention>,
+        as_writer::<norm::LayerNorm>,
+        as_writer::<qdq::Quantise>,
+        as_writer::<qdq::Dequantise>,
+    ];
+    kinds.iter().find_map(|kind| kind(op))
 }
 
 /// Bytes of the packed weights that a fused op holds.

@@ -11,6 +11,7 @@ use super::pattern::{constant, keeps_rows, only_reader, quantise_format, shape};
 use super::qdq::Quantise;
 use super::scratch;
 use super::tensor::{Format, output_of};
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
 type Builder = fn(&ParsingContext, &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
@@ -112,20 +113,19 @@ impl Op for LayerNorm {
     op_as_typed_op!();
 }
 
-impl EvalOp for LayerNorm {
-    op_out_of_plan!();
+eval_by_write!(LayerNorm);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut out = self.output.tensor(inputs[0].shape())?;
+impl Write for LayerNorm {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
         let input = NormInput {
-            x: inputs[0].try_as_plain_ram()?.as_slice()?,
+            x: inputs.values(0)?,
             gain: &self.gain,
             bias: self.bias.as_ref().map(|bias| &***bias),
             epsilon: self.epsilon,
         };
-        let mut output = output_of(&mut out, self.output)?;
+        let mut output = output_of(output, self.output)?;
         scratch::with(|scratch| layer_norm(Isa::detect(), input, &mut output, &scratch.pool));
-        Ok(tvec![out.into_tvalue()])
+        Ok(())
     }
 }
 

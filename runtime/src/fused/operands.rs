@@ -10,6 +10,7 @@ use wink_kernels::{
 };
 
 use super::tensor::bytes;
+use crate::ops::View;
 
 /// Packed weights, in 8 bits or in floats, and the activations that meet them.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +55,7 @@ impl Operands {
     /// Reads the activations; what is quantised on the fly goes to `moment`.
     pub(super) fn left<'a>(
         &'a self,
-        input: &'a Tensor,
+        input: View<'a>,
         moment: &'a mut Vec<u8>,
     ) -> TractResult<Left<'a>> {
         Ok(match self {
@@ -63,14 +64,14 @@ impl Operands {
                 Left::Bytes(weights, Left8 { values, q, fixed })
             }
             Self::Dynamic(weights) => {
-                let (isa, x) = (weights.isa(), input.try_as_plain_ram()?.as_slice::<f32>()?);
+                let (isa, x) = (weights.isa(), input.values::<f32>()?);
                 let q = dynamic_range(isa, x);
                 moment.resize(x.len(), 0);
                 quantise(isa, x, &mut Output::Unsigned(moment, q));
                 let (values, fixed) = (Bytes::Unsigned(moment), false);
                 Left::Bytes(weights, Left8 { values, q, fixed })
             }
-            Self::Float(weights) => Left::Floats(weights, input.try_as_plain_ram()?.as_slice()?),
+            Self::Float(weights) => Left::Floats(weights, input.values()?),
         })
     }
 

@@ -6,6 +6,8 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Bytes, Isa, Output, Quantisation, dequantise, quantise};
 
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
+
 /// Replaces the engine's import of both.
 pub(super) fn register(register: &mut OnnxOpRegister) {
     register.insert("QuantizeLinear", |_, node| import(node, true));
@@ -241,35 +243,28 @@ impl Op for Quantise {
     op_as_typed_op!();
 }
 
-impl EvalOp for Quantise {
-    op_out_of_plan!();
+eval_by_write!(Quantise);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let input = &inputs[0];
-        let x = input.try_as_plain_ram()?.as_slice::<f32>()?;
+impl Write for Quantise {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let input = inputs.get(0)?;
+        let x = input.values::<f32>()?;
         let isa = Isa::detect();
+        let q = |index| self.params.quantisation(index, self.unsigned);
         if self.unsigned {
-            let mut out = Tensor::zero::<u8>(input.shape())?;
-            let mut plain = out.try_as_plain_ram_mut()?;
-            let values = plain.as_slice_mut::<u8>()?;
-            self.params.stretches(input.shape(), |index, at| {
-                let q = self.params.quantisation(index, true);
-                quantise(
-                    isa,
-                    &x[at.clone()],
-                    &mut Output::Unsigned(&mut values[at], q),
-                );
+            let out = output.into_values::<u8>()?;
+            self.params.stretches(input.shape, |index, at| {
+                let mut out = Output::Unsigned(&mut out[at.clone()], q(index));
+                quantise(isa, &x[at], &mut out);
             });
-            return Ok(tvec![out.into_tvalue()]);
+            return Ok(());
         }
-        let mut out = Tensor::zero::<i8>(input.shape())?;
-        let mut plain = out.try_as_plain_ram_mut()?;
-        let values = plain.as_slice_mut::<i8>()?;
-        self.params.stretches(input.shape(), |index, at| {
-            let q = self.params.quantisation(index, false);
-            quantise(isa, &x[at.clone()], &mut Output::Signed(&mut values[at], q));
+        let out = output.into_values::<i8>()?;
+        self.params.stretches(input.shape, |index, at| {
+            let mut out = Output::Signed(&mut out[at.clone()], q(index));
+            quantise(isa, &x[at], &mut out);
         });
-        Ok(tvec![out.into_tvalue()])
+        Ok(())
     }
 }
 
@@ -300,43 +295,40 @@ impl Op for Dequantise {
     op_as_typed_op!();
 }
 
-impl EvalOp for Dequantise {
-    op_out_of_plan!();
+eval_by_write!(Dequantise);
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let input = &inputs[0];
-        let plain = input.try_as_plain_ram()?;
-        let mut out = Tensor::zero::<f32>(input.shape())?;
-        let mut written = out.try_as_plain_ram_mut()?;
-        let values = written.as_slice_mut::<f32>()?;
+impl Write for Dequantise {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let input = inputs.get(0)?;
+        let out = output.into_values::<f32>()?;
         let isa = Isa::detect();
-        match input.datum_type() {
+        match input.datum {
             DatumType::U8 => {
-                let bytes = plain.as_slice::<u8>()?;
-                self.params.stretches(input.shape(), |index, at| {
+                let bytes = input.values::<u8>()?;
+                self.params.stretches(input.shape, |index, at| {
                     let q = self.params.quantisation(index, true);
-                    dequantise(isa, Bytes::Unsigned(&bytes[at.clone()]), q, &mut values[at]);
+                    dequantise(isa, Bytes::Unsigned(&bytes[at.clone()]), q, &mut out[at]);
                 });
             }
             DatumType::I8 => {
-                let bytes = plain.as_slice::<i8>()?;
-                self.params.stretches(input.shape(), |index, at| {
+                let bytes = input.values::<i8>()?;
+                self.params.stretches(input.shape, |index, at| {
                     let q = self.params.quantisation(index, false);
-                    dequantise(isa, Bytes::Signed(&bytes[at.clone()]), q, &mut values[at]);
+                    dequantise(isa, Bytes::Signed(&bytes[at.clone()]), q, &mut out[at]);
                 });
             }
             DatumType::I32 => {
-                let whole = plain.as_slice::<i32>()?;
-                self.params.stretches(input.shape(), |index, at| {
+                let whole = input.values::<i32>()?;
+                self.params.stretches(input.shape, |index, at| {
                     let (scale, zero) = (self.params.scale(index), self.params.zero_point(index));
-                    for (to, &from) in values[at.clone()].iter_mut().zip(&whole[at]) {
+                    for (to, &from) in out[at.clone()].iter_mut().zip(&whole[at]) {
                         *to = from.wrapping_sub(zero) as f32 * scale;
                     }
                 });
             }
             other => bail!("cannot dequantise {other:?}"),
         }
-        Ok(tvec![out.into_tvalue()])
+        Ok(())
     }
 }
 

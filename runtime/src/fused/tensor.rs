@@ -1,7 +1,9 @@
-//! Between the engine's tensors and the kernels' slices.
+//! Between the executor's tensors and the kernels' slices.
 
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Bytes, Output, Quantisation, Residual};
+
+use crate::ops::{View, ViewMut};
 
 /// Element type of a fused op's tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,39 +24,28 @@ impl Format {
             Self::Unsigned(_) => DatumType::U8,
         }
     }
-
-    /// A tensor to write to.
-    pub(super) fn tensor(self, shape: &[usize]) -> TractResult<Tensor> {
-        // SAFETY: numbers have no invalid bit patterns, and the kernels write every element of an output.
-        unsafe { Tensor::uninitialized_dt(self.datum(), shape) }
-    }
 }
 
 /// 8-bit values of a tensor.
-pub(super) fn bytes(tensor: &Tensor) -> TractResult<Bytes<'_>> {
-    let plain = tensor.try_as_plain_ram()?;
-    match tensor.datum_type() {
-        DatumType::U8 => Ok(Bytes::Unsigned(plain.as_slice()?)),
-        _ => Ok(Bytes::Signed(plain.as_slice()?)),
+pub(super) fn bytes(tensor: View<'_>) -> TractResult<Bytes<'_>> {
+    match tensor.datum {
+        DatumType::U8 => Ok(Bytes::Unsigned(tensor.values()?)),
+        _ => Ok(Bytes::Signed(tensor.values()?)),
     }
 }
 
-pub(super) fn output_of(tensor: &mut Tensor, format: Format) -> TractResult<Output<'_>> {
-    // SAFETY: the tensor was made by `Format::tensor`, of the same format.
-    Ok(unsafe {
-        match format {
-            Format::Float => Output::Float(tensor.as_slice_mut_unchecked()),
-            Format::Signed(q) => Output::Signed(tensor.as_slice_mut_unchecked(), q),
-            Format::Unsigned(q) => Output::Unsigned(tensor.as_slice_mut_unchecked(), q),
-        }
+pub(super) fn output_of(tensor: ViewMut<'_>, format: Format) -> TractResult<Output<'_>> {
+    Ok(match format {
+        Format::Float => Output::Float(tensor.into_values()?),
+        Format::Signed(q) => Output::Signed(tensor.into_values()?, q),
+        Format::Unsigned(q) => Output::Unsigned(tensor.into_values()?, q),
     })
 }
 
-pub(super) fn residual_of(tensor: &Tensor, format: Format) -> TractResult<Residual<'_>> {
-    let plain = tensor.try_as_plain_ram()?;
+pub(super) fn residual_of(tensor: View<'_>, format: Format) -> TractResult<Residual<'_>> {
     Ok(match format {
-        Format::Float => Residual::Float(plain.as_slice()?),
-        Format::Signed(q) => Residual::Quantised(Bytes::Signed(plain.as_slice()?), q),
-        Format::Unsigned(q) => Residual::Quantised(Bytes::Unsigned(plain.as_slice()?), q),
+        Format::Float => Residual::Float(tensor.values()?),
+        Format::Signed(q) => Residual::Quantised(Bytes::Signed(tensor.values()?), q),
+        Format::Unsigned(q) => Residual::Quantised(Bytes::Unsigned(tensor.values()?), q),
     })
 }

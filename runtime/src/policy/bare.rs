@@ -10,7 +10,7 @@ use tract_onnx::prelude::Tensor;
 use wink_kernels::Pool;
 
 use super::golden::fill;
-use super::graph::{Execution, Graph, State, TensorSpec};
+use super::graph::{Execution, Feed, Graph, State, TensorSpec};
 use super::guard::{self, GraphInfo};
 use super::manifest::{GraphSpec, Role};
 use super::profile::LoadTimes;
@@ -71,10 +71,13 @@ impl BareGraph {
         };
         let mut graph = Graph::from_bytes(&bytes, &spec, execution, file, |feed| {
             let input = inputs.iter().find(|input| input.name == feed)?;
-            Some(match input.values {
+            let spec = match input.values {
                 SeededValues::Float(_) => TensorSpec::f32(&input.shape),
                 SeededValues::Integer(_) => TensorSpec::i64(&input.shape),
-            })
+            };
+            // All of the graph is to be measured in each run.
+            let steady = false;
+            Some(Feed { spec, steady })
         })?;
         graph.load.read = read;
         let state = graph.state(&Arc::new(Pool::alone()))?;
@@ -100,12 +103,8 @@ impl BareGraph {
     /// # Errors
     /// When the engine fails.
     pub fn run(&mut self) -> Result<Vec<f32>, PolicyError> {
-        let outputs = self.graph.run(&mut self.state, &self.inputs)?;
-        let first = outputs.first().and_then(|output| {
-            let plain = output.try_as_plain_ram().ok()?;
-            Some(plain.as_slice::<f32>().ok()?.to_vec())
-        });
-        Ok(first.unwrap_or_default())
+        let outputs = self.graph.run(&mut self.state, &self.inputs, None)?;
+        Ok(outputs.floats(0).unwrap_or_default().to_vec())
     }
 
     /// Shares the work of the fused ops with other threads.

@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::plan::SimpleState;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
-use tract_onnx::tract_hir::internal::{Framework, InferenceFact, TypedOp};
+use tract_onnx::tract_hir::internal::{Framework, InferenceFact};
 use wink_kernels::Pool;
 
 use super::guard::{self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, shape_text};
 use super::manifest::GraphSpec;
 use super::names::name_nodes;
-use super::profile::{self, LoadTimes};
+use super::profile::{self, LoadTimes, OpTime};
 use super::{Package, PolicyError};
+use crate::executor::{Memory, Program};
 use crate::fused::{Fusion, with_pool};
+use crate::ops::View;
 
 /// The engine's messages quote whole tensors.
 const MAX_MESSAGE: usize = 300;
@@ -54,6 +55,13 @@ impl std::fmt::Display for TensorSpec {
     }
 }
 
+/// What is fed to an input.
+pub(crate) struct Feed {
+    pub(crate) spec: TensorSpec,
+    /// Whether it stays the same for many runs, until [`State::refresh`].
+    pub(crate) steady: bool,
+}
+
 /// A graph that is ready to run. Cheap to clone and shared by threads; each thread has its own [`State`].
 #[derive(Debug, Clone)]
 pub(crate) struct Graph {
@@ -69,7 +77,14 @@ pub(crate) struct Graph {
     pub(crate) fusion: Option<Fusion>,
     /// How long each step of loading took.
     pub(crate) load: LoadTimes,
-    pub(super) plan: Arc<Plan>,
+    pub(super) runner: Runner,
+}
+
+/// What goes through the ops of a graph.
+#[derive(Debug, Clone)]
+pub(super) enum Runner {
+    Program(Arc<Program>),
+    Plain(Arc<Plan>),
 }
 
 /// Who runs a graph's quantised products.
@@ -84,14 +99,55 @@ pub enum Execution {
 
 type Plan = TypedSimplePlan;
 
-/// Scratch memory of one thread, and the threads that help it.
+/// Tensors of one thread, and the threads that help it.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    plan: PlanState,
+    tensors: Tensors,
     pub(crate) pool: Arc<Pool>,
 }
 
-pub(super) type PlanState = SimpleState<TypedFact, Box<dyn TypedOp>>;
+#[derive(Debug, Clone)]
+enum Tensors {
+    Program(Memory),
+    Plain {
+        plan: TypedSimpleState,
+        outputs: TVec<TValue>,
+    },
+}
+
+impl State {
+    /// Steady inputs have changed.
+    pub(crate) fn refresh(&mut self) {
+        if let Tensors::Program(memory) = &mut self.tensors {
+            memory.refresh();
+        }
+    }
+}
+
+/// The outputs of a run.
+pub(crate) struct Outputs<'a> {
+    graph: &'a Graph,
+    state: &'a State,
+    inputs: &'a [Arc<Tensor>],
+}
+
+impl<'a> Outputs<'a> {
+    /// The output of this number, if there is one.
+    pub(crate) fn view(&self, index: usize) -> Option<View<'a>> {
+        match (&self.graph.runner, &self.state.tensors) {
+            (Runner::Program(program), Tensors::Program(memory)) => {
+                program.output(memory, self.inputs, index).ok()
+            }
+            (_, Tensors::Plain { outputs, .. }) => View::of(outputs.get(index)?).ok(),
+            _ => None,
+        }
+    }
+
+    /// Its values, where it is of f32.
+    pub(crate) fn floats(&self, index: usize) -> Option<&'a [f32]> {
+        self.view(index)?.values().ok()
+    }
+}
 
 impl Graph {
     /// Loads the graph of `spec`; `feed` says what each feed looks like.
@@ -99,7 +155,7 @@ impl Graph {
         package: &Package,
         spec: &GraphSpec,
         execution: Execution,
-        feed: impl Fn(&str) -> Option<TensorSpec>,
+        feed: impl Fn(&str) -> Option<Feed>,
     ) -> Result<Self, PolicyError> {
         let clock = Instant::now();
         let bytes = package.read(&spec.file)?;
@@ -115,7 +171,7 @@ impl Graph {
         spec: &GraphSpec,
         execution: Execution,
         file: &Path,
-        feed: impl Fn(&str) -> Option<TensorSpec>,
+        feed: impl Fn(&str) -> Option<Feed>,
     ) -> Result<Self, PolicyError> {
         build(bytes, spec, execution, feed)
             .map(|parts| Graph {
@@ -130,40 +186,53 @@ impl Graph {
 
     /// Scratch memory for one thread.
     pub(crate) fn state(&self, pool: &Arc<Pool>) -> Result<State, PolicyError> {
-        let plan = guard::contain(|| self.plan.spawn().map_err(|e| format!("{e:#}")));
+        let tensors = guard::contain(|| {
+            let tensors = match &self.runner {
+                Runner::Program(program) => program.memory().map(Tensors::Program),
+                Runner::Plain(plan) => plan.spawn().map(|plan| Tensors::Plain {
+                    plan,
+                    outputs: tvec![],
+                }),
+            };
+            tensors.map_err(|e| format!("{e:#}"))
+        });
         Ok(State {
-            plan: plan.map_err(|message| self.failed(&message))?,
+            tensors: tensors.map_err(|message| self.failed(&message))?,
             pool: pool.clone(),
         })
     }
 
-    /// Runs the graph. After an error the state is replaced, so that nothing of the failed run stays behind.
-    pub(crate) fn run(
-        &self,
-        state: &mut State,
-        inputs: &[Arc<Tensor>],
-    ) -> Result<TVec<TValue>, PolicyError> {
-        self.run_by(state, inputs, |state, values| state.run(values))
-    }
-
-    /// [`Graph::run`] with the way in which the plan is gone through.
-    pub(super) fn run_by(
-        &self,
-        state: &mut State,
-        inputs: &[Arc<Tensor>],
-        go: impl FnOnce(&mut PlanState, TVec<TValue>) -> TractResult<TVec<TValue>>,
-    ) -> Result<TVec<TValue>, PolicyError> {
-        let values = inputs
-            .iter()
-            .map(|tensor| TValue::from_const(tensor.clone()))
-            .collect();
-        let State { plan, pool } = state;
+    /// Runs the graph; `times` gets a time for each of [`Graph::ops`]. After an error the state is replaced, so that nothing of
+    /// the failed run stays behind.
+    pub(crate) fn run<'a>(
+        &'a self,
+        state: &'a mut State,
+        inputs: &'a [Arc<Tensor>],
+        times: Option<&mut Vec<OpTime>>,
+    ) -> Result<Outputs<'a>, PolicyError> {
+        let State { tensors, pool } = state;
         let result = with_pool(pool, || {
-            guard::contain(|| go(plan, values).map_err(|e| format!("{e:#}")))
+            guard::contain(|| {
+                let ran = match (&self.runner, tensors) {
+                    (Runner::Program(program), Tensors::Program(memory)) => {
+                        program.run(memory, inputs, times)
+                    }
+                    (_, Tensors::Plain { plan, outputs }) => {
+                        profile::run_plain(plan, inputs, times).map(|made| *outputs = made)
+                    }
+                    _ => Err(TractError::msg("the state is of another graph")),
+                };
+                ran.map_err(|e| format!("{e:#}"))
+            })
         });
-        result.or_else(|message| {
+        if let Err(message) = result {
             *state = self.state(&state.pool)?;
-            Err(self.failed(&message))
+            return Err(self.failed(&message));
+        }
+        Ok(Outputs {
+            graph: self,
+            state,
+            inputs,
         })
     }
 
@@ -180,7 +249,7 @@ fn build(
     bytes: &[u8],
     spec: &GraphSpec,
     execution: Execution,
-    feed: impl Fn(&str) -> Option<TensorSpec>,
+    feed: impl Fn(&str) -> Option<Feed>,
 ) -> Result<Graph, String> {
     let mut load = LoadTimes::default();
     let clock = Instant::now();
@@ -200,6 +269,16 @@ fn build(
     let built = guard::contain(|| optimise(&framework, &model, &inputs, execution, &mut load))?;
     let (plan, macs, fusion) = built;
     let outputs = output_specs(&plan, outputs)?;
+    let steady: Vec<bool> = inputs.iter().map(|(_, feed)| feed.steady).collect();
+    let runner = match execution {
+        Execution::Fused => {
+            let program = guard::contain(|| Program::new(plan, &steady).map_err(words))?;
+            Runner::Program(Arc::new(program))
+        }
+        Execution::Plain => Runner::Plain(plan),
+    };
+    let inputs = inputs.into_iter().map(|(name, feed)| (name, feed.spec));
+    let inputs = inputs.collect();
     Ok(Graph {
         file: PathBuf::new(),
         info,
@@ -208,7 +287,7 @@ fn build(
         outputs,
         fusion,
         load,
-        plan,
+        runner,
     })
 }
 
@@ -216,8 +295,8 @@ fn build(
 fn match_inputs(
     info: &GraphInfo,
     spec: &GraphSpec,
-    feed: impl Fn(&str) -> Option<TensorSpec>,
-) -> Result<Vec<(String, TensorSpec)>, String> {
+    feed: impl Fn(&str) -> Option<Feed>,
+) -> Result<Vec<(String, Feed)>, String> {
     for (name, tensor) in &spec.inputs {
         if !info.inputs.iter().any(|input| input.name == *tensor) {
             return Err(format!(
@@ -241,7 +320,7 @@ fn match_inputs(
         let Some(given) = feed(name) else {
             return Err(format!("nothing feeds \"{name}\""));
         };
-        check_fit("input", input, &given)?;
+        check_fit("input", input, &given.spec)?;
         inputs.push((name.clone(), given));
     }
     Ok(inputs)
@@ -291,14 +370,13 @@ fn keep_outputs(model: &mut ModelProto, spec: &GraphSpec) -> Result<(), String> 
 fn optimise(
     framework: &tract_onnx::Onnx,
     model: &ModelProto,
-    inputs: &[(String, TensorSpec)],
+    inputs: &[(String, Feed)],
     execution: Execution,
     load: &mut LoadTimes,
 ) -> Result<(Arc<Plan>, u64, Option<Fusion>), String> {
-    let words = |e: TractError| format!("{e:#}");
     let clock = Instant::now();
     let mut graph = framework.model_for_proto_model(model).map_err(words)?;
-    for (index, (_, spec)) in inputs.iter().enumerate() {
+    for (index, (_, Feed { spec, .. })) in inputs.iter().enumerate() {
         graph
             .set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape))
             .map_err(words)?;
@@ -317,6 +395,9 @@ fn optimise(
     let graph = graph.into_decluttered().map_err(words)?;
     let macs = count_macs(&graph);
     let mut graph = graph;
+    if execution == Execution::Fused {
+        crate::ops::replace(&mut graph);
+    }
     graph.optimize().map_err(words)?;
     let plan = TypedSimplePlan::new(graph).map_err(words)?;
     load.optimise = clock.elapsed();
@@ -374,6 +455,10 @@ fn output_specs(plan: &Plan, names: Vec<String>) -> Result<Vec<(String, TensorSp
         ));
     }
     Ok(specs)
+}
+
+fn words(error: TractError) -> String {
+    format!("{error:#}")
 }
 
 fn one_line(message: &str) -> String {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tract_onnx::prelude::{IntoArcTensor, Tensor};
+use tract_onnx::prelude::Tensor;
 use wink_kernels::Pool;
 
-use super::graph::{Execution, Graph, State, TensorSpec};
+use super::graph::{Execution, Feed, Graph, State, TensorSpec};
 use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
@@ -97,7 +97,13 @@ impl OnnxPolicy {
         let observed = |feed: &str| observed_feed(&manifest, feed);
         let text = graphs
             .graph(Role::Text)
-            .map(|spec| Graph::load(package, spec, execution, observed))
+            .map(|spec| {
+                Graph::load(package, spec, execution, |feed| {
+                    let spec = observed(feed)?;
+                    let steady = false;
+                    Some(Feed { spec, steady })
+                })
+            })
             .transpose()?;
         let encoded = |feed: &str| {
             let (_, spec) = text
@@ -115,7 +121,9 @@ impl OnnxPolicy {
             });
         };
         let act = Graph::load(package, act_spec, execution, |feed| {
-            encoded(feed).or_else(|| observed(feed))
+            let spec = encoded(feed).or_else(|| observed(feed))?;
+            let steady = !matches!(feed, "image" | "state");
+            Some(Feed { spec, steady })
         })?;
         check_outputs(&manifest, text.as_ref(), &act)?;
         let encoder = manifest
@@ -252,14 +260,14 @@ impl OnnxPolicy {
         }
         if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
             let mut state = graph.state(&self.act.pool)?;
-            let tensors = std::slice::from_ref(tensor);
-            let outputs = match &mut self.op_times {
-                None => graph.run(&mut state, tensors)?,
-                Some(times) => graph.run_timed(&mut state, tensors, &mut times.text)?,
-            };
-            for ((name, _), value) in graph.outputs.iter().zip(outputs) {
-                check_finite("text", &value)?;
-                feeds.push((name.clone(), value.into_arc_tensor()));
+            let tensors = [tensor.clone()];
+            let times = self.op_times.as_mut().map(|times| &mut times.text);
+            let outputs = graph.run(&mut state, &tensors, times)?;
+            for (index, (name, spec)) in graph.outputs.iter().enumerate() {
+                let values = check_finite("text", outputs.floats(index))?;
+                let tensor = Tensor::from_shape(&spec.shape, values)
+                    .map_err(|e| self.broken(&e.to_string()))?;
+                feeds.push((name.clone(), Arc::new(tensor)));
             }
         }
         for ((feed, _), input) in self.shared.act.inputs.iter().zip(&mut self.inputs) {
@@ -267,6 +275,7 @@ impl OnnxPolicy {
                 *input = tensor.clone();
             }
         }
+        self.act.refresh();
         self.begun = true;
         Ok(())
     }
@@ -274,15 +283,9 @@ impl OnnxPolicy {
     /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
     pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
         let graph = &self.shared.act;
-        let outputs = match &mut self.op_times {
-            None => graph.run(&mut self.act, &self.inputs)?,
-            Some(times) => graph.run_timed(&mut self.act, &self.inputs, &mut times.act)?,
-        };
-        let Some(action) = outputs.first() else {
-            return Err(self.broken("no output"));
-        };
-        check_finite("action", action)?;
-        take(f32_slice(action).unwrap_or_default());
+        let times = self.op_times.as_mut().map(|times| &mut times.act);
+        let outputs = graph.run(&mut self.act, &self.inputs, times)?;
+        take(check_finite("action", outputs.floats(0))?);
         Ok(())
     }
 
@@ -455,16 +458,16 @@ fn zeros(graph: &Graph, spec: &TensorSpec) -> Result<Tensor, PolicyError> {
     })
 }
 
-fn f32_slice(tensor: &Tensor) -> Option<&[f32]> {
-    tensor.as_plain_ram()?.as_slice::<f32>().ok()
-}
-
-fn check_finite(what: &'static str, tensor: &Tensor) -> Result<(), PolicyError> {
-    let Some(values) = f32_slice(tensor) else {
+/// The values of an output, where it is of f32 and all of it is finite.
+fn check_finite<'a>(
+    what: &'static str,
+    values: Option<&'a [f32]>,
+) -> Result<&'a [f32], PolicyError> {
+    let Some(values) = values else {
         return Err(PolicyError::NotFinite { what, index: 0 });
     };
     match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
+        None => Ok(values),
         Some(index) => Err(PolicyError::NotFinite { what, index }),
     }
 }

@@ -12,8 +12,7 @@ use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_core::plan::eval;
 use tract_onnx::tract_hir::internal::TypedOp;
 
-use super::PolicyError;
-use super::graph::{Graph, State};
+use super::graph::{Graph, Runner};
 use crate::fused;
 
 /// One op of a graph as it runs.
@@ -25,6 +24,9 @@ pub struct OpInfo {
     pub op: String,
     /// Whether it is one of the runtime's fused 8-bit ops.
     pub fused: bool,
+    /// Whether it is computed once an episode, since it hangs on the text only; its time is 0 in all other inferences.
+    #[serde(default)]
+    pub once: bool,
     /// What computes it: an instruction set for fused ops, the name of the kernel for the engine's products, else empty.
     pub kernel: String,
     /// Sizes and parameters: rows x depth x columns of a product.
@@ -74,36 +76,47 @@ impl LoadTimes {
 impl Graph {
     /// The ops in the order in which they run.
     pub(crate) fn ops(&self) -> Vec<OpInfo> {
-        let model = self.plan.model();
         let kernels = self.fusion.as_ref().map_or("", |fusion| fusion.kernels);
-        let nodes = self.plan.order_without_consts().iter();
-        nodes
-            .map(|&id| model.node(id))
-            .filter(|node| is_timed(node))
-            .map(|node| describe(model, node, kernels))
-            .collect()
+        match &self.runner {
+            Runner::Program(program) => program
+                .nodes()
+                .map(|(node, once)| OpInfo {
+                    once,
+                    ..describe(program.model(), node, kernels)
+                })
+                .collect(),
+            Runner::Plain(plan) => {
+                let nodes = plan.order_without_consts().iter();
+                nodes
+                    .map(|&id| plan.model().node(id))
+                    .filter(|node| is_timed(node))
+                    .map(|node| describe(plan.model(), node, kernels))
+                    .collect()
+            }
+        }
     }
+}
 
-    /// [`Graph::run`], with a time for each of [`Graph::ops`].
-    pub(crate) fn run_timed(
-        &self,
-        state: &mut State,
-        inputs: &[Arc<Tensor>],
-        times: &mut Vec<OpTime>,
-    ) -> Result<TVec<TValue>, PolicyError> {
-        times.clear();
-        self.run_by(state, inputs, |state, values| {
-            state.run_plan_with_eval(values, |context, op_state, node, inputs| {
-                let start = Instant::now();
-                let outputs = eval(context, op_state, node, inputs);
-                let time = start.elapsed();
-                if is_timed(node) {
-                    times.push(OpTime { start, time });
-                }
-                outputs
-            })
-        })
-    }
+/// Runs a graph in the engine alone.
+pub(super) fn run_plain(
+    state: &mut TypedSimpleState,
+    inputs: &[Arc<Tensor>],
+    times: Option<&mut Vec<OpTime>>,
+) -> TractResult<TVec<TValue>> {
+    let values = inputs.iter().cloned().map(TValue::from_const).collect();
+    let Some(times) = times else {
+        return state.run(values);
+    };
+    times.clear();
+    state.run_plan_with_eval(values, |context, op_state, node, inputs| {
+        let start = Instant::now();
+        let outputs = eval(context, op_state, node, inputs);
+        let time = start.elapsed();
+        if is_timed(node) {
+            times.push(OpTime { start, time });
+        }
+        outputs
+    })
 }
 
 /// Inputs of the graph only hand on what they are given.
@@ -130,6 +143,7 @@ fn describe(model: &TypedModel, node: &TypedNode, kernels: &str) -> OpInfo {
         node: node.name.clone(),
         op,
         fused,
+        once: false,
         kernel,
         sizes,
         output: node
