@@ -1,6 +1,6 @@
 //! A graph as a list of steps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tract_onnx::tract_core::ops::konst::Const;
@@ -109,6 +109,24 @@ impl Program {
         let model = self.plan.model();
         let steps = self.steps.iter().enumerate();
         steps.map(move |(index, step)| (model.node(step.node), index < self.steady))
+    }
+
+    /// How many of each small op of the runtime there are, and of each of the engine.
+    pub(crate) fn count(&self) -> [BTreeMap<String, usize>; 2] {
+        let mut counts = [BTreeMap::new(), BTreeMap::new()];
+        for step in &self.steps {
+            let name = self.model().node(step.node).op.name();
+            if !name.starts_with("Fused") {
+                let side = usize::from(step.op.is_none());
+                *counts[side].entry(name.into_owned()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// How many steps need to run only where a steady input changed.
+    pub(crate) fn steady(&self) -> usize {
+        self.steady
     }
 
     pub(crate) fn model(&self) -> &TypedModel {

@@ -46,8 +46,14 @@ pub struct Fusion {
     pub kernels: &'static str,
     /// How many of each fused op there are.
     pub fused: BTreeMap<String, usize>,
-    /// Products, convolutions and softmaxes that run in the engine instead.
+    /// Products, convolutions and softmaxes that are not part of a fused op.
     pub unmatched: Vec<Unmatched>,
+    /// How many of each small op the runtime runs between them.
+    pub small: BTreeMap<String, usize>,
+    /// How many of each op the engine runs; each of them allocates.
+    pub engine: BTreeMap<String, usize>,
+    /// How many of all these are computed once an episode, since they hang on the text only.
+    pub once: usize,
 }
 
 /// A node that is not part of the fast path.

@@ -267,12 +267,16 @@ fn build(
     let outputs: Vec<String> = spec.outputs.keys().cloned().collect();
     load.parse = clock.elapsed();
     let built = guard::contain(|| optimise(&framework, &model, &inputs, execution, &mut load))?;
-    let (plan, macs, fusion) = built;
+    let (plan, macs, mut fusion) = built;
     let outputs = output_specs(&plan, outputs)?;
     let steady: Vec<bool> = inputs.iter().map(|(_, feed)| feed.steady).collect();
     let runner = match execution {
         Execution::Fused => {
             let program = guard::contain(|| Program::new(plan, &steady).map_err(words))?;
+            if let Some(fusion) = &mut fusion {
+                [fusion.small, fusion.engine] = program.count();
+                fusion.once = program.steady();
+            }
             Runner::Program(Arc::new(program))
         }
         Execution::Plain => Runner::Plain(plan),

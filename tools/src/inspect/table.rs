@@ -56,10 +56,19 @@ pub fn fused(fusion: &Fusion) -> String {
         false => ops(&fusion.fused),
     };
     let mut text = format!("fast path ({}): {counts}\n", fusion.kernels);
+    if !fusion.small.is_empty() {
+        let _ = writeln!(text, "  small ops: {}", ops(&fusion.small));
+    }
+    if fusion.once > 0 {
+        let _ = writeln!(text, "  once an episode: {} of all these", fusion.once);
+    }
+    if !fusion.engine.is_empty() {
+        let _ = writeln!(text, "  in tract, which allocates: {}", ops(&fusion.engine));
+    }
     for left in &fusion.unmatched {
         let _ = writeln!(
             text,
-            "  in tract: {} {}: {}",
+            "  not fused: {} {}: {}",
             left.op, left.node, left.reason
         );
     }
