@@ -66,6 +66,7 @@ impl Sum for f32 {
 pub(crate) struct Constants<'a> {
     scale: &'a [f32; PANEL],
     bias: &'a [f32; PANEL],
+    ranges: Option<[&'a [f32; PANEL]; 2]>,
     offset: &'a [i32; PANEL],
     column_sums: &'a [i32; PANEL],
     rows: RowScales<'a>,
@@ -77,7 +78,15 @@ impl<'a> Constants<'a> {
     fn of_panel(f: &Finish<'a>, column: usize) -> Option<Self> {
         let e = f.epilogue;
         let at = column..column + PANEL;
+        let ranges = match &e.ranges {
+            None => None,
+            Some([low, high]) => Some([
+                low[at.clone()].first_chunk()?,
+                high[at.clone()].first_chunk()?,
+            ]),
+        };
         Some(Self {
+            ranges,
             scale: e.scale[at.clone()].first_chunk()?,
             bias: e.bias[at.clone()].first_chunk()?,
             offset: e.offset[at.clone()].first_chunk()?,
@@ -221,8 +230,8 @@ pub struct Epilogue {
     scale: Vec<f32>,
     bias: Vec<f32>,
     offset: Vec<i32>,
-    /// The range of the tensor between sum and activation, where the graph quantises it there: only its clamping is kept.
-    pub range: Option<(f32, f32)>,
+    /// Smallest and largest value of each column between bias and residual.
+    ranges: Option<[Vec<f32>; 2]>,
     /// The activation.
     pub activation: Activation,
 }
@@ -244,9 +253,23 @@ impl Epilogue {
             scale: fill(scale),
             bias: fill(bias.unwrap_or_default()),
             offset: whole,
-            range: None,
+            ranges: None,
             activation: Activation::Identity,
         }
+    }
+
+    /// Clamps each column, after the bias, to the range of the tensor that the graph quantises there: only that is kept of it.
+    ///
+    /// # Panics
+    /// When there are more ranges than columns.
+    pub fn clamp(&mut self, ranges: &[(f32, f32)]) {
+        assert!(ranges.len() <= self.columns());
+        let fill = |of: fn(&(f32, f32)) -> f32| {
+            let mut filled: Vec<f32> = ranges.iter().map(of).collect();
+            filled.resize(self.columns(), 0.0);
+            filled
+        };
+        self.ranges = Some([fill(|range| range.0), fill(|range| range.1)]);
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -337,8 +360,8 @@ pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place,
         // SAFETY: the caller's promise.
         unsafe {
             let mut x = S::floats::<L>(sums, row, &constants);
-            if let Some((low, high)) = e.range {
-                x = clamp_all(x, low, high);
+            if let Some([low, high]) = constants.ranges {
+                x = x.at_least(L::load(low)).at_most(L::load(high));
             }
             x = match f.residual {
                 Residual::None => x,

@@ -274,7 +274,11 @@ fn epilogues_agree_to_the_bit() {
                             let offsets = weights.offsets(case.zero_point);
                             assert!(plain != Epilogue::new(&scale, Some(&bias), None));
                             let mut e = Epilogue::new(&scale, Some(&bias), Some(&offsets));
-                            (e.range, e.activation) = (range, activation);
+                            e.activation = activation;
+                            if let Some((low, high)) = range {
+                                let of = |column| (low - column as f32, high + column as f32);
+                                e.clamp(&(0..n).map(of).collect::<Vec<_>>());
+                            }
                             e
                         };
                         let (mut f, mut s, mut u) =

@@ -227,7 +227,10 @@ fn epilogue(scales: &[f32], operands: &Operands, tail: &Tail) -> Epilogue {
     };
     let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
     let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), offsets.as_deref());
-    (epilogue.range, epilogue.activation) = (tail.range, tail.activation);
+    epilogue.activation = tail.activation;
+    if let Some(ranges) = &tail.range {
+        epilogue.clamp(ranges);
+    }
     epilogue
 }
 

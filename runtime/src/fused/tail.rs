@@ -19,8 +19,8 @@ use super::tensor::Format;
 pub(super) struct Tail {
     /// Added to each column.
     pub(super) bias: Option<Vec<f32>>,
-    /// Clamped to this before the residual, where the graph quantises the sum there.
-    pub(super) range: Option<(f32, f32)>,
+    /// What each column is clamped to after the bias and before the residual, where the graph quantises the sum there.
+    pub(super) range: Option<Vec<(f32, f32)>>,
     /// What is added before the activation.
     pub(super) residual: Option<(OutletId, Format)>,
     pub(super) activation: Activation,
@@ -67,7 +67,7 @@ impl Tail {
         let node = only_reader(model, self.outlet)?;
         let next = OutletId::from(node.id);
         if let Some(op) = node.op_as::<Quantise>() {
-            return self.quantise(model, node, op);
+            return self.quantise(model, node, op, columns);
         }
         if last && keeps_rows(model, node) {
             *axis = shape(model, next)?.len() - 1;
@@ -103,7 +103,7 @@ impl Tail {
         axis: usize,
         next: OutletId,
     ) -> Option<()> {
-        if self.range.is_some() || self.residual.is_some() {
+        if self.residual.is_some() {
             return None;
         }
         let along = shape(model, other)?;
@@ -113,20 +113,29 @@ impl Tail {
         along.iter().enumerate().all(fits).then_some(())?;
         let values = floats(model, other)?;
         let bias = self.bias.get_or_insert_with(|| vec![0.0; columns]);
+        let value = |index: usize| values[if values.len() == 1 { 0 } else { index }];
         for (index, bias) in bias.iter_mut().enumerate() {
-            *bias += values[if values.len() == 1 { 0 } else { index }];
+            *bias += value(index);
+        }
+        // A range of the sum without this bias moves with it.
+        for (index, (low, high)) in self.range.iter_mut().flatten().enumerate() {
+            (*low, *high) = (*low + value(index), *high + value(index));
         }
         self.outlet = next;
         Some(())
     }
 
     /// Either the end of the way, with an 8-bit output, or a stop on it that leaves its range.
-    fn quantise(&mut self, model: &TypedModel, node: &TypedNode, op: &Quantise) -> Option<()> {
+    fn quantise(
+        &mut self,
+        model: &TypedModel,
+        node: &TypedNode,
+        op: &Quantise,
+        columns: usize,
+    ) -> Option<()> {
         let format = quantise_format(op)?;
         let next = OutletId::from(node.id);
-        let passes = self.range.is_none()
-            && self.residual.is_none()
-            && self.activation == Activation::Identity;
+        let passes = self.residual.is_none() && self.activation == Activation::Identity;
         if passes
             && let Some(back) = only_reader(model, next)
             && dequantise_format(model, back) == Some(format)
@@ -134,7 +143,12 @@ impl Tail {
             && (gelu::match_gelu(model, back.id.into()).is_some()
                 || !feeds_product(model, back.id.into()))
         {
-            self.range = quantisation(format).map(wink_kernels::Quantisation::range);
+            let (low, high) = quantisation(format)?.range();
+            let everything = (f32::NEG_INFINITY, f32::INFINITY);
+            let ranges = self.range.get_or_insert_with(|| vec![everything; columns]);
+            for (first, last) in ranges {
+                (*first, *last) = (first.clamp(low, high), last.clamp(low, high));
+            }
             self.outlet = back.id.into();
             return Some(());
         }

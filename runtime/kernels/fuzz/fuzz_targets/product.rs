@@ -144,7 +144,10 @@ impl Case {
             .is_empty()
             .then(|| weights.offsets(self.zero_points[0]));
         let mut epilogue = Epilogue::new(&after.scale, after.bias.as_deref(), offsets.as_deref());
-        (epilogue.range, epilogue.activation) = (after.range, after.activation);
+        epilogue.activation = after.activation;
+        if let Some(range) = after.range {
+            epilogue.clamp(&vec![range; after.scale.len()]);
+        }
         let residual = match &after.residual {
             Added::Nothing => Residual::None,
             Added::Floats(values) => Residual::Float(values),
