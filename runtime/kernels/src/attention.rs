@@ -4,8 +4,6 @@
 //! Arithmetic is in floats: at a policy's token counts it is a small part of a layer. Both products are those of
 //! [`crate::float_product`], tile by tile.
 
-use std::cell::RefCell;
-
 use crate::activations::Bytes;
 use crate::epilogue::{Output, RawOutput, quantise_row};
 use crate::floats::small_product;
@@ -74,11 +72,6 @@ impl Head<'_> {
     }
 }
 
-thread_local! {
-    /// One head's keys, values, queries and scores: kept, so that nothing is allocated from the second call on.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
 /// `softmax(scale * q k^T + mask) v` for each head; the output has `queries` rows of `heads * width` values.
 ///
 /// # Panics
@@ -94,39 +87,47 @@ pub fn attend(isa: Isa, a: &Attention<'_>, output: &mut Output<'_>, pool: &Pool)
         assert!(rows.contains(&mask.len()), "mask");
     }
     let output = output.raw();
-    pool.run(a.heads, &|head| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            one_head(isa, a, (head, isa), scratch, output);
-        });
+    let floats = a.scratch(isa).iter().sum();
+    pool.run_with(a.heads, floats, &|head, scratch| {
+        one_head(isa, a, (head, isa), scratch, output);
     });
 }
 
+impl Attention<'_> {
+    /// Keys and values of a row, filled up to whole panels.
+    fn wide(&self) -> (usize, usize) {
+        (
+            self.keys.next_multiple_of(PANEL),
+            self.width.next_multiple_of(PANEL),
+        )
+    }
+
+    /// Floats for one head's keys, values, queries and scores.
+    fn scratch(&self, isa: Isa) -> [usize; 4] {
+        let tall = isa.tile_rows();
+        let (wide_keys, wide) = self.wide();
+        [
+            self.width * wide_keys,
+            self.keys * wide,
+            tall * wide,
+            tall * wide_keys,
+        ]
+    }
+}
+
 compiled_for! {
-    fn one_head(a: &Attention<'_>, at: (usize, Isa), scratch: &mut Vec<f32>, output: RawOutput) = head
+    fn one_head(a: &Attention<'_>, at: (usize, Isa), scratch: &mut [f32], output: RawOutput) = head
 }
 
 #[inline(always)]
-fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut Vec<f32>, output: RawOutput) {
+fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], output: RawOutput) {
     let row = a.heads * a.width;
     let tall = isa.tile_rows();
-    let (wide_keys, wide) = (
-        a.keys.next_multiple_of(PANEL),
-        a.width.next_multiple_of(PANEL),
-    );
-    let sizes = [
-        a.width * wide_keys,
-        a.keys * wide,
-        tall * wide,
-        tall * wide_keys,
-    ];
-    let size: usize = sizes.iter().sum();
-    if scratch.len() < size {
-        scratch.resize(size, 0.0);
-    }
+    let (wide_keys, wide) = a.wide();
+    let sizes = a.scratch(isa);
     let (keys, rest) = scratch.split_at_mut(sizes[0]);
     let (values, rest) = rest.split_at_mut(sizes[1]);
-    let (queries, rest) = rest.split_at_mut(sizes[2]);
-    let scores = &mut rest[..sizes[3]];
+    let (queries, scores) = rest.split_at_mut(sizes[2]);
     let first = head * a.width;
     // What fills up the last panels is whatever was there: it only meets itself, and nobody reads those columns.
     for key in 0..a.keys {

@@ -1,17 +1,10 @@
 //! Layer normalisation over the last axis (Ba et al., arXiv 1607.06450), quantising on the way out where wanted.
 
-use std::cell::RefCell;
-
 use crate::epilogue::{Output, quantise_row};
 use crate::{Isa, Pool, compiled_for};
 
 /// Values below which handing a part of them to another thread costs more than it saves.
 const WORTH_SHARING: usize = 16_384;
-
-thread_local! {
-    /// A row before it is quantised.
-    static ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What is normalised: rows of `gain.len()` floats.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +35,7 @@ pub fn layer_norm(isa: Isa, input: NormInput<'_>, output: &mut Output<'_>, pool:
     };
     let step = rows.div_ceil(pieces.max(1)) * width;
     let output = output.raw();
-    pool.run(pieces, &|piece| {
+    pool.run_with(pieces, width, &|piece, row| {
         let at = (piece * step).min(input.x.len())..((piece + 1) * step).min(input.x.len());
         let part = NormInput {
             x: &input.x[at.clone()],
@@ -50,10 +43,7 @@ pub fn layer_norm(isa: Isa, input: NormInput<'_>, output: &mut Output<'_>, pool:
         };
         // SAFETY: the output is as long as the input, and no two pieces have a row in common.
         let mut output = unsafe { output.part(at) };
-        ROW.with_borrow_mut(|row| {
-            row.resize(width, 0.0);
-            all_rows(isa, &part, row, &mut output);
-        });
+        all_rows(isa, &part, row, &mut output);
     });
 }
 

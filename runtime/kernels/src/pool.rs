@@ -3,17 +3,24 @@
 //! A policy's ops are too small for threads that sleep between them: waking one takes longer than many an op. So the workers spin
 //! while an inference is going on, and sleep between inferences ([`Pool::awake`]).
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Rounds of spinning before the processor is offered to others: with more threads than processors, whoever is waited for may
 /// need it.
 const SPINS: u32 = 2000;
+
+thread_local! {
+    /// Number of this worker in its pool, from 1 on; 0 for all other threads.
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+    /// Scratch memory of a thread that is no worker.
+    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Workers who do pieces of a caller's work.
 ///
@@ -33,12 +40,16 @@ impl Pool {
     /// place to pin it to a processor. Where the system has no more threads, there are fewer.
     #[must_use]
     pub fn new(threads: usize, started: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            scratch: (1..threads).map(|_| Mutex::default()).collect(),
+            ..Shared::default()
+        });
         let started = Arc::new(started);
         let spawn = |index: usize| {
             let (shared, started) = (shared.clone(), started.clone());
             let worker = thread::Builder::new().name(format!("wink-{index}"));
             let serve = move || {
+                NUMBER.set(index);
                 started(index);
                 shared.serve();
             };
@@ -87,6 +98,46 @@ impl Pool {
             Err(_) => alone(),
         }
     }
+
+    /// [`Pool::run`] with `floats` floats of scratch memory for each piece; what they hold is whatever was there. The caller makes
+    /// them for all threads, and they are kept: whichever thread does a piece later need not.
+    ///
+    /// # Panics
+    /// As for [`Pool::run`], and when called from within a piece.
+    pub fn run_with(
+        &self,
+        pieces: usize,
+        floats: usize,
+        work: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) {
+        OWN.with_borrow_mut(|own| grow(own, floats));
+        if let Ok(_caller) = self.caller.try_lock() {
+            for scratch in &self.shared.scratch {
+                grow(
+                    &mut scratch.lock().unwrap_or_else(PoisonError::into_inner),
+                    floats,
+                );
+            }
+        }
+        self.run(pieces, &|piece| {
+            let of_worker = NUMBER.get().checked_sub(1);
+            match of_worker.and_then(|index| self.shared.scratch.get(index)) {
+                None => OWN.with_borrow_mut(|own| work(piece, &mut own[..floats])),
+                Some(scratch) => {
+                    let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Another caller may have had the pool meanwhile, with less.
+                    grow(&mut scratch, floats);
+                    work(piece, &mut scratch[..floats]);
+                }
+            }
+        });
+    }
+}
+
+fn grow(scratch: &mut Vec<f32>, floats: usize) {
+    if scratch.len() < floats {
+        scratch.resize(floats, 0.0);
+    }
 }
 
 impl Drop for Awake<'_> {
@@ -129,6 +180,8 @@ struct Shared {
     finished: Lone<AtomicUsize>,
     /// Callers that are in the middle of an inference.
     awake: Lone<AtomicUsize>,
+    /// Scratch memory of each worker.
+    scratch: Vec<Mutex<Vec<f32>>>,
     panicked: AtomicBool,
     closed: AtomicBool,
 }
@@ -280,6 +333,29 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn every_piece_has_scratch_of_its_own() {
+        let pool = Pool::new(3, |_| {});
+        let _awake = pool.awake();
+        for floats in [10, 1000, 3] {
+            let done = AtomicUsize::new(0);
+            pool.run_with(64, floats, &|piece, scratch| {
+                assert_eq!(scratch.len(), floats);
+                scratch.fill(piece as f32);
+                thread::yield_now();
+                assert!(scratch.iter().all(|&x| x == piece as f32));
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(done.load(Ordering::Relaxed), 64);
+        }
+        let made = pool
+            .shared
+            .scratch
+            .iter()
+            .map(|scratch| scratch.lock().unwrap().len());
+        assert!(made.eq([1000, 1000]), "whether or not they did a piece");
     }
 
     #[test]
