@@ -5,8 +5,8 @@ use std::io::{Write, stdout};
 use std::time::Instant;
 
 use wink_kernels::{
-    Activations, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedWeights, Pool,
-    Residual, RowScales, Rows, float_product, product,
+    Activations, BLOCK, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedFours,
+    PackedWeights, Pool, Residual, RowScales, Rows, float_product, four_bit_product, product,
 };
 
 const SHAPES: [(usize, usize, usize); 8] = [
@@ -27,7 +27,11 @@ fn main() {
     for (m, k, n) in SHAPES {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let shape = format!("{m}x{k}x{n}");
-            for (numbers, fastest) in [("8 bits", fastest as Timed), ("floats", fastest_floats)] {
+            for (numbers, fastest) in [
+                ("8 bits", fastest as Timed),
+                ("floats", fastest_floats),
+                ("4 bits", fastest_fours),
+            ] {
                 for pool in &pools {
                     let best = fastest(isa, m, k, n, pool);
                     let speed = (m * k * n) as f64 / best / 1e9;
@@ -81,9 +85,29 @@ fn fastest(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     })
 }
 
-/// Seconds of the fastest of some runs in floats.
+/// The same in floats.
 fn fastest_floats(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     let weights = PackedFloats::pack(isa, 1, k, n, |_, k, n| ((k * 31 + n) % 256) as f32);
+    of_floats(isa, (m, k, n), |rows, epilogue, output| {
+        float_product(&weights, rows, epilogue, Residual::None, output, pool);
+    })
+}
+
+/// The same with 4-bit weights, whose rows are filled up to a whole block.
+fn fastest_fours(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
+    let k = k.next_multiple_of(BLOCK);
+    #[expect(clippy::cast_possible_truncation)]
+    let weights = PackedFours::pack(isa, k, n, |k, n| (k * 31 + n) as u8, |_, _| 1e-3);
+    of_floats(isa, (m, k, n), |rows, epilogue, output| {
+        four_bit_product(&weights, rows, epilogue, Residual::None, output, pool);
+    })
+}
+
+fn of_floats(
+    isa: Isa,
+    (m, k, n): (usize, usize, usize),
+    mut product: impl FnMut(FloatRows<'_>, &Epilogue, &mut Output<'_>),
+) -> f64 {
     let values: Vec<f32> = (0..m * k).map(|i| (i * 17 % 256) as f32).collect();
     #[expect(clippy::cast_possible_truncation)]
     let offsets: Vec<u32> = (0..m).map(|row| (row * k) as u32).collect();
@@ -95,8 +119,7 @@ fn fastest_floats(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
             offsets: &offsets,
             segments: &[0],
         };
-        let mut output = Output::Float(&mut out);
-        float_product(&weights, rows, &epilogue, Residual::None, &mut output, pool);
+        product(rows, &epilogue, &mut Output::Float(&mut out));
         black_box(&out);
     })
 }

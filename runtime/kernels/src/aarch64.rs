@@ -6,6 +6,7 @@ use std::arch::asm;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
+use crate::fours::row_tile;
 use crate::lanes::Neon;
 use crate::tiles::{Job, Strip, by_rows, tiles, walk};
 
@@ -45,6 +46,23 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
     unsafe { walk!(Neon, tile_neon_floats, job, rows, panels: 1 2 3 4) }
+}
+
+/// For products of one row.
+///
+/// # Safety
+/// As for `tiles::Kernel`.
+pub(crate) unsafe fn neon_four_row(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe { walk!(Neon, tile_neon_fours, job, rows, panels: 1) }
+}
+
+/// # Safety
+/// As for [`row_tile`].
+unsafe fn tile_neon_fours<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+    const { assert!(R == 1, "one row at a time") };
+    // SAFETY: the caller's promise.
+    unsafe { row_tile::<Neon, P>(strip, sums) }
 }
 
 /// # Safety

@@ -100,30 +100,53 @@ pub fn float_product(
     output: &mut Output<'_>,
     pool: &Pool,
 ) {
-    let isa = weights.isa;
-    let (m, n) = (rows.offsets.len(), weights.columns);
-    let elements = m * n;
+    let sizes = [weights.segments, weights.segment, weights.columns];
+    let panel_bytes = weights.segments * weights.segment * PANEL * size_of::<f32>();
+    let job = job(weights.isa, sizes, rows, epilogue, residual, output);
+    let job = job.with_weights(&weights.data, 0, panel_bytes);
+    // SAFETY: the sizes were checked by `job`, the weights fill their panels, and the instruction set is there.
+    unsafe { run(&job, kernel(weights.isa), pool) }
+}
+
+/// A product of floats whose weights are still missing: as many segments, values of each and columns as `sizes` says.
+///
+/// # Panics
+/// As for [`float_product`].
+pub(crate) fn job<'a>(
+    isa: Isa,
+    [segments, segment, columns]: [usize; 3],
+    rows: FloatRows<'a>,
+    epilogue: &'a Epilogue,
+    residual: Residual<'a>,
+    output: &mut Output<'_>,
+) -> Job<'a> {
+    let elements = rows.offsets.len() * columns;
     assert!(isa.available(), "{} is missing here", isa.name());
     assert_eq!(output.len(), elements, "output");
-    assert_eq!(rows.segments.len(), weights.segments, "segments");
-    assert_eq!(epilogue.columns(), n.next_multiple_of(PANEL), "epilogue");
+    assert_eq!(rows.segments.len(), segments, "segments");
+    assert_eq!(
+        epilogue.columns(),
+        columns.next_multiple_of(PANEL),
+        "epilogue"
+    );
     assert!(residual.fits(elements), "residual");
-    let end = farthest(rows.offsets) + farthest(rows.segments) + weights.segment;
+    let end = farthest(rows.offsets) + farthest(rows.segments) + segment;
     assert!(
         elements == 0 || end <= rows.values.len(),
         "rows leave the buffer"
     );
-    let job = Job {
+    Job {
         isa,
         activations: rows.values.as_ptr().cast(),
         element_bytes: size_of::<f32>(),
         offsets: rows.offsets,
         segments: rows.segments,
-        groups: weights.segment,
+        groups: segment,
         group: 1,
-        weights: weights.data.as_ptr().cast(),
-        panel_bytes: weights.segments * weights.segment * PANEL * size_of::<f32>(),
-        columns: n,
+        weights: std::ptr::null(),
+        first_panel: 0,
+        panel_bytes: 0,
+        columns,
         finish: Finish {
             epilogue,
             column_sums: &[],
@@ -132,12 +155,10 @@ pub fn float_product(
             residual,
             output: output.raw(),
         },
-    };
-    // SAFETY: the sizes were checked above, the weights fill their panels, and the instruction set is there.
-    unsafe { run(&job, kernel(isa), pool) }
+    }
 }
 
-fn kernel(isa: Isa) -> Kernel {
+pub(crate) fn kernel(isa: Isa) -> Kernel {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_floats,

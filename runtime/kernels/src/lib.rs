@@ -1,6 +1,6 @@
 //! Products for small policies, over weights that were packed once, with the scale, bias, activation, residual and the next
 //! quantisation in the same pass: 8-bit activations times 8-bit weights ([`product`]), floats times floats for what is not
-//! quantised ([`float_product`]); and the float neighbours of such products (attention, norms, [`binary`] and the like).
+//! quantised ([`float_product`]), floats times 4-bit weights ([`four_bit_product`]); and the float neighbours of such products (attention, norms, [`binary`] and the like).
 //!
 //! [`Isa`] names the instruction sets that there are kernels for. All of them give the same bits as [`Isa::Scalar`]: sums of 8-bit
 //! products are exact 32-bit integers, a sum of floats is one chain of fused multiply-adds, and all else in floats is one piece of
@@ -19,6 +19,7 @@ mod compiled_for;
 mod elementwise;
 mod epilogue;
 mod floats;
+mod fours;
 mod isa;
 mod lanes;
 mod math;
@@ -42,6 +43,7 @@ pub use attention::{Attention, Head, attend};
 pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, softmax, unary};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
 pub use floats::{FloatRows, PackedFloats, float_product};
+pub use fours::{BLOCK, PackedFours, four_bit_product};
 pub use isa::Isa;
 pub use norm::{NormInput, layer_norm};
 pub use pool::{Awake, Pool};

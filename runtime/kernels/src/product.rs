@@ -56,6 +56,7 @@ pub fn product(
         groups: weights.groups(),
         group: isa.group(),
         weights: weights.data().as_ptr().cast(),
+        first_panel: 0,
         panel_bytes: weights.panel_bytes(),
         columns: n,
         finish: Finish {

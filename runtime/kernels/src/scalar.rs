@@ -29,6 +29,17 @@ pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
     }
 }
 
+/// # Safety
+/// As for `tiles::Kernel`.
+pub(crate) unsafe fn scalar_four_row(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tiles::<_, Scalar>(job, rows, panels, |strip, _, sums| {
+            crate::fours::row_tile::<Scalar, 1>(strip, sums);
+        })
+    }
+}
+
 fn tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
     for (row, sum) in strip.rows.iter().zip(sums).take(count) {
         *sum = [0; PANEL];

@@ -36,8 +36,9 @@ pub(crate) struct Job<'a> {
     /// Steps along K in a segment, and the activations of each.
     pub groups: usize,
     pub group: usize,
-    /// The first panel, and the bytes of each.
+    /// The first panel that is there, its number, and the bytes of each.
     pub weights: *const u8,
+    pub first_panel: usize,
     pub panel_bytes: usize,
     /// Columns without those that fill up the last panel.
     pub columns: usize,
@@ -82,11 +83,7 @@ pub(crate) type Kernel = unsafe fn(&Job<'_>, Range<usize>, Range<usize>);
 /// must be there.
 pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     let cut = Cut::new(job, pool.threads());
-    let row_bytes = job.depth() * job.element_bytes;
-    let tall = job.isa.tile_rows();
-    let step = (BLOCK_BYTES / row_bytes.max(1))
-        .next_multiple_of(tall)
-        .max(tall);
+    let step = job.block_rows();
     let abreast = (WEIGHTS_BYTES / job.panel_bytes.max(1))
         .next_multiple_of(ABREAST)
         .max(ABREAST);
@@ -129,7 +126,7 @@ macro_rules! walk {
 pub(crate) use walk;
 
 /// A range in parts of `step`.
-fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range
         .step_by(step)
@@ -146,7 +143,10 @@ impl Job<'_> {
             segments: self.segments,
             groups: self.groups,
             // SAFETY: the caller's promise.
-            weights: unsafe { self.weights.add(panel * self.panel_bytes) },
+            weights: unsafe {
+                let index = panel - self.first_panel;
+                self.weights.add(index * self.panel_bytes)
+            },
             panel_bytes: self.panel_bytes,
         };
         for (pointer, &offset) in strip.rows.iter_mut().zip(&self.offsets[rows]) {
@@ -154,6 +154,25 @@ impl Job<'_> {
             *pointer = unsafe { self.activations.add(offset as usize * self.element_bytes) };
         }
         strip
+    }
+
+    /// The same job with these weights, the panels from `first_panel` on.
+    pub fn with_weights<T>(&self, weights: &[T], first_panel: usize, panel_bytes: usize) -> Self {
+        Self {
+            weights: weights.as_ptr().cast(),
+            first_panel,
+            panel_bytes,
+            ..*self
+        }
+    }
+
+    /// Rows that are gone through while their activations stay in the second-level cache.
+    pub fn block_rows(&self) -> usize {
+        let tall = self.isa.tile_rows();
+        let row_bytes = self.depth() * self.element_bytes;
+        (BLOCK_BYTES / row_bytes.max(1))
+            .next_multiple_of(tall)
+            .max(tall)
     }
 
     /// Activations of a row, with those that fill up its segments.
@@ -164,16 +183,16 @@ impl Job<'_> {
 
 /// How a product is cut into pieces for threads: by panels where there are enough, so that each thread reads its own weights only,
 /// else by rows.
-struct Cut {
+pub(crate) struct Cut {
     rows: usize,
     panels: usize,
     by_panels: bool,
     step: usize,
-    pieces: usize,
+    pub pieces: usize,
 }
 
 impl Cut {
-    fn new(job: &Job<'_>, threads: usize) -> Self {
+    pub fn new(job: &Job<'_>, threads: usize) -> Self {
         let (rows, panels) = (job.offsets.len(), job.columns.div_ceil(PANEL));
         let macs = rows * job.depth() * job.columns;
         let wanted = match threads > 1 && macs >= WORTH_SHARING {
@@ -196,7 +215,7 @@ impl Cut {
     }
 
     /// Rows and panels of a piece.
-    fn piece(&self, index: usize) -> (Range<usize>, Range<usize>) {
+    pub fn piece(&self, index: usize) -> (Range<usize>, Range<usize>) {
         let part = |whole: usize| index * self.step..((index + 1) * self.step).min(whole);
         match self.by_panels {
             true => (0..self.rows, part(self.panels)),

@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use crate::epilogue::Tile;
+use crate::fours::{Block, row_tile, unpack};
 use crate::lanes::Avx2;
 use crate::tiles::{Job, Strip, by_rows, walk};
 
@@ -39,6 +40,24 @@ pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Rang
 pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe { walk!(Avx2, tile_avx2_floats, job, rows, panels: 1 2 3 4 5 6) }
+}
+
+/// # Safety
+/// AVX2 and FMA must be there.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_unpack(blocks: &[Block], to: &mut [f32]) {
+    // SAFETY: the caller's promise.
+    unsafe { unpack::<Avx2>(blocks, to) }
+}
+
+/// For products of one row.
+///
+/// # Safety
+/// As for `tiles::Kernel`.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_four_row(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Avx2, tile_avx2_fours, job, rows, panels: 1) }
 }
 
 /// # Safety
@@ -199,6 +218,16 @@ unsafe fn tile_avx2_floats<const R: usize, const P: usize>(
             _mm256_storeu_ps(sum.as_mut_ptr().add(8), acc[1]);
         }
     }
+}
+
+/// # Safety
+/// As for [`row_tile`].
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_avx2_fours<const R: usize, const P: usize>(strip: &Strip<'_>, sums: &mut Tile<f32>) {
+    const { assert!(R == 1, "one row at a time") };
+    // SAFETY: the caller's promise.
+    unsafe { row_tile::<Avx2, P>(strip, sums) }
 }
 
 /// One float of each row times a row of the panel in one register.

@@ -107,7 +107,7 @@ impl Conv {
 
 impl Op for Conv {
     fn name(&self) -> StaticName {
-        self.operands.name("FusedConv", "FusedConvF32")
+        format!("FusedConv{}", self.operands.suffix()).into()
     }
 
     fn info(&self) -> TractResult<Vec<String>> {
@@ -153,6 +153,7 @@ impl Write for Conv {
                         };
                         float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
                     }
+                    Left::Fours(..) => bail!("a convolution has no 4-bit weights"),
                     Left::Bytes(weights, left) => {
                         let values = left.values.part(at);
                         self.pad_bytes(weights, left.q.zero_point, values, activations);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Activations, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product, product,
+    Activations, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product,
+    four_bit_product, product,
 };
 
 use super::operands::{Left, Left8, Operands};
@@ -30,7 +31,7 @@ impl Eq for Linear {}
 
 impl Op for Linear {
     fn name(&self) -> StaticName {
-        self.operands.name("FusedLinear", "FusedLinearF32")
+        format!("FusedLinear{}", self.operands.suffix()).into()
     }
 
     fn info(&self) -> TractResult<Vec<String>> {
@@ -65,6 +66,15 @@ impl Write for Linear {
                         segments,
                     };
                     float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
+                }
+                Left::Fours(weights, values) => {
+                    let rows = FloatRows {
+                        values,
+                        offsets,
+                        segments,
+                    };
+                    let epilogue = &self.epilogue;
+                    four_bit_product(weights, rows, epilogue, residual, &mut output, pool);
                 }
                 Left::Bytes(weights, left) => {
                     self.put_rows(weights, &left, activations);

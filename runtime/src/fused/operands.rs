@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Bytes, Isa, Output, PackedFloats, PackedWeights, Quantisation, RowScales, dynamic_range,
-    quantise,
+    Bytes, Isa, Output, PackedFloats, PackedFours, PackedWeights, Quantisation, RowScales,
+    dynamic_range, quantise,
 };
 
 use super::tensor::bytes;
@@ -21,6 +21,8 @@ pub(super) enum Operands {
     Dynamic(Arc<PackedWeights>),
     /// Floats that stay floats.
     Float(Arc<PackedFloats>),
+    /// Floats that meet 4-bit weights.
+    Fours(Arc<PackedFours>),
 }
 
 impl Eq for Operands {}
@@ -29,6 +31,7 @@ impl Eq for Operands {}
 pub(super) enum Left<'a> {
     Bytes(&'a PackedWeights, Left8<'a>),
     Floats(&'a PackedFloats, &'a [f32]),
+    Fours(&'a PackedFours, &'a [f32]),
 }
 
 /// Activations in 8 bits.
@@ -72,6 +75,7 @@ impl Operands {
                 Left::Bytes(weights, Left8 { values, q, fixed })
             }
             Self::Float(weights) => Left::Floats(weights, input.values()?),
+            Self::Fours(weights) => Left::Fours(weights, input.values()?),
         })
     }
 
@@ -79,6 +83,7 @@ impl Operands {
         match self {
             Self::Quantised(weights, _) | Self::Dynamic(weights) => weights.isa(),
             Self::Float(weights) => weights.isa(),
+            Self::Fours(weights) => weights.isa(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Operands {
         match self {
             Self::Quantised(weights, _) | Self::Dynamic(weights) => weights.columns(),
             Self::Float(weights) => weights.columns(),
+            Self::Fours(weights) => weights.columns(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Operands {
                 (weights.segment(), weights.padded_segment())
             }
             Self::Float(weights) => (weights.segment(), weights.segment()),
+            Self::Fours(weights) => (weights.depth(), weights.depth()),
         }
     }
 
@@ -107,6 +114,7 @@ impl Operands {
                 weights.segment() * weights.segments()
             }
             Self::Float(weights) => weights.segment() * weights.segments(),
+            Self::Fours(weights) => weights.depth(),
         }
     }
 
@@ -115,14 +123,16 @@ impl Operands {
         match self {
             Self::Quantised(weights, _) | Self::Dynamic(weights) => weights.bytes(),
             Self::Float(weights) => weights.bytes(),
+            Self::Fours(weights) => weights.bytes(),
         }
     }
 
-    /// Name of an op: that of its 8-bit form, or of the one in floats.
-    pub(super) fn name(&self, quantised: &'static str, float: &'static str) -> StaticName {
+    /// What follows the name of an op with such operands: nothing in 8 bits.
+    pub(super) fn suffix(&self) -> &'static str {
         match self {
-            Self::Quantised(..) | Self::Dynamic(_) => quantised.into(),
-            Self::Float(_) => float.into(),
+            Self::Quantised(..) | Self::Dynamic(_) => "",
+            Self::Float(_) => "F32",
+            Self::Fours(_) => "W4",
         }
     }
 
@@ -132,11 +142,11 @@ impl Operands {
         vec![format!("{rows}x{k}x{n} by {}", self.isa().name())]
     }
 
-    /// Element type of the weights.
+    /// Element type that the product is made in.
     pub(super) fn datum(&self) -> DatumType {
         match self {
             Self::Quantised(..) | Self::Dynamic(_) => DatumType::I8,
-            Self::Float(_) => DatumType::F32,
+            Self::Float(_) | Self::Fours(_) => DatumType::F32,
         }
     }
 }

@@ -53,6 +53,12 @@ impl Lanes for Neon {
         Self(both(self.0, other.0, |a, b| unsafe { vmulq_f32(a, b) }))
     }
 
+    #[inline(always)]
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
+        let of = |i: usize| unsafe { vfmaq_f32(plus.0[i], self.0[i], by.0[i]) };
+        Self([of(0), of(1), of(2), of(3)])
+    }
+
     // Not `fmax`, which passes a NaN on.
     #[inline(always)]
     unsafe fn at_least(self, low: Self) -> Self {
@@ -102,6 +108,21 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn round(self) -> Self::Whole {
         self.0.map(|four| unsafe { vcvtnq_s32_f32(four) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: &[u8; PANEL / 2]) -> Self::Whole {
+        unsafe {
+            let bytes = vld1_u8(from.as_ptr());
+            let low = vmovl_u8(vand_u8(bytes, vdup_n_u8(15)));
+            let high = vmovl_u8(vshr_n_u8::<4>(bytes));
+            [
+                vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low))),
+                vreinterpretq_s32_u32(vmovl_high_u16(low)),
+                vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high))),
+                vreinterpretq_s32_u32(vmovl_high_u16(high)),
+            ]
+        }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Sixteen numbers at a time for the epilogue of a product.
+//! Sixteen numbers at a time: for the epilogue of a product, and for 4-bit weights.
 //!
 //! Written out, since loops over arrays are not reliably compiled to vector instructions where they follow one another: values then
 //! go through memory in halves and quarters, which costs more than the arithmetic. No operation rounds otherwise than
@@ -31,6 +31,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn all(value: f32) -> Self;
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
+    /// `self * by + plus`, rounded once.
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
     /// `self` where it is greater, else `low`: also for NaN.
     unsafe fn at_least(self, low: Self) -> Self;
     /// `self` where it is less, else `high`: also for NaN.
@@ -48,6 +50,8 @@ pub(crate) trait Lanes: Copy {
     /// The nearest integers, halves to even, of values within +-2^21.
     unsafe fn round(self) -> Self::Whole;
 
+    /// The low halves of the bytes, then their high halves.
+    unsafe fn load_halves(from: &[u8; PANEL / 2]) -> Self::Whole;
     /// Signed bytes, exclusive-or `flip`, as integers.
     unsafe fn load_bytes(from: &[u8; PANEL], flip: u8) -> Self::Whole;
     /// Integers in -128..=127 as bytes, exclusive-or `flip`.

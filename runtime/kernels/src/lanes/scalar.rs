@@ -35,6 +35,11 @@ impl Lanes for Scalar {
         Self(both(self.0, other.0, |a, b| a * b))
     }
 
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
+        let of = |i: usize| self.0[i].mul_add(by.0[i], plus.0[i]);
+        Self(std::array::from_fn(of))
+    }
+
     unsafe fn at_least(self, low: Self) -> Self {
         Self(both(self.0, low.0, |a, b| if a > b { a } else { b }))
     }
@@ -69,6 +74,11 @@ impl Lanes for Scalar {
 
     unsafe fn round(self) -> Self::Whole {
         self.0.map(round_half_to_even)
+    }
+
+    unsafe fn load_halves(from: &[u8; PANEL / 2]) -> Self::Whole {
+        let half = |i: usize| from[i % (PANEL / 2)] >> (i / (PANEL / 2) * 4) & 15;
+        std::array::from_fn(|i| i32::from(half(i)))
     }
 
     unsafe fn load_bytes(from: &[u8; PANEL], flip: u8) -> Self::Whole {

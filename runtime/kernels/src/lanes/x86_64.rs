@@ -10,7 +10,7 @@ pub(crate) struct Avx2(__m256, __m256);
 
 #[expect(
     clippy::undocumented_unsafe_blocks,
-    reason = "of all: AVX2 is there by the trait's condition, and 16 floats or integers are two registers, 16 bytes one"
+    reason = "of all: AVX2 and FMA are there by the trait's condition, and 16 floats or integers are two registers, 16 bytes one"
 )]
 impl Lanes for Avx2 {
     type Whole = (__m256i, __m256i);
@@ -51,6 +51,16 @@ impl Lanes for Avx2 {
             Self(
                 _mm256_mul_ps(self.0, other.0),
                 _mm256_mul_ps(self.1, other.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
+        unsafe {
+            Self(
+                _mm256_fmadd_ps(self.0, by.0, plus.0),
+                _mm256_fmadd_ps(self.1, by.1, plus.1),
             )
         }
     }
@@ -101,6 +111,15 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn round(self) -> Self::Whole {
         unsafe { (_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: &[u8; PANEL / 2]) -> Self::Whole {
+        unsafe {
+            let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().cast()));
+            let low = _mm256_and_si256(bytes, _mm256_set1_epi32(15));
+            (low, _mm256_srli_epi32::<4>(bytes))
+        }
     }
 
     #[inline(always)]
