@@ -5,7 +5,7 @@ use std::io::{Write, stdout};
 use std::time::Instant;
 
 use wink_kernels::{
-    Activations, BLOCK, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedFours,
+    Activations, BLOCK, Bytes, Epilogue, FloatRows, Four, Isa, Output, PackedFloats, PackedFours,
     PackedWeights, Pool, Residual, RowScales, Rows, float_product, four_bit_product, product,
 };
 
@@ -97,7 +97,12 @@ fn fastest_floats(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
 fn fastest_fours(isa: Isa, m: usize, k: usize, n: usize, pool: &Pool) -> f64 {
     let k = k.next_multiple_of(BLOCK);
     #[expect(clippy::cast_possible_truncation)]
-    let weights = PackedFours::pack(isa, k, n, |k, n| (k * 31 + n) as u8, |_, _| 1e-3);
+    let value = |k: usize, n: usize| (k * 31 + n) as u8;
+    let four = Four {
+        scale: 1e-3,
+        zero_point: 8,
+    };
+    let weights = PackedFours::pack(isa, k, n, value, |_, _| four);
     of_floats(isa, (m, k, n), |rows, epilogue, output| {
         four_bit_product(&weights, rows, epilogue, Residual::None, output, pool);
     })

@@ -1,7 +1,7 @@
 //! The product of floats and 4-bit weights, which stay packed: a sixth of the memory of floats, scales included, and of
 //! what one row must read.
 //!
-//! A weight is `(value - 8) * scale`, value 0 to 15, a scale for each [`BLOCK`] along K of each column, as in ONNX Runtime's
+//! A weight is `(value - zero point) * scale`, value 0 to 15, a [`Four`] for each [`BLOCK`] along K of each column, as in ONNX Runtime's
 //! `MatMulNBits`. That product is exact in a float where the scale has at most 20 bits, and is rounded once elsewhere; what follows
 //! is [`crate::float_product`] to the bit. One row unpacks as it goes; for more, panels are unpacked to scratch memory that stays in
 //! the second-level cache, and pass to the kernels for floats.
@@ -20,6 +20,15 @@ pub const BLOCK: usize = 32;
 /// Unpacked weights that should stay in the second-level cache.
 const UNPACKED_BYTES: usize = 256 * 1024;
 
+/// What the values of a block are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Four {
+    /// Step.
+    pub scale: f32,
+    /// The value of 0.0, 0 to 15; 8 where weights are symmetric.
+    pub zero_point: u8,
+}
+
 /// A K x N matrix of 4-bit weights in panels of [`PANEL`] columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackedFours {
@@ -34,6 +43,7 @@ pub struct PackedFours {
 #[repr(C)]
 pub(crate) struct Block {
     scales: [f32; PANEL],
+    zero_points: [u8; PANEL],
     /// Column `j` in the low half of byte `j`, column `j + 8` in the high one.
     rows: [[u8; PANEL / 2]; BLOCK],
 }
@@ -41,18 +51,27 @@ pub(crate) struct Block {
 impl Block {
     const EMPTY: Self = Self {
         scales: [0.0; PANEL],
+        zero_points: [0; PANEL],
         rows: [[0; PANEL / 2]; BLOCK],
     };
+
+    /// # Safety
+    /// As for [`Lanes`].
+    #[inline(always)]
+    unsafe fn zero_points<L: Lanes>(&self) -> L::Whole {
+        // SAFETY: the caller's promise.
+        unsafe { L::load_bytes(&self.zero_points, 0) }
+    }
 
     /// A row as floats.
     ///
     /// # Safety
     /// As for [`Lanes`].
     #[inline(always)]
-    unsafe fn row<L: Lanes>(&self, index: usize) -> L {
+    unsafe fn row<L: Lanes>(&self, index: usize, zero_points: L::Whole) -> L {
         // SAFETY: the caller's promise.
         unsafe {
-            let steps = L::sub_whole(L::load_halves(&self.rows[index]), L::all_whole(8));
+            let steps = L::sub_whole(L::load_halves(&self.rows[index]), zero_points);
             L::from_whole(steps).mul(L::load(&self.scales))
         }
     }
@@ -60,7 +79,7 @@ impl Block {
 
 impl PackedFours {
     /// Packs `depth` rows and `columns` columns; `value(k, n)` is 0 to 15, of more only the lowest four bits are taken, and
-    /// `scale(b, n)` is that of rows `BLOCK * b` to `BLOCK * (b + 1)`.
+    /// `four(b, n)` is for rows `BLOCK * b` to `BLOCK * (b + 1)`.
     ///
     /// # Panics
     /// When the depth is not a multiple of [`BLOCK`].
@@ -70,7 +89,7 @@ impl PackedFours {
         depth: usize,
         columns: usize,
         value: impl Fn(usize, usize) -> u8,
-        scale: impl Fn(usize, usize) -> f32,
+        four: impl Fn(usize, usize) -> Four,
     ) -> Self {
         assert!(depth.is_multiple_of(BLOCK), "depth");
         let blocks = depth / BLOCK;
@@ -79,7 +98,9 @@ impl PackedFours {
             let (panel, b) = (index / blocks, index % blocks);
             let first = panel * PANEL;
             for lane in 0..PANEL.min(columns - first) {
-                block.scales[lane] = scale(b, first + lane);
+                let four = four(b, first + lane);
+                block.scales[lane] = four.scale;
+                block.zero_points[lane] = four.zero_point & 15;
                 for (k, row) in block.rows.iter_mut().enumerate() {
                     let value = value(b * BLOCK + k, first + lane) & 15;
                     row[lane % 8] |= value << (lane / 8 * 4);
@@ -171,9 +192,12 @@ pub fn four_bit_product(
 pub(crate) unsafe fn unpack<L: Lanes>(blocks: &[Block], to: &mut [f32]) {
     let (lines, _) = to.as_chunks_mut::<PANEL>();
     for (block, lines) in blocks.iter().zip(lines.chunks_exact_mut(BLOCK)) {
-        for (index, line) in lines.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { block.row::<L>(index).store(line) }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let zero_points = block.zero_points::<L>();
+            for (index, line) in lines.iter_mut().enumerate() {
+                block.row::<L>(index, zero_points).store(line);
+            }
         }
     }
 }
@@ -215,10 +239,11 @@ pub(crate) unsafe fn row_tile<L: Lanes, const P: usize>(strip: &Strip<'_>, sums:
         let (x, _) = x.as_chunks::<BLOCK>();
         for (b, x) in x.iter().enumerate() {
             let blocks: [&Block; P] = std::array::from_fn(|p| &panels[p][b]);
+            let zero_points = blocks.map(|block| block.zero_points::<L>());
             for (index, &x) in x.iter().enumerate() {
                 let x = L::all(x);
-                for (acc, block) in acc.iter_mut().zip(blocks) {
-                    *acc = x.mul_add(block.row::<L>(index), *acc);
+                for ((acc, block), zero_points) in acc.iter_mut().zip(blocks).zip(zero_points) {
+                    *acc = x.mul_add(block.row::<L>(index, zero_points), *acc);
                 }
             }
         }

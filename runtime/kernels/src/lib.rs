@@ -43,7 +43,7 @@ pub use attention::{Attention, Head, attend};
 pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, softmax, unary};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
 pub use floats::{FloatRows, PackedFloats, float_product};
-pub use fours::{BLOCK, PackedFours, four_bit_product};
+pub use fours::{BLOCK, Four, PackedFours, four_bit_product};
 pub use isa::Isa;
 pub use norm::{NormInput, layer_norm};
 pub use pool::{Awake, Pool};

@@ -1,8 +1,8 @@
 //! 4-bit weights give what the same weights as floats give, bit for bit, on every instruction set and with any threads.
 
 use wink_kernels::{
-    Activation, BLOCK, Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedFours, Pool,
-    Quantisation, Residual, float_product, four_bit_product,
+    Activation, BLOCK, Bytes, Epilogue, FloatRows, Four, Isa, Output, PackedFloats, PackedFours,
+    Pool, Quantisation, Residual, float_product, four_bit_product,
 };
 
 /// Seeded numbers.
@@ -44,10 +44,13 @@ fn the_bits_of_the_product_of_floats() {
         let scales = draw.many(depth / BLOCK * n, |byte| {
             (f32::from(byte) + 1.0) / 4096.0 * if byte & 1 == 0 { 1.0 } else { -1.0 }
         });
+        let zero_points = draw.many(depth / BLOCK * n, |byte| byte & 15);
         let bias = draw.many(n, |byte| f32::from(byte) / 300.0);
         let added = draw.many(m * n, |byte| byte);
         let weight = |k: usize, n_: usize| {
-            f32::from(i16::from(values[k * n + n_]) - 8) * scales[k / BLOCK * n + n_]
+            let block = k / BLOCK * n + n_;
+            let steps = i16::from(values[k * n + n_]) - i16::from(zero_points[block]);
+            f32::from(steps) * scales[block]
         };
         let offsets: Vec<u32> = (0..m).map(|row| (row * depth) as u32).collect();
         let rows = FloatRows {
@@ -72,7 +75,10 @@ fn the_bits_of_the_product_of_floats() {
                 depth,
                 n,
                 |k, n_| values[k * n + n_],
-                |b, n_| scales[b * n + n_],
+                |b, n_| Four {
+                    scale: scales[b * n + n_],
+                    zero_point: zero_points[b * n + n_],
+                },
             );
             for pool in &pools {
                 let mut found = (vec![0.0; m * n], vec![0; m * n]);
@@ -94,14 +100,19 @@ fn the_bits_of_the_product_of_floats() {
     }
 }
 
+const ONE: Four = Four {
+    scale: 1.0,
+    zero_point: 8,
+};
+
 #[test]
 fn half_a_byte_each_and_the_scales() {
-    let packed = PackedFours::pack(Isa::detect(), 768, 768, |_, _| 8, |_, _| 1.0);
-    assert_eq!(packed.bytes(), 768 * 768 / 2 + 768 * 768 / 32 * 4);
+    let packed = PackedFours::pack(Isa::detect(), 768, 768, |_, _| 8, |_, _| ONE);
+    assert_eq!(packed.bytes(), 768 * 768 / 2 + 768 * 768 / 32 * 5);
 }
 
 #[test]
 #[should_panic(expected = "depth")]
 fn a_block_is_never_cut() {
-    let _ = PackedFours::pack(Isa::Scalar, 33, 1, |_, _| 0, |_, _| 1.0);
+    let _ = PackedFours::pack(Isa::Scalar, 33, 1, |_, _| 0, |_, _| ONE);
 }

@@ -14,6 +14,7 @@ mod conv;
 mod gelu;
 mod layout;
 mod linear;
+mod nbits;
 mod norm;
 mod operands;
 mod pattern;
@@ -71,6 +72,7 @@ pub struct Unmatched {
 pub(crate) fn register(register: &mut OnnxOpRegister) {
     qdq::register(register);
     norm::register(register);
+    nbits::register(register);
 }
 
 /// Rewrites a typed graph that was not optimised yet.
@@ -82,7 +84,9 @@ pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
         kernels: Isa::detect().name(),
         ..Fusion::default()
     };
-    for round in [simplify, attentions, eight_bits, floats, simplify] {
+    for round in [
+        simplify, attentions, four_bits, eight_bits, floats, simplify,
+    ] {
         round(&mut model, &mut report)?;
     }
     for node in model.nodes() {
@@ -156,6 +160,12 @@ fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     })
 }
 
+fn four_bits(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        Some(products::four_bits(model, node, node.op_as()?))
+    })
+}
+
 /// What is refused here may still be a product of floats.
 fn eight_bits(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
     products(
@@ -194,6 +204,7 @@ pub(crate) fn writer(op: &dyn TypedOp) -> Option<Box<dyn Write>> {
         as_writer::<conv::Conv>,
         as_writer::<attention::Attention>,
         as_writer::<norm::LayerNorm>,
+        as_writer::<nbits::FourBits>,
         as_writer::<qdq::Quantise>,
         as_writer::<qdq::Dequantise>,
     ];

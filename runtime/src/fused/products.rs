@@ -11,13 +11,14 @@ use wink_kernels::{Epilogue, Isa, PackedFloats, PackedWeights};
 
 use super::conv::{Conv, Geometry};
 use super::linear::Linear;
+use super::nbits::FourBits;
 use super::operands::Operands;
 use super::pattern::{
-    before_reshapes, constant, floats, hangs_on_constants, only_reader, other_operand,
-    quantisation, quantised_source, shape,
+    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, quantisation,
+    quantised_source, shape,
 };
 use super::tail::Tail;
-use super::weights::{ProductAxes, Weights8, four_bits, product_axes};
+use super::weights::{ProductAxes, Weights8, product_axes};
 
 /// A rewrite, or why there is none.
 pub(super) type Rewrite = Result<TypedModelPatch, String>;
@@ -73,26 +74,27 @@ fn float(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Is
     let (source, operand) = (node.inputs[data], node.inputs[1 - data]);
     let axes = product_axes(model, node, op, data)?;
     let dims = constant_floats(model, [source, operand], isa)?;
+    let weights = floats(model, operand).ok_or("neither operand is constant")?;
+    let (step_k, step_n) = axes.steps(&dims);
     let (k, n) = (dims[axes.k], dims[axes.n]);
+    let packed = PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n]);
     let left = Left {
         source: before_reshapes(model, source),
         start: node.id.into(),
     };
-    let blocks = || {
-        let value = constant(model, operand)?;
-        let along_rows = axes.k > axes.n && value.len() == k * n;
-        along_rows.then(|| four_bits(&value, k, n, isa))?
-    };
-    let operands = match blocks() {
-        Some(packed) => Operands::Fours(Arc::new(packed)),
-        None => {
-            let weights = floats(model, operand).ok_or("neither operand is constant")?;
-            let (step_k, step_n) = axes.steps(&dims);
-            let weight = |_, k, n| weights[k * step_k + n * step_n];
-            Operands::Float(Arc::new(PackedFloats::pack(isa, 1, k, n, weight)))
-        }
-    };
+    let operands = Operands::Float(Arc::new(packed));
     linear_patch(model, node, &left, operands, &vec![1.0; n])
+}
+
+/// A product of floats with 4-bit weights.
+pub(super) fn four_bits(model: &TypedModel, node: &TypedNode, op: &FourBits) -> Rewrite {
+    let left = Left {
+        source: before_reshapes(model, node.inputs[0]),
+        start: node.id.into(),
+    };
+    let columns = op.weights.columns();
+    let operands = Operands::Fours(op.weights.clone());
+    linear_patch(model, node, &left, operands, &vec![1.0; columns])
 }
 
 /// Shape of the second of two operands, where it is a constant, both are floats, and there is a kernel for those.

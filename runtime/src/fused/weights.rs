@@ -1,9 +1,7 @@
 //! Constant 8-bit weights out of a graph.
 
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::tract_linalg::block_quant::BlockQuantStorage;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{BLOCK, Isa, PackedFours};
 
 use super::pattern::{constant, floats};
 use super::qdq::{Dequantise, Params};
@@ -104,27 +102,6 @@ impl Weights8 {
             .and_then(|plain| plain.as_slice::<i8>());
         plain.map_err(|e| e.to_string())
     }
-}
-
-/// Weights that the engine keeps in 4 bits, as `N x K` in blocks along K: a scale in half precision, then the values, the first half of
-/// the block in the low halves of its bytes. `None` where it keeps them otherwise.
-pub(super) fn four_bits(raw: &Tensor, k: usize, n: usize, isa: Isa) -> Option<PackedFours> {
-    const BYTES: usize = 2 + BLOCK / 2;
-    let storage = raw.storage_as::<BlockQuantStorage>()?;
-    let (blocks, _) = storage.value().as_chunks::<BYTES>();
-    let fits = storage.format().to_string() == "Q4_0"
-        && k.is_multiple_of(BLOCK)
-        && blocks.len() == k / BLOCK * n;
-    let block = |b: usize, n: usize| &blocks[n * (k / BLOCK) + b];
-    let value = |k: usize, n: usize| {
-        let pair = block(k / BLOCK, n)[2 + k % (BLOCK / 2)];
-        pair >> (k % BLOCK / (BLOCK / 2) * 4)
-    };
-    let scale = |b: usize, n: usize| {
-        let [low, high, ..] = *block(b, n);
-        f16::from_le_bytes([low, high]).to_f32()
-    };
-    fits.then(|| PackedFours::pack(isa, k, n, value, scale))
 }
 
 /// Subtracts zero points where the result still fits in 8 signed bits.

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, TensorProto};
+use tract_onnx::pb::{ModelProto, OperatorSetIdProto, TensorProto};
 
-use super::tiny::{DIM, FEATURES, STEPS, Tiny, floats, int, node};
+use super::tiny::{DIM, FEATURES, STEPS, Tiny, floats, int, integers, node};
 use super::{act, load};
 use crate::policy::{Execution, OnnxPolicy, Package, PolicyError, Threads};
 
@@ -75,9 +75,62 @@ impl Scales {
             eight_bits("zero", DataType::Uint8, &[], vec![77]),
             floats("scale", &[], &[self.activations]),
             floats("column_scales", &[self.columns.len() as i64], &self.columns),
-            super::tiny::integers("shape", &[3], &[1, STEPS as i64, DIM as i64]),
+            integers("shape", &[3], &[1, STEPS as i64, DIM as i64]),
         ];
     }
+}
+
+/// The tiny policy with a product of 64 values, its features again and again, and 4-bit weights, with zero points and a bias.
+fn four_bits(weight_bytes: usize) -> Tiny {
+    const K: usize = 64;
+    let mut tiny = Tiny::new();
+    tiny.edit("act.onnx", |model| {
+        model.opset_import.push(OperatorSetIdProto {
+            domain: "com.microsoft".to_owned(),
+            version: 1,
+        });
+        let graph = model.graph.as_mut().unwrap();
+        let product = graph.node.iter().position(|n| n.op_type == "MatMul");
+        let thrice = ["features"; 3];
+        let repeat = node("Concat", &thrice, "repeated", &[int("axis", 1)]);
+        let slice = node("Slice", &["repeated", "first", "last", "axis"], "some", &[]);
+        let inputs = ["some", "weight_4", "scales", "zeros", "", "bias"];
+        let sizes = [
+            int("K", K as i64),
+            int("N", OUTPUTS as i64),
+            int("bits", 4),
+            int("block_size", 32),
+        ];
+        let mut nbits = node("MatMulNBits", &inputs, "flat", &sizes);
+        nbits.domain = "com.microsoft".to_owned();
+        let at = product.unwrap();
+        graph.node.splice(at..=at, [repeat, slice, nbits]);
+        // Of few bits, so that they are the same in half precision.
+        let scales: Vec<f32> = (0..2 * OUTPUTS).map(|i| (i + 3) as f32 / 1024.0).collect();
+        let bias: Vec<f32> = (0..OUTPUTS).map(|i| i as f32 * 0.01 - 0.05).collect();
+        let bytes = |count: usize, by: usize| (0..count).map(move |i| (i * by % 256) as u8);
+        graph.initializer = vec![
+            eight_bits(
+                "weight_4",
+                DataType::Uint8,
+                &[OUTPUTS, 2, weight_bytes / 2 / OUTPUTS],
+                bytes(weight_bytes, 89).collect(),
+            ),
+            eight_bits(
+                "zeros",
+                DataType::Uint8,
+                &[OUTPUTS],
+                bytes(OUTPUTS, 71).collect(),
+            ),
+            floats("scales", &[2 * OUTPUTS as i64], &scales),
+            floats("bias", &[OUTPUTS as i64], &bias),
+            integers("first", &[1], &[0]),
+            integers("last", &[1], &[K as i64]),
+            integers("axis", &[1], &[1]),
+            integers("shape", &[3], &[1, STEPS as i64, DIM as i64]),
+        ];
+    });
+    tiny
 }
 
 fn eight_bits(name: &str, element: DataType, shape: &[usize], bytes: Vec<u8>) -> TensorProto {
@@ -113,6 +166,31 @@ fn a_product_with_odd_sizes_is_fused_and_right() {
         pinned: true,
     });
     assert_eq!(act(&mut fused, "pick the block").unwrap(), found);
+}
+
+#[test]
+fn four_bit_weights_stay_packed_and_are_right() {
+    let tiny = four_bits(OUTPUTS * 32);
+    let mut fused = load(&tiny);
+    let fusion = fused.graphs()[1].fusion.clone().unwrap();
+    assert_eq!(fusion.fused.get("FusedLinearW4"), Some(&1), "{fusion:?}");
+    assert_eq!(fusion.engine.len(), 0, "{fusion:?}");
+    let mut plain = load_with(&tiny, Execution::Plain).unwrap();
+    let wanted = act(&mut plain, "pick the block").unwrap();
+    let found = act(&mut fused, "pick the block").unwrap();
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert!((found - wanted).abs() < 1e-4, "{found} for {wanted}");
+    }
+}
+
+#[test]
+fn four_bit_weights_of_another_size_are_refused() {
+    let error = load_with(&four_bits(OUTPUTS * 30), Execution::Fused).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("make_flat") && message.contains("bytes of weights"),
+        "{message}"
+    );
 }
 
 #[test]

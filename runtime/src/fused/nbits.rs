@@ -1,0 +1,235 @@
+//! ONNX Runtime's `MatMulNBits` with 4-bit weights, which stay packed. (The engine's own import rounds the scales to half precision
+//! and makes a second product of the zero points.)
+
+use std::sync::{Arc, OnceLock};
+
+use tract_onnx::model::{OnnxOpRegister, ParsingContext};
+use tract_onnx::pb::NodeProto;
+use tract_onnx::tract_core::internal::Cost;
+use tract_onnx::tract_core::ops::math::add;
+use tract_onnx::tract_hir::internal::*;
+use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
+use wink_kernels::{BLOCK, Epilogue, Four, Isa, PackedFours};
+
+use super::linear::Linear;
+use super::operands::Operands;
+use super::tensor::Format;
+use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
+
+type Builder = fn(&ParsingContext, &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
+
+/// The engine's own import, for what is not the plain form.
+static GENERAL: OnceLock<Builder> = OnceLock::new();
+
+/// Replaces the engine's import.
+pub(super) fn register(register: &mut OnnxOpRegister) {
+    if let Some(general) = register.0.get("MatMulNBits") {
+        GENERAL.get_or_init(|| *general);
+        register.insert("MatMulNBits", import);
+    }
+}
+
+fn import(
+    ctx: &ParsingContext<'_>,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let (k, n): (usize, usize) = (node.get_attr("K")?, node.get_attr("N")?);
+    let bits = node.get_attr_opt::<usize>("bits")?.unwrap_or(4);
+    let block: usize = node.get_attr("block_size")?;
+    let given = |index: usize| node.input.get(index).is_some_and(|name| !name.is_empty());
+    let plain = bits == 4 && block == BLOCK && k.is_multiple_of(BLOCK) && !given(4);
+    match GENERAL.get() {
+        Some(general) if !plain => general(ctx, node),
+        _ => {
+            // Inputs without a name are not counted.
+            let zero_points = given(3).then_some(3);
+            let bias = given(5).then(|| 3 + usize::from(given(3)));
+            let import = Import {
+                k,
+                n,
+                zero_points,
+                bias,
+            };
+            Ok((expand(import), vec![]))
+        }
+    }
+}
+
+/// Positions are those of the inputs.
+#[derive(Debug, Clone)]
+struct Import {
+    k: usize,
+    n: usize,
+    zero_points: Option<usize>,
+    bias: Option<usize>,
+}
+
+impl Expansion for Import {
+    fn name(&self) -> StaticName {
+        "MatMulNBits".into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        check_output_arity(outputs, 1)?;
+        s.equals(&inputs[0].datum_type, f32::datum_type())?;
+        s.equals(&outputs[0].datum_type, f32::datum_type())?;
+        let n = self.n.to_dim();
+        s.given(&inputs[0].rank, move |s, rank| {
+            let rank = usize::try_from(rank)?;
+            ensure!(rank > 0, "a product of a scalar");
+            s.equals(&outputs[0].rank, rank as i64)?;
+            for axis in 0..rank - 1 {
+                s.equals(&outputs[0].shape[axis], &inputs[0].shape[axis])?;
+            }
+            s.equals(&outputs[0].shape[rank - 1], n.clone())
+        })
+    }
+
+    fn wire(
+        &self,
+        prefix: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        let constant = |index: usize, what: &str| -> TractResult<Arc<Tensor>> {
+            let fact = model.outlet_fact(inputs[index])?;
+            fact.konst
+                .clone()
+                .with_context(|| format!("{what} must be constants"))
+        };
+        let zero_points = self
+            .zero_points
+            .map(|index| constant(index, "the zero points"));
+        let op = FourBits {
+            weights: Arc::new(self.pack(
+                &*constant(1, "the weights")?,
+                &*constant(2, "the scales")?,
+                zero_points.transpose()?.as_deref(),
+            )?),
+        };
+        let shape = model.outlet_fact(inputs[0])?.shape.clone();
+        ensure!(
+            shape.last() == Some(&self.k.to_dim()),
+            "rows of {:?} values meet weights of {}",
+            shape.last(),
+            self.k
+        );
+        let product = model.wire_node(prefix, op, &[inputs[0]])?;
+        match self.bias {
+            None => Ok(product),
+            Some(bias) => {
+                let name = format!("{prefix}.bias");
+                wire_with_rank_broadcast(name, model, add(), &[product[0], inputs[bias]])
+            }
+        }
+    }
+}
+
+impl Import {
+    fn pack(
+        &self,
+        weights: &Tensor,
+        scales: &Tensor,
+        zero_points: Option<&Tensor>,
+    ) -> TractResult<PackedFours> {
+        let (blocks, n) = (self.k / BLOCK, self.n);
+        let weights = weights.try_as_plain_ram()?.as_slice::<u8>()?;
+        let scales = scales.cast_to::<f32>()?;
+        let scales = scales.try_as_plain_ram()?.as_slice::<f32>()?;
+        let zero_points = zero_points
+            .map(|zeros| -> TractResult<&[u8]> { zeros.try_as_plain_ram()?.as_slice() })
+            .transpose()?;
+        // A byte holds the zero points of two blocks; those of a column begin a new one.
+        let zero_bytes = blocks.div_ceil(2);
+        for (what, found, of_column) in [
+            ("bytes of weights", Some(weights.len()), self.k / 2),
+            ("scales", Some(scales.len()), blocks),
+            (
+                "bytes of zero points",
+                zero_points.map(<[u8]>::len),
+                zero_bytes,
+            ),
+        ] {
+            let wanted = n.checked_mul(of_column);
+            ensure!(
+                found.is_none() || found == wanted,
+                "{found:?} {what} instead of {n} times {of_column}"
+            );
+        }
+        ensure!(
+            scales.iter().all(|scale| scale.is_finite()),
+            "a scale is not a finite number"
+        );
+        let half = |byte: u8, index: usize| byte >> (index % 2 * 4) & 15;
+        let four = |b: usize, n: usize| Four {
+            scale: scales[n * blocks + b],
+            zero_point: zero_points.map_or(8, |zeros| half(zeros[n * zero_bytes + b / 2], b)),
+        };
+        let value = |k: usize, n: usize| half(weights[(n * self.k + k) / 2], k);
+        Ok(PackedFours::pack(Isa::detect(), self.k, n, value, four))
+    }
+}
+
+/// A product with 4-bit weights, before what follows it became part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FourBits {
+    pub(super) weights: Arc<PackedFours>,
+}
+
+impl Eq for FourBits {}
+
+impl FourBits {
+    /// With nothing that follows it.
+    fn alone(&self, rows: usize, shape: TVec<usize>) -> TractResult<Linear> {
+        let operands = Operands::Fours(self.weights.clone());
+        let scales = vec![1.0; self.weights.columns()];
+        Ok(Linear {
+            epilogue: Arc::new(Epilogue::new(&scales, None, None)),
+            residual: None,
+            output: Format::Float,
+            shape,
+            rows: Linear::row_starts(&operands, rows)?,
+            operands,
+        })
+    }
+}
+
+impl Op for FourBits {
+    fn name(&self) -> StaticName {
+        "MatMulNBits".into()
+    }
+
+    op_as_typed_op!();
+}
+
+eval_by_write!(FourBits);
+
+impl Write for FourBits {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let shape: TVec<usize> = inputs.get(0)?.shape.into();
+        let rows = shape.iter().rev().skip(1).product();
+        self.alone(rows, shape)?.write(inputs, output)
+    }
+}
+
+impl TypedOp for FourBits {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let mut shape = inputs[0].shape.to_tvec();
+        if let Some(last) = shape.last_mut() {
+            *last = self.weights.columns().to_dim();
+        }
+        Ok(tvec![f32::datum_type().fact(shape)])
+    }
+
+    fn cost(&self, inputs: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
+        let macs = inputs[0].shape.volume() * self.weights.columns();
+        Ok(tvec![(Cost::FMA(f32::datum_type()), macs)])
+    }
+}
