@@ -1,10 +1,11 @@
-"""Graphs for `wink bench`: ViT-style VLAs of 10 M and 100 M parameters with random weights, in f32 and in ONNX Runtime's int8.
+"""Graphs for `wink bench`: ViT-style VLAs of 10 M and 100 M parameters with random weights, in f32 and in ONNX Runtime's int8 and int4.
 
-    python bench_models.py --out DIR [--models vla10m vla100m vla100m-1token]      # MODEL.{f32,int8,int8-dynamic}.onnx each
+    python bench_models.py --out DIR [--models vla10m vla100m vla100m-1token]      # MODEL.{f32,int8,int8-dynamic,w4}.onnx each
 
 A picture in patches and an instruction in tokens, 256 together, pass an encoder whose mean becomes 16 actions of 7. `-1token` is
 what decoding one more token of the large one costs: its products with one row (a cache of keys is left out: it is the same for
-all precisions). `int8` is static, QDQ, u8 activations and s8 weights per channel; `int8-dynamic` quantises activations on the fly.
+all precisions). `int8` is static, QDQ, u8 activations and s8 weights per channel; `int8-dynamic` quantises activations on the fly; `w4` has
+4-bit weights in blocks of 32 and float activations (`MatMulNBits`).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 VOCABULARY, SIDE, PATCH, TEXT, ACTIONS = 512, 224, 16, 60, (16, 7)
 
@@ -131,10 +133,13 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.models:
         made = model(name)
-        files = {precision: args.out / f"{name}.{precision}.onnx" for precision in ("f32", "int8", "int8-dynamic")}
+        files = {precision: args.out / f"{name}.{precision}.onnx" for precision in ("f32", "int8", "int8-dynamic", "w4")}
         onnx.save(made, files["f32"])
         options = {"per_channel": True, "weight_type": QuantType.QInt8}
         quantize_dynamic(files["f32"], files["int8-dynamic"], op_types_to_quantize=["MatMul"], **options)
+        fours = MatMulNBitsQuantizer(onnx.load(files["f32"]), block_size=32, is_symmetric=True)
+        fours.process()
+        onnx.save(fours.model.model, files["w4"])
         with tempfile.TemporaryDirectory() as scratch:
             whole = Path(scratch) / "f32.onnx"
             onnx.save(made, whole)
