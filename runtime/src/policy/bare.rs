@@ -69,7 +69,7 @@ impl BareGraph {
             inputs: names(&info.inputs),
             outputs: names(&info.outputs),
         };
-        let mut graph = Graph::from_bytes(&bytes, &spec, execution, file, |feed| {
+        let mut graph = Graph::from_bytes(bytes, &spec, execution, file, |feed| {
             let input = inputs.iter().find(|input| input.name == feed)?;
             let spec = match input.values {
                 SeededValues::Float(_) => TensorSpec::f32(&input.shape),

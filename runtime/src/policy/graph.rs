@@ -160,14 +160,14 @@ impl Graph {
         let clock = Instant::now();
         let bytes = package.read(&spec.file)?;
         let read = clock.elapsed();
-        let mut graph = Self::from_bytes(&bytes, spec, execution, &package.path(&spec.file), feed)?;
+        let mut graph = Self::from_bytes(bytes, spec, execution, &package.path(&spec.file), feed)?;
         graph.load.read = read;
         Ok(graph)
     }
 
-    /// The same from the bytes of a file.
+    /// The same from the bytes of a file, which are freed as soon as they are decoded.
     pub(crate) fn from_bytes(
-        bytes: &[u8],
+        bytes: Vec<u8>,
         spec: &GraphSpec,
         execution: Execution,
         file: &Path,
@@ -246,14 +246,15 @@ impl Graph {
 
 /// Everything of [`Graph`] but the file.
 fn build(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     spec: &GraphSpec,
     execution: Execution,
     feed: impl Fn(&str) -> Option<Feed>,
 ) -> Result<Graph, String> {
     let mut load = LoadTimes::default();
     let clock = Instant::now();
-    let mut model = guard::parse(bytes)?;
+    let mut model = guard::parse(&bytes)?;
+    drop(bytes);
     if let Some(graph) = &mut model.graph {
         name_nodes(graph);
     }
@@ -266,7 +267,7 @@ fn build(
     keep_outputs(&mut model, spec)?;
     let outputs: Vec<String> = spec.outputs.keys().cloned().collect();
     load.parse = clock.elapsed();
-    let built = guard::contain(|| optimise(&framework, &model, &inputs, execution, &mut load))?;
+    let built = guard::contain(|| optimise(&framework, model, &inputs, execution, &mut load))?;
     let (plan, macs, mut fusion) = built;
     let outputs = output_specs(&plan, outputs)?;
     let steady: Vec<bool> = inputs.iter().map(|(_, feed)| feed.steady).collect();
@@ -373,13 +374,15 @@ fn keep_outputs(model: &mut ModelProto, spec: &GraphSpec) -> Result<(), String> 
 
 fn optimise(
     framework: &tract_onnx::Onnx,
-    model: &ModelProto,
+    model: ModelProto,
     inputs: &[(String, Feed)],
     execution: Execution,
     load: &mut LoadTimes,
 ) -> Result<(Arc<Plan>, u64, Option<Fusion>), String> {
     let clock = Instant::now();
-    let mut graph = framework.model_for_proto_model(model).map_err(words)?;
+    let mut graph = framework.model_for_proto_model(&model).map_err(words)?;
+    // As large as all weights, which the graph has now.
+    drop(model);
     for (index, (_, Feed { spec, .. })) in inputs.iter().enumerate() {
         graph
             .set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape))
