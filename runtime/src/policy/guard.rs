@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use prost::Message;
 use serde::Serialize;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
 };
-use tract_onnx::tract_hir::prelude::Framework;
 
 /// Ops whose output is not a function of their inputs: an evaluation could not be repeated.
 const RANDOM_OPS: [&str; 6] = [
@@ -95,13 +95,9 @@ pub(crate) fn shape_text(shape: &[Option<u64>]) -> String {
 
 /// Parses ONNX bytes. The message says what is wrong.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
-    let mut reader = bytes;
-    let model = contain(|| {
-        tract_onnx::onnx()
-            .proto_model_for_read(&mut reader)
-            .map_err(|e| format!("{e:#}"))
-    })
-    .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
+    // Not by the engine's own function, which copies the whole file first.
+    let model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
+        .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
     match &model.graph {
         Some(graph) if !graph.node.is_empty() => Ok(model),
         _ => Err("is not an ONNX file: it holds no graph".to_owned()),
