@@ -50,7 +50,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let far = ((1.0 - e) / (1.0 + e)).copysign(x);
     let z = x * x;
     let mut series = -5.704_988_7e-3_f32;
-    for coefficient in [2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82] {
+    for coefficient in [2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8] {
         series = series.mul_add(z, coefficient);
     }
     let near = (series * z).mul_add(x, x);

@@ -9,9 +9,9 @@ mod draw;
 use draw::{Draw, bits, present};
 use libfuzzer_sys::fuzz_target;
 use wink_kernels::{
-    Activation, Attention, Bytes, Epilogue, FloatRows, Head, Isa, NormInput, Output, PackedFloats,
-    Pool, Quantisation, Residual, attend, dequantise, dynamic_range, float_product, layer_norm,
-    quantise,
+    Activation, Attention, BLOCK, Bytes, Epilogue, FloatRows, Four, Head, Isa, NormInput, Output,
+    PackedFloats, PackedFours, Pool, Quantisation, Reduction, Residual, Unary, attend, dequantise,
+    dynamic_range, float_product, four_bit_product, layer_norm, quantise, reduce, softmax, unary,
 };
 
 fn quantising(draw: &mut Draw<'_>) {
@@ -174,12 +174,84 @@ fn product(draw: &mut Draw<'_>) {
     }
 }
 
+/// 4-bit weights are to give what the same weights as floats give.
+fn fours(draw: &mut Draw<'_>) {
+    let (m, n, blocks) = (draw.below(16), 1 + draw.below(120), 1 + draw.below(4));
+    let depth = blocks * BLOCK;
+    let values: Vec<u8> = (0..depth * n).map(|_| draw.byte()).collect();
+    let four = |draw: &mut Draw<'_>| Four {
+        scale: draw.pick(&[0.0, 1.0, -0.03, 1e-6, 1e30]),
+        zero_point: draw.byte() & 15,
+    };
+    let scales: Vec<Four> = (0..blocks * n).map(|_| four(draw)).collect();
+    let x = draw.tames(m * depth);
+    let offsets: Vec<u32> = (0..m).map(|row| (row * depth) as u32).collect();
+    let rows = FloatRows {
+        values: &x,
+        offsets: &offsets,
+        segments: &[0],
+    };
+    let epilogue = Epilogue::new(&vec![1.0; n], None, None);
+    let weight = |k: usize, column: usize| {
+        let four = scales[k / BLOCK * n + column];
+        let steps = i32::from(values[k * n + column] & 15) - i32::from(four.zero_point);
+        steps as f32 * four.scale
+    };
+    let packed = PackedFloats::pack(Isa::Scalar, 1, depth, n, |_, k, column| weight(k, column));
+    let mut wanted = vec![0.0; m * n];
+    let (none, pool) = (Residual::None, Pool::alone());
+    let mut output = Output::Float(&mut wanted);
+    float_product(&packed, rows, &epilogue, none, &mut output, &pool);
+    for isa in present().chain([Isa::Scalar]) {
+        let value = |k: usize, column: usize| values[k * n + column];
+        let four = |b: usize, column: usize| scales[b * n + column];
+        let packed = PackedFours::pack(isa, depth, n, value, four);
+        let mut out = vec![0.0; m * n];
+        let mut output = Output::Float(&mut out);
+        four_bit_product(&packed, rows, &epilogue, none, &mut output, &pool);
+        assert_eq!(bits(&out), bits(&wanted), "{}", isa.name());
+    }
+}
+
+fn small(draw: &mut Draw<'_>) {
+    let (outer, count, inner) = (1 + draw.below(4), 1 + draw.below(60), 1 + draw.below(20));
+    let x = draw.floats(outer * count * inner);
+    let function = draw.pick(&[
+        Unary::Exp,
+        Unary::Rsqrt,
+        Unary::Sigmoid,
+        Unary::Silu,
+        Unary::Tanh,
+    ]);
+    let reduction = draw.pick(&[
+        Reduction::Max,
+        Reduction::MeanOfSquares,
+        Reduction::Min,
+        Reduction::Sum,
+    ]);
+    let run = |isa| {
+        let (mut of_each, mut rows) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        unary(isa, function, &x, &mut of_each);
+        softmax(isa, &x, count * inner, &mut rows);
+        let (mut reduced, mut last) = (vec![0.0; outer * inner], vec![0.0; outer]);
+        reduce(isa, reduction, &x, [outer, count], &mut reduced);
+        reduce(isa, reduction, &x, [outer, count * inner], &mut last);
+        [of_each, rows, reduced, last].map(|values| bits(&values))
+    };
+    let wanted = run(Isa::Scalar);
+    for isa in present() {
+        assert_eq!(run(isa), wanted, "{}", isa.name());
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let mut draw = Draw::new(bytes);
-    match draw.below(4) {
+    match draw.below(6) {
         0 => quantising(&mut draw),
         1 => norm(&mut draw),
         2 => product(&mut draw),
+        3 => fours(&mut draw),
+        4 => small(&mut draw),
         _ => attention(&mut draw),
     }
 });
