@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# On aarch64, in qemu: the golden tests of the simulated board (the same pixels and the same physics as on x86-64), and the
-# kernels' tests on processors without the dot product (Cortex-A72), with it (A76) and with the matrix product too (max).
+# On aarch64, in qemu: the golden tests of the simulated board (the same pixels and the same physics as on x86-64), the kernels'
+# tests on processors without the dot product (Cortex-A72), with it (A76) and with the matrix product too (max), and the shipped
+# policy, whose actions have the bits that they have on x86-64.
 # Installs what is missing where it may (Debian, as root). Without the tools it fails in CI and is skipped elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -49,5 +50,6 @@ on_cpu() {
 
 on_cpu cortex-a76 -p wink-sim --test golden
 for cpu in cortex-a72 cortex-a76 max; do
-    on_cpu "$cpu" -p wink-kernels --test exact --test floats
+    on_cpu "$cpu" -p wink-kernels --lib --test exact --test floats --test fours
 done
+on_cpu cortex-a76 -p wink-runtime --test same_bits --test inference_allocation
