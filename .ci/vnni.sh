@@ -73,7 +73,7 @@ mapfile -t tests < <(
         cargo test -q --release --target $target -p wink-kernels --test exact --test floats --test fours --no-run --message-format=json |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 )
-[[ ${#tests[@]} == 2 ]]
+[[ ${#tests[@]} == 3 ]]
 
 rm -rf "$work/root" "$work/cd"
 mkdir -p "$work/root/bin" "$work/root/dev" "$work/root/proc" "$work/root/tests" "$work/cd"

@@ -31,7 +31,7 @@ pub(crate) unsafe fn dotprod(job: &Job<'_>, rows: Range<usize>, panels: Range<us
 pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise; `product` checked that rows and panel are readable to their ends.
     unsafe {
-        tiles::<_, Neon>(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Neon, 1>(job, rows, panels, |strip, count, sums| {
             // One row alone keeps to pairs too: the second half of its products is not used.
             match count {
                 1 | 2 => tile_i8mm::<1>(strip, count, sums),

@@ -7,8 +7,8 @@ use crate::math::{gelu, gelu_tanh, round_half_to_even, sigmoid};
 use crate::quantise::Quantisation;
 use crate::tiles::TALLEST;
 
-/// A tile of sums: some rows of a panel.
-pub(crate) type Tile<S> = [[S; PANEL]; TALLEST];
+/// A tile of sums: some rows of a panel, and then the same rows of the next one where a tile covers two.
+pub(crate) type Tile<S> = [[S; PANEL]; 2 * TALLEST];
 
 /// A sum of products.
 pub(crate) trait Sum: Copy {

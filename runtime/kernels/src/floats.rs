@@ -187,7 +187,7 @@ pub(crate) fn small_product(
     assert!(isa.available() && rows <= isa.tile_rows() && columns.is_multiple_of(PANEL));
     assert!(rows == 0 || (rows - 1) * stride + depth <= values.len());
     assert!(rows * columns <= output.len() && columns * depth <= panels.len());
-    let mut sums = [[0.0; PANEL]; TALLEST];
+    let mut sums = [[0.0; PANEL]; 2 * TALLEST];
     let mut strip = Strip {
         rows: [values.as_ptr().cast(); TALLEST],
         segments: &[0],

@@ -137,7 +137,7 @@ impl Isa {
         match self {
             Self::Scalar | Self::Neon | Self::Dotprod | Self::I8mm => 4,
             Self::Avx2 | Self::AvxVnni => 6,
-            Self::Avx512Vnni => 12,
+            Self::Avx512Vnni => 10,
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::tiles::{Job, Strip, tiles};
 pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles::<_, Scalar>(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Scalar, 1>(job, rows, panels, |strip, count, sums| {
             tile(strip, count, sums)
-        })
+        });
     }
 }
 
@@ -23,9 +23,9 @@ pub(crate) unsafe fn scalar(job: &Job<'_>, rows: Range<usize>, panels: Range<usi
 pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles::<_, Scalar>(job, rows, panels, |strip, count, sums| {
+        tiles::<_, Scalar, 1>(job, rows, panels, |strip, count, sums| {
             float_tile(strip, count, sums)
-        })
+        });
     }
 }
 
@@ -34,9 +34,9 @@ pub(crate) unsafe fn scalar_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
 pub(crate) unsafe fn scalar_four_row(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        tiles::<_, Scalar>(job, rows, panels, |strip, _, sums| {
+        tiles::<_, Scalar, 1>(job, rows, panels, |strip, _, sums| {
             crate::fours::row_tile::<Scalar, 1>(strip, sums);
-        })
+        });
     }
 }
 

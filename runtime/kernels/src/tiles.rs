@@ -18,7 +18,7 @@ const WORTH_SHARING: usize = 100_000;
 const PIECES_PER_THREAD: usize = 4;
 
 /// Rows of the tallest tile of any instruction set.
-pub(crate) const TALLEST: usize = 12;
+pub(crate) const TALLEST: usize = 10;
 
 /// Panels at a time where there is one row only.
 pub(crate) const ABREAST: usize = 6;
@@ -98,16 +98,35 @@ pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     });
 }
 
-/// Calls a tile for a number of rows that is known to the compiler.
+/// Calls a tile of one panel, or of so many, for a number of rows that is known to the compiler.
 macro_rules! by_rows {
     ($tile:ident, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
+        $crate::tiles::by_rows!($tile, 1, $strip, $count, $sums: $($rows)*)
+    };
+    ($tile:ident, $panels:literal, $strip:ident, $count:ident, $sums:ident: $($rows:literal)*) => {
         match $count {
-            $($rows => $tile::<$rows, 1>($strip, $sums),)*
+            $($rows => $tile::<$rows, $panels>($strip, $sums),)*
             _ => {}
         }
     };
 }
 pub(crate) use by_rows;
+
+/// [`walk`] with two panels at a time, for as long as there are two: where there are registers for that many sums, an activation
+/// that was loaded once meets both.
+macro_rules! walk_by_two {
+    ($lanes:ident, $tile:ident, $job:ident, $rows:ident, $panels:ident: $($count:literal)*) => {{
+        let mut panels = $panels;
+        if $rows.len() > 1 {
+            let rows = $rows.clone();
+            panels = $crate::tiles::tiles::<_, $lanes, 2>($job, rows, panels, |strip, count, sums| {
+                $crate::tiles::by_rows!($tile, 2, strip, count, sums: $($count)*);
+            });
+        }
+        $crate::tiles::walk!($lanes, $tile, $job, $rows, panels: $($count)*);
+    }};
+}
+pub(crate) use walk_by_two;
 
 /// The body of a [`Kernel`]: walks over a part of a product with a tile for up to so many rows.
 macro_rules! walk {
@@ -118,7 +137,7 @@ macro_rules! walk {
                 $tile::<1, { $crate::tiles::ABREAST }>(strip, sums);
             });
         }
-        $crate::tiles::tiles::<_, $lanes>($job, $rows, panels, |strip, count, sums| {
+        $crate::tiles::tiles::<_, $lanes, 1>($job, $rows, panels, |strip, count, sums| {
             $crate::tiles::by_rows!($tile, strip, count, sums: $($count)*);
         });
     }};
@@ -224,35 +243,40 @@ impl Cut {
     }
 }
 
-/// Walks over the tiles of a part: `tile` fills the sums, [`finish`] writes them by lanes of `L`. Inlined into a function that has
-/// the instruction set's features.
+/// Walks over the tiles of a part, `P` panels at a time: `tile` fills the sums, [`finish`] writes them by lanes of `L`. Inlined into a
+/// function that has the instruction set's features. Returns the panels that are left.
 ///
 /// # Safety
 /// As for [`Kernel`].
 #[inline(always)]
-pub(crate) unsafe fn tiles<S: Sum, L: Lanes>(
+pub(crate) unsafe fn tiles<S: Sum, L: Lanes, const P: usize>(
     job: &Job<'_>,
     rows: Range<usize>,
     panels: Range<usize>,
     tile: impl Fn(&Strip<'_>, usize, &mut Tile<S>),
-) {
+) -> Range<usize> {
     let tall = job.isa.tile_rows();
-    let mut sums: Tile<S> = [[S::ZERO; PANEL]; TALLEST];
-    for panel in panels {
+    let mut sums: Tile<S> = [[S::ZERO; PANEL]; 2 * TALLEST];
+    let mut panel = panels.start;
+    while panel + P <= panels.end {
         for first in rows.clone().step_by(tall) {
             let count = tall.min(rows.end - first);
             // SAFETY: the caller's promise.
             let strip = unsafe { job.strip(first..first + count, panel) };
             tile(&strip, count, &mut sums);
-            let place = Place {
-                row: first,
-                column: panel * PANEL,
-                columns: job.columns,
-            };
-            // SAFETY: the caller's promise.
-            unsafe { finish::<S, L>(&sums[..count], place, &job.finish) }
+            for (index, sums) in sums.chunks_exact(count).enumerate().take(P) {
+                let place = Place {
+                    row: first,
+                    column: (panel + index) * PANEL,
+                    columns: job.columns,
+                };
+                // SAFETY: the caller's promise.
+                unsafe { finish::<S, L>(sums, place, &job.finish) }
+            }
         }
+        panel += P;
     }
+    panel..panels.end
 }
 
 /// The same for one row, by [`ABREAST`] panels at a time, so that as many streams come from memory: `tile` fills a row of sums for
@@ -267,7 +291,7 @@ pub(crate) unsafe fn one_row<S: Sum, L: Lanes>(
     panels: Range<usize>,
     tile: impl Fn(&Strip<'_>, &mut Tile<S>),
 ) -> Range<usize> {
-    let mut sums: Tile<S> = [[S::ZERO; PANEL]; TALLEST];
+    let mut sums: Tile<S> = [[S::ZERO; PANEL]; 2 * TALLEST];
     let mut panel = panels.start;
     while panel + ABREAST <= panels.end {
         // SAFETY: the caller's promise.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::epilogue::Tile;
 use crate::fours::{Block, row_tile, unpack};
 use crate::lanes::Avx2;
-use crate::tiles::{Job, Strip, by_rows, walk};
+use crate::tiles::{Job, Strip, by_rows, walk, walk_by_two};
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -31,7 +31,7 @@ pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<u
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe { walk!(Avx2, tile_avx512_vnni, job, rows, panels: 1 2 3 4 5 6 7 8 9 10 11 12) }
+    unsafe { walk_by_two!(Avx2, tile_avx512_vnni, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// # Safety
@@ -74,7 +74,7 @@ pub(crate) unsafe fn avx2_float_tile(strip: &Strip<'_>, count: usize, sums: &mut
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe { walk!(Avx2, tile_avx512_floats, job, rows, panels: 1 2 3 4 5 6 7 8 9 10 11 12) }
+    unsafe { walk_by_two!(Avx2, tile_avx512_floats, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// # Safety
@@ -83,7 +83,7 @@ pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub(crate) unsafe fn avx512_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
     // SAFETY: the caller's promise.
-    unsafe { by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10 11 12) }
+    unsafe { by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// Two 16-bit products of a pair of values per 32-bit sum: `vpmaddwd` cannot overflow here, as a difference of two 8-bit values
