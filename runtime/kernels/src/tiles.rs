@@ -114,6 +114,7 @@ pub(crate) use by_rows;
 
 /// [`walk`] with two panels at a time, for as long as there are two: where there are registers for that many sums, an activation
 /// that was loaded once meets both.
+#[cfg(target_arch = "x86_64")]
 macro_rules! walk_by_two {
     ($lanes:ident, $tile:ident, $job:ident, $rows:ident, $panels:ident: $($count:literal)*) => {{
         let mut panels = $panels;
@@ -126,6 +127,7 @@ macro_rules! walk_by_two {
         $crate::tiles::walk!($lanes, $tile, $job, $rows, panels: $($count)*);
     }};
 }
+#[cfg(target_arch = "x86_64")]
 pub(crate) use walk_by_two;
 
 /// The body of a [`Kernel`]: walks over a part of a product with a tile for up to so many rows.

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
+use wink_runtime::policy::OpInfo;
+
 use super::names::short;
 use super::report::{Graph, Load, Memory, OpRow, Profile};
 use crate::stats::Spread;
@@ -183,7 +185,7 @@ fn op(row: &OpRow) -> Vec<String> {
         info.kernel.clone(),
         start_of(&info.sizes, MAX_SIZES),
         info.output.clone(),
-        yes(info.fused),
+        manner(info),
     ];
     cells.extend([us.min, us.p50, us.p90, us.p99, us.max].map(|us| format!("{us:.1}")));
     cells.extend([
@@ -222,6 +224,15 @@ fn start_of(text: &str, max: usize) -> String {
     }
     let start: String = text.chars().take(max - 2).collect();
     format!("{start}..")
+}
+
+/// Whether an op is fused, and whether it runs once an episode only.
+fn manner(info: &OpInfo) -> String {
+    match (info.fused, info.once) {
+        (true, true) => "yes, once".to_owned(),
+        (false, true) => "once".to_owned(),
+        (fused, false) => yes(fused),
+    }
 }
 
 fn yes(fused: bool) -> String {

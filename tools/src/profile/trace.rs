@@ -177,7 +177,8 @@ impl Writer<'_> {
     }
 
     fn ops(&mut self, infos: &[OpInfo], times: &[OpTime]) {
-        for (info, op) in infos.iter().zip(times) {
+        let ran = |(info, op): &(&OpInfo, &OpTime)| !info.once || !op.time.is_zero();
+        for (info, op) in infos.iter().zip(times).filter(ran) {
             let gops = 2.0 * info.macs as f64 / op.time.as_nanos().max(1) as f64;
             let args = json!({
                 "op": info.op, "fused": info.fused, "kernel": info.kernel, "sizes": info.sizes, "output": info.output,
