@@ -26,14 +26,14 @@ fn picture(seed: u32) -> Frame {
 
 fn digest(precision: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/wink-s");
-    let package = Package::open(&folder).unwrap();
-    let mut policy = OnnxPolicy::load(&package, Some(precision)).unwrap();
+    let package = Package::open(&folder).expect("the shipped package");
+    let mut policy = OnnxPolicy::load(&package, Some(precision)).expect("it loads");
     let mut hash = Sha256::new();
     for (instruction, seed) in [
         ("pick the block and place it on red apple", 1),
         ("pick the block and place it on goat", 2),
     ] {
-        policy.begin_episode(instruction).unwrap();
+        policy.begin_episode(instruction).expect("words it knows");
         for step in 0..3 {
             let frame = picture(seed * 10 + step);
             let proprio = [0.2, 0.01 * step as f32, 0.1, 0.0, 1.5, -0.3, 1.0];
@@ -42,7 +42,7 @@ fn digest(precision: &str) -> String {
                 proprio: &proprio,
             };
             let mut chunk = ActionChunk::default();
-            policy.act(&observation, &mut chunk).unwrap();
+            policy.act(&observation, &mut chunk).expect("it acts");
             for value in &chunk.data {
                 hash.update(value.to_bits().to_le_bytes());
             }
