@@ -112,7 +112,7 @@ impl BareGraph {
         self.state.pool = threads.pool();
     }
 
-    /// What runs in fused 8-bit ops; `None` where the engine runs alone.
+    /// What runs in fused ops; `None` where the engine runs alone.
     #[must_use]
     pub fn fusion(&self) -> Option<&Fusion> {
         self.graph.fusion.as_ref()

@@ -87,10 +87,10 @@ pub(super) enum Runner {
     Plain(Arc<Plan>),
 }
 
-/// Who runs a graph's quantised products.
+/// Who runs a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Execution {
-    /// The runtime's fused 8-bit ops, and the engine for all else.
+    /// The runtime: fused ops, small ones between them, and the engine for what neither can do.
     #[default]
     Fused,
     /// The engine alone, for comparison.

@@ -1,4 +1,4 @@
-//! A policy package at one precision, run by tract on the calling thread.
+//! A policy package at one precision, run on the calling thread.
 
 use std::sync::Arc;
 use std::time::Instant;
