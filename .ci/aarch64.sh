@@ -52,5 +52,7 @@ on_cpu cortex-a76 --release -p wink-sim --test golden
 for cpu in cortex-a72 cortex-a76 max; do
     on_cpu "$cpu" --release -p wink-kernels --lib --test exact --test floats --test fours
 done
-# Not --release: the engine alone would take minutes to compile.
-on_cpu cortex-a76 -p wink-runtime --test same_bits
+for cpu in cortex-a72 cortex-a76 max; do
+    # Not --release: the engine alone would take minutes to compile.
+    on_cpu "$cpu" -p wink-runtime --test same_bits
+done
