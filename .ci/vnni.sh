@@ -137,7 +137,7 @@ EOF
         run+=(-rc "$work/debugger")
     fi
     # To Bochs, that the machine switches itself off is a fatal error too: its status says nothing.
-    TERM=vt100 timeout -s KILL 600 "${run[@]}" </dev/null >"$work/$1.screen" 2>&1 || true
+    TERM=vt100 timeout -s KILL 1200 "${run[@]}" </dev/null >"$work/$1.screen" 2>&1 || true
     touch "$serial"
     tr -d '\r' <"$serial" | tee "$work/$1.out"
     echo "$1: $((SECONDS - start)) s"
