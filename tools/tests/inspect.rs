@@ -57,10 +57,14 @@ fn two_nodes(axis: &[u8]) -> Vec<u8> {
 fn a_quantised_file_tells_what_is_fused_and_what_its_weights_take() {
     let dir = tempfile::tempdir().unwrap();
     let file = format!("{SHIPPED}/act.int8.onnx");
-    let report = inspected(dir.path(), &file);
+    let mut report = inspected(dir.path(), &file);
     let package = inspected(dir.path(), SHIPPED);
     let graphs = package["precisions"]["int8"]["graphs"].as_array().unwrap();
     let act = graphs.iter().find(|graph| graph["role"] == "act").unwrap();
+    // Of a bare graph nobody knows which inputs stay the same during an episode.
+    assert_eq!(report["fast_path"]["once"], 0);
+    assert!(act["fast_path"]["once"].as_u64() > Some(0));
+    report["fast_path"]["once"] = act["fast_path"]["once"].clone();
     for same in ["bytes", "nodes", "ops", "macs", "fast_path", "weight_bytes"] {
         assert_eq!(report[same], act[same], "{same}");
     }
