@@ -164,7 +164,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
                 true => mask,
                 false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
             });
-            inverse[i] = softmax(&mut line[..a.keys], mask);
+            inverse[i] = exponentials(&mut line[..a.keys], mask);
         }
         small_product(
             isa,
@@ -185,7 +185,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
 
 /// Exponentials in place; returns one over their sum.
 #[inline(always)]
-fn softmax(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
+pub(crate) fn exponentials(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
     if let Some(mask) = mask {
         for (v, m) in line.iter_mut().zip(mask) {
             *v += m;

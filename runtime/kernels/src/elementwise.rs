@@ -3,6 +3,7 @@
 //! Sums are made in an order that no instruction set changes, and the functions are those of [`crate::math`]: a graph gives the
 //! same bits on every machine.
 
+use crate::attention::exponentials;
 use crate::norm::sum;
 use crate::{Isa, compiled_for, math};
 
@@ -233,9 +234,8 @@ fn fold(x: &[f32], count: usize, inner: usize, out: &mut [f32], of: impl Fn(f32,
 #[inline(always)]
 fn softmax_rows(x: &[f32], width: usize, out: &mut [f32]) {
     for (out, row) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-        let highest = row.iter().copied().fold(f32::NEG_INFINITY, larger);
-        each(row, out, |x| math::exp(x - highest));
-        let scale = 1.0 / sum(out, |x| x);
+        out.copy_from_slice(row);
+        let scale = exponentials(out, None);
         for out in out {
             *out *= scale;
         }

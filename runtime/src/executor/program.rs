@@ -8,6 +8,7 @@ use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_hir::internal::*;
 
 use super::buffers::{Need, share};
+use crate::fused::is_fused;
 use crate::ops::{Write, writer};
 
 /// What is known of a graph when it is loaded. Threads share it; each has a [`super::Memory`] of its own.
@@ -22,8 +23,6 @@ pub(crate) struct Program {
     /// Bytes of each buffer.
     pub(super) buffers: Vec<usize>,
     pub(super) outputs: Vec<usize>,
-    /// Whether some step is run by the engine.
-    pub(super) needs_engine: bool,
 }
 
 /// One op.
@@ -92,7 +91,6 @@ impl Program {
         let last_reads = last_reads(&values, &steps, steady, &outputs);
         let buffers = share_buffers(&mut values, &steps, &last_reads);
         drop_held(&values, &mut steps, &last_reads);
-        let needs_engine = steps.iter().any(|step| step.op.is_none());
         Ok(Self {
             plan,
             steps,
@@ -100,7 +98,6 @@ impl Program {
             values,
             buffers,
             outputs,
-            needs_engine,
         })
     }
 
@@ -115,10 +112,10 @@ impl Program {
     pub(crate) fn count(&self) -> [BTreeMap<String, usize>; 2] {
         let mut counts = [BTreeMap::new(), BTreeMap::new()];
         for step in &self.steps {
-            let name = self.model().node(step.node).op.name();
-            if !name.starts_with("Fused") {
+            let op = &*self.model().node(step.node).op;
+            if !is_fused(op) {
                 let side = usize::from(step.op.is_none());
-                *counts[side].entry(name.into_owned()).or_default() += 1;
+                *counts[side].entry(op.name().into_owned()).or_default() += 1;
             }
         }
         counts

@@ -39,6 +39,13 @@ impl Memory {
     pub(crate) fn refresh(&mut self) {
         self.up_to_date = false;
     }
+
+    /// Drops what nobody reads after a step.
+    fn forget(&mut self, step: &Step) {
+        for &number in &step.dropped {
+            self.held[number] = None;
+        }
+    }
 }
 
 impl Program {
@@ -47,8 +54,9 @@ impl Program {
     /// # Errors
     /// When the engine cannot make the state of an op that only it knows.
     pub(crate) fn memory(&self) -> TractResult<Memory> {
+        let needs_engine = self.steps.iter().any(|step| step.op.is_none());
         let mut engine = None;
-        if self.needs_engine {
+        if needs_engine {
             let mut state = self.plan.spawn()?;
             state.turn_state.values = vec![None; self.model().nodes().len()];
             engine = Some(state);
@@ -59,14 +67,7 @@ impl Program {
                 .iter()
                 .map(|&bytes| Buffer::new(bytes))
                 .collect(),
-            held: vec![
-                None;
-                if self.needs_engine {
-                    self.values.len()
-                } else {
-                    0
-                }
-            ],
+            held: vec![None; if needs_engine { self.values.len() } else { 0 }],
             up_to_date: false,
             engine,
         })
@@ -162,9 +163,7 @@ impl Program {
         };
         let written = op.write(&Inputs::new(&of), to);
         memory.buffers[buffer] = taken;
-        for &number in &step.dropped {
-            memory.held[number] = None;
-        }
+        memory.forget(step);
         written
     }
 
@@ -179,9 +178,7 @@ impl Program {
             .iter()
             .map(|&value| self.engine_value(memory, inputs, value))
             .collect();
-        for &number in &step.dropped {
-            memory.held[number] = None;
-        }
+        memory.forget(step);
         let engine = memory.engine.as_mut().context("no engine")?;
         engine.compute_one_with_inputs(step.node, values?)?;
         let made = engine.turn_state.values[step.node].take();

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{
-    Activations, Bytes, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product, product,
-};
+use wink_kernels::{Activations, Bytes, Epilogue, FloatRows, PackedWeights, Rows, product};
 
 use super::operands::{Left, Operands};
 use super::scratch::{self, Scratch};
@@ -121,10 +119,7 @@ eval_by_write!(Conv);
 
 impl Write for Conv {
     fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
-        let residual = match self.residual {
-            Some(format) => residual_of(inputs.get(1)?, format)?,
-            None => Residual::None,
-        };
+        let residual = residual_of(inputs, self.residual)?;
         let mut output = output_of(output, self.output)?;
         let [height, width] = self.geometry.input;
         let picture = height * width * self.geometry.channels;
@@ -151,9 +146,8 @@ impl Write for Conv {
                             offsets,
                             segments,
                         };
-                        float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
+                        weights.product(rows, &self.epilogue, residual, &mut output, pool);
                     }
-                    Left::Fours(..) => bail!("a convolution has no 4-bit weights"),
                     Left::Bytes(weights, left) => {
                         let values = left.values.part(at);
                         self.pad_bytes(weights, left.q.zero_point, values, activations);

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{
-    Activations, Epilogue, FloatRows, PackedWeights, Residual, Rows, float_product,
-    four_bit_product, product,
-};
+use wink_kernels::{Activations, Epilogue, FloatRows, PackedWeights, Rows, product};
 
 use super::operands::{Left, Left8, Operands};
 use super::scratch::{self, Scratch};
@@ -45,10 +42,7 @@ eval_by_write!(Linear);
 
 impl Write for Linear {
     fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
-        let residual = match self.residual {
-            Some(format) => residual_of(inputs.get(1)?, format)?,
-            None => Residual::None,
-        };
+        let residual = residual_of(inputs, self.residual)?;
         let mut output = output_of(output, self.output)?;
         scratch::with(|scratch| {
             let Scratch {
@@ -65,16 +59,7 @@ impl Write for Linear {
                         offsets,
                         segments,
                     };
-                    float_product(weights, rows, &self.epilogue, residual, &mut output, pool);
-                }
-                Left::Fours(weights, values) => {
-                    let rows = FloatRows {
-                        values,
-                        offsets,
-                        segments,
-                    };
-                    let epilogue = &self.epilogue;
-                    four_bit_product(weights, rows, epilogue, residual, &mut output, pool);
+                    weights.product(rows, &self.epilogue, residual, &mut output, pool);
                 }
                 Left::Bytes(weights, left) => {
                     self.put_rows(weights, &left, activations);

@@ -12,6 +12,7 @@ mod attention;
 mod casts;
 mod conv;
 mod gelu;
+mod import;
 mod layout;
 mod linear;
 mod nbits;
@@ -89,11 +90,9 @@ pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
     ] {
         round(&mut model, &mut report)?;
     }
-    for node in model.nodes() {
-        let name = node.op.name();
-        if name.starts_with("Fused") {
-            *report.fused.entry(name.into_owned()).or_default() += 1;
-        }
+    for node in model.nodes().iter().filter(|node| is_fused(&*node.op)) {
+        let name = node.op.name().into_owned();
+        *report.fused.entry(name).or_default() += 1;
     }
     Ok((model, report))
 }
@@ -195,6 +194,11 @@ fn products(
         }
         Some(conv(model, node, node.op_as::<Conv>()?, isa))
     })
+}
+
+/// Whether an op is one of those that are made here out of several.
+pub(crate) fn is_fused(op: &dyn TypedOp) -> bool {
+    op.name().starts_with("Fused")
 }
 
 /// A fused op as the executor runs it.

@@ -1,7 +1,7 @@
 //! ONNX Runtime's `MatMulNBits` with 4-bit weights, which stay packed. (The engine's own import rounds the scales to half precision
 //! and makes a second product of the zero points.)
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
@@ -11,48 +11,38 @@ use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::logic::wire_with_rank_broadcast;
 use wink_kernels::{BLOCK, Epilogue, Four, Isa, PackedFours};
 
+use super::import::{General, Imported};
 use super::linear::Linear;
 use super::operands::Operands;
 use super::tensor::Format;
 use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
-type Builder = fn(&ParsingContext, &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
-
-/// The engine's own import, for what is not the plain form.
-static GENERAL: OnceLock<Builder> = OnceLock::new();
+static GENERAL: General = General::of("MatMulNBits");
 
 /// Replaces the engine's import.
 pub(super) fn register(register: &mut OnnxOpRegister) {
-    if let Some(general) = register.0.get("MatMulNBits") {
-        GENERAL.get_or_init(|| *general);
-        register.insert("MatMulNBits", import);
-    }
+    GENERAL.replace(register, import);
 }
 
-fn import(
-    ctx: &ParsingContext<'_>,
-    node: &NodeProto,
-) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn import(ctx: &ParsingContext<'_>, node: &NodeProto) -> Imported {
     let (k, n): (usize, usize) = (node.get_attr("K")?, node.get_attr("N")?);
     let bits = node.get_attr_opt::<usize>("bits")?.unwrap_or(4);
     let block: usize = node.get_attr("block_size")?;
     let given = |index: usize| node.input.get(index).is_some_and(|name| !name.is_empty());
     let plain = bits == 4 && block == BLOCK && k.is_multiple_of(BLOCK) && !given(4);
-    match GENERAL.get() {
-        Some(general) if !plain => general(ctx, node),
-        _ => {
-            // Inputs without a name are not counted.
-            let zero_points = given(3).then_some(3);
-            let bias = given(5).then(|| 3 + usize::from(given(3)));
-            let import = Import {
-                k,
-                n,
-                zero_points,
-                bias,
-            };
-            Ok((expand(import), vec![]))
-        }
+    if !plain {
+        return GENERAL.import(ctx, node);
     }
+    // Inputs without a name are not counted.
+    let zero_points = given(3).then_some(3);
+    let bias = given(5).then(|| 3 + usize::from(given(3)));
+    let import = Import {
+        k,
+        n,
+        zero_points,
+        bias,
+    };
+    Ok((expand(import), vec![]))
 }
 
 /// Positions are those of the inputs.

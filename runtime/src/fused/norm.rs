@@ -1,43 +1,35 @@
 //! Layer normalisation as one op, writing 8 bits where all that reads it would quantise it anyway.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Isa, NormInput, layer_norm};
 
+use super::import::{General, Imported};
 use super::pattern::{constant, keeps_rows, only_reader, quantise_format, shape};
 use super::qdq::Quantise;
 use super::scratch;
 use super::tensor::{Format, output_of};
 use crate::ops::{Inputs, ViewMut, Write, eval_by_write};
 
-type Builder = fn(&ParsingContext, &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
-
-/// The engine's own import, for what is not the plain form.
-static GENERAL: OnceLock<Builder> = OnceLock::new();
+static GENERAL: General = General::of("LayerNormalization");
 
 /// Replaces the engine's import of `LayerNormalization`.
 pub(super) fn register(register: &mut OnnxOpRegister) {
-    if let Some(general) = register.0.get("LayerNormalization") {
-        GENERAL.get_or_init(|| *general);
-        register.insert("LayerNormalization", import);
-    }
+    GENERAL.replace(register, import);
 }
 
-fn import(
-    ctx: &ParsingContext<'_>,
-    node: &NodeProto,
-) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+fn import(ctx: &ParsingContext<'_>, node: &NodeProto) -> Imported {
     let axis = node.get_attr_opt::<i64>("axis")?.unwrap_or(-1);
     let epsilon = node.get_attr_opt("epsilon")?.unwrap_or(1e-5);
     let one_output = node.output.iter().skip(1).all(String::is_empty);
     let bias = node.input.get(2).is_some_and(|name| !name.is_empty());
-    match GENERAL.get() {
-        Some(general) if axis != -1 || !one_output => general(ctx, node),
-        _ => Ok((expand(Import { epsilon, bias }), vec![])),
+    if axis != -1 || !one_output {
+        return GENERAL.import(ctx, node);
     }
+    Ok((expand(Import { epsilon, bias }), vec![]))
 }
 
 #[derive(Debug, Clone)]

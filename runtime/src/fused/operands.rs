@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{
-    Bytes, Isa, Output, PackedFloats, PackedFours, PackedWeights, Quantisation, RowScales,
-    dynamic_range, quantise,
+    Bytes, Epilogue, FloatRows, Isa, Output, PackedFloats, PackedFours, PackedWeights, Pool,
+    Quantisation, Residual, RowScales, dynamic_range, float_product, four_bit_product, quantise,
 };
 
 use super::tensor::bytes;
@@ -30,8 +30,35 @@ impl Eq for Operands {}
 /// The activations of one product with the weights that they meet.
 pub(super) enum Left<'a> {
     Bytes(&'a PackedWeights, Left8<'a>),
-    Floats(&'a PackedFloats, &'a [f32]),
-    Fours(&'a PackedFours, &'a [f32]),
+    Floats(FloatSide<'a>, &'a [f32]),
+}
+
+/// Weights that meet floats.
+#[derive(Clone, Copy)]
+pub(super) enum FloatSide<'a> {
+    Floats(&'a PackedFloats),
+    Fours(&'a PackedFours),
+}
+
+impl FloatSide<'_> {
+    /// `output = epilogue(rows x weights)`.
+    pub(super) fn product(
+        self,
+        rows: FloatRows<'_>,
+        epilogue: &Epilogue,
+        residual: Residual<'_>,
+        output: &mut Output<'_>,
+        pool: &Pool,
+    ) {
+        match self {
+            Self::Floats(weights) => {
+                float_product(weights, rows, epilogue, residual, output, pool);
+            }
+            Self::Fours(weights) => {
+                four_bit_product(weights, rows, epilogue, residual, output, pool);
+            }
+        }
+    }
 }
 
 /// Activations in 8 bits.
@@ -74,8 +101,8 @@ impl Operands {
                 let (values, fixed) = (Bytes::Unsigned(moment), false);
                 Left::Bytes(weights, Left8 { values, q, fixed })
             }
-            Self::Float(weights) => Left::Floats(weights, input.values()?),
-            Self::Fours(weights) => Left::Fours(weights, input.values()?),
+            Self::Float(weights) => Left::Floats(FloatSide::Floats(weights), input.values()?),
+            Self::Fours(weights) => Left::Floats(FloatSide::Fours(weights), input.values()?),
         })
     }
 

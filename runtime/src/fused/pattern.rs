@@ -43,7 +43,7 @@ pub(super) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
 /// A constant as floats, row by row.
 pub(super) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
     let mut value = constant(model, outlet)?;
-    // 4-bit weights in blocks, as the engine keeps them.
+    // 2-bit weights in blocks, as the engine keeps them; those of 4 bits are `nbits`' business.
     if let Some(blocks) = value.storage_as::<BlockQuantStorage>() {
         value = Arc::new(blocks.format().dequant_f32(blocks.value()).ok()?);
     }

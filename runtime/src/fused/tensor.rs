@@ -3,7 +3,7 @@
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Bytes, Output, Quantisation, Residual};
 
-use crate::ops::{View, ViewMut};
+use crate::ops::{Inputs, View, ViewMut};
 
 /// Element type of a fused op's tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +42,15 @@ pub(super) fn output_of(tensor: ViewMut<'_>, format: Format) -> TractResult<Outp
     })
 }
 
-pub(super) fn residual_of(tensor: View<'_>, format: Format) -> TractResult<Residual<'_>> {
+/// The second input of a product, where it has one.
+pub(super) fn residual_of<'a>(
+    inputs: &Inputs<'a>,
+    format: Option<Format>,
+) -> TractResult<Residual<'a>> {
+    let Some(format) = format else {
+        return Ok(Residual::None);
+    };
+    let tensor = inputs.get(1)?;
     Ok(match format {
         Format::Float => Residual::Float(tensor.values()?),
         Format::Signed(q) => Residual::Quantised(Bytes::Signed(tensor.values()?), q),

@@ -113,47 +113,31 @@ fn copy(
 }
 
 fn binary(op: &dyn BinMiniOp) -> Option<Binary> {
-    Some(if op.is::<math::Add>() {
-        Binary::Add
-    } else if op.is::<math::Div>() {
-        Binary::Div
-    } else if op.is::<math::Max>() {
-        Binary::Max
-    } else if op.is::<math::Min>() {
-        Binary::Min
-    } else if op.is::<math::Mul>() {
-        Binary::Mul
-    } else if op.is::<math::Sub>() {
-        Binary::Sub
-    } else {
-        return None;
-    })
+    let kinds = [
+        (op.is::<math::Add>(), Binary::Add),
+        (op.is::<math::Div>(), Binary::Div),
+        (op.is::<math::Max>(), Binary::Max),
+        (op.is::<math::Min>(), Binary::Min),
+        (op.is::<math::Mul>(), Binary::Mul),
+        (op.is::<math::Sub>(), Binary::Sub),
+    ];
+    kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
 }
 
 fn unary(op: &dyn ElementWiseMiniOp) -> Option<Unary> {
-    Some(if op.is::<math::Abs>() {
-        Unary::Abs
-    } else if op.is::<math::Exp>() {
-        Unary::Exp
-    } else if op.is::<math::Neg>() {
-        Unary::Neg
-    } else if op.is::<math::Recip>() {
-        Unary::Recip
-    } else if op.is::<math::Rsqrt>() {
-        Unary::Rsqrt
-    } else if op.is::<Sigmoid>() {
-        Unary::Sigmoid
-    } else if op.is::<Silu>() {
-        Unary::Silu
-    } else if op.is::<math::Sqrt>() {
-        Unary::Sqrt
-    } else if op.is::<math::Square>() {
-        Unary::Square
-    } else if op.is::<math::Tanh>() {
-        Unary::Tanh
-    } else {
-        return None;
-    })
+    let kinds = [
+        (op.is::<math::Abs>(), Unary::Abs),
+        (op.is::<math::Exp>(), Unary::Exp),
+        (op.is::<math::Neg>(), Unary::Neg),
+        (op.is::<math::Recip>(), Unary::Recip),
+        (op.is::<math::Rsqrt>(), Unary::Rsqrt),
+        (op.is::<Sigmoid>(), Unary::Sigmoid),
+        (op.is::<Silu>(), Unary::Silu),
+        (op.is::<math::Sqrt>(), Unary::Sqrt),
+        (op.is::<math::Square>(), Unary::Square),
+        (op.is::<math::Tanh>(), Unary::Tanh),
+    ];
+    kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
 }
 
 fn reduction(reducer: Reducer) -> Option<Reduction> {

@@ -126,7 +126,7 @@ fn is_timed(node: &TypedNode) -> bool {
 
 fn describe(model: &TypedModel, node: &TypedNode, kernels: &str) -> OpInfo {
     let op = node.op.name().into_owned();
-    let fused = op.starts_with("Fused");
+    let fused = fused::is_fused(&*node.op);
     let (kernel, sizes) = kernel(&*node.op, fused, kernels);
     let (mut input_bytes, mut weight_bytes) = (0, own_weight_bytes(&*node.op));
     for &outlet in &node.inputs {
