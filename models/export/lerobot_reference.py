@@ -1,0 +1,64 @@
+"""LeRobot's own answer to an observation: its processors, its policy, its code. The exported package must give the same."""
+
+import torch
+from lerobot.policies.factory import make_pre_post_processors
+from lerobot.processor import PolicyProcessorPipeline
+from lerobot.processor.converters import policy_action_to_transition, transition_to_policy_action
+
+from .checkpoint import POSTPROCESSOR, PREPROCESSOR
+
+
+class Runner:
+    """A policy with its processors as LeRobot loads them."""
+
+    def __init__(self, checkpoint, policy, config, cameras, options, tokenizer=None):
+        self.policy, self.cameras = policy, cameras
+        # A feature that the checkpoint itself renames is given under its recorded name.
+        self.names = {camera.name: camera.name if camera.name in checkpoint.rename else camera.feature for camera in cameras}
+        self.before, self.after = processors(checkpoint, config, options, tokenizer)
+
+    def batches(self, observation):
+        """The normalised batch of each observation of the history, the oldest first."""
+        history = max((len(frames) for frames in observation.frames.values()), default=1)
+        for index in range(history):
+            batch = {}
+            for camera in self.cameras:
+                frame = torch.from_numpy(observation.frames[camera.name][index]).float() / 255
+                batch[self.names[camera.name]] = frame.permute(2, 0, 1).contiguous()
+            for name, rows in observation.states.items():
+                batch[name] = torch.tensor(rows[index], dtype=torch.float32)
+            batch["task"] = observation.instruction or ""
+            yield self.before(batch)
+
+    def chunk(self, observation, **noise):
+        """The actions [steps, names] in the data set's units."""
+        *_, batch = self.batches(observation)
+        return self.finish(self.policy.predict_action_chunk(batch, **noise))
+
+    def finish(self, actions):
+        """Normalised actions [1, steps, names] in the data set's units."""
+        return self.after(actions)[0]
+
+
+def processors(checkpoint, config, options, tokenizer):
+    """Those of the checkpoint, or for an old one those that LeRobot makes of its statistics."""
+    overrides = {"device_processor": {"device": "cpu"}}
+    if tokenizer is not None:
+        overrides["tokenizer_processor"] = {"tokenizer_name": str(tokenizer)}
+    if checkpoint.has_processors:
+        before = PolicyProcessorPipeline.from_pretrained(checkpoint.folder, config_filename=PREPROCESSOR, overrides=overrides)
+        after = PolicyProcessorPipeline.from_pretrained(
+            checkpoint.folder,
+            config_filename=POSTPROCESSOR,
+            overrides={"device_processor": {"device": "cpu"}},
+            to_transition=policy_action_to_transition,
+            to_output=transition_to_policy_action,
+        )
+        return before, after
+    held = {}
+    for source in (checkpoint.inputs, checkpoint.outputs):
+        for feature in (*config.input_features, *config.output_features):
+            values = source.features(options.statistics).get(feature.replace(".", "_"))
+            if values is not None:
+                held[feature] = {stat: torch.from_numpy(value) for stat, value in values.items()}
+    return make_pre_post_processors(config, dataset_stats=held)

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""LeRobot's real sizes with random weights, as ONNX graphs for `wink bench`. Not for the repository: 200 MB and more.
+
+    real_size.py act --out DIR        ACT: two cameras of 480 x 640, ResNet-18, width 512, chunk 100
+
+Beside each graph NAME.onnx lie inputs NAME.npz, and PyTorch's outputs in NAME.expected.npz.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from export import cli, graphs  # noqa: E402
+
+SEED = 7
+JOINTS = 6
+
+
+def write(folder, stages, inputs):
+    """Exports stages; the first stage's outputs may feed the next. `inputs`: values by name."""
+    import numpy as np
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    values = dict(inputs)
+    for stage in stages:
+        started = time.monotonic()
+        given = {tensor: values[value] for tensor, value in stage.inputs.items()}
+        with torch.no_grad():
+            made = stage.module(*given.values())
+        made = dict(zip(stage.outputs, (made,) if isinstance(made, torch.Tensor) else made, strict=True))
+        values.update({f"{stage.name}.{tensor}": value for tensor, value in made.items()})
+        files, nodes = graphs.export(stage.module, given, stage.outputs, folder / f"{stage.name}.onnx")
+        np.savez(folder / f"{stage.name}.npz", **{tensor: value.numpy() for tensor, value in given.items()})
+        np.savez(folder / f"{stage.name}.expected.npz", **{tensor: value.numpy() for tensor, value in made.items()})
+        size = sum((folder / file).stat().st_size for file in files)
+        print(f"{stage.name}: {nodes} nodes, {size / 1e6:.1f} MB, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def features(width, height, cameras=2):
+    from lerobot.configs.types import FeatureType, PolicyFeature
+
+    inputs = {"observation.state": PolicyFeature(FeatureType.STATE, (JOINTS,))}
+    inputs.update({f"observation.images.{index}": PolicyFeature(FeatureType.VISUAL, (3, height, width)) for index in range(cameras)})
+    return inputs, {"action": PolicyFeature(FeatureType.ACTION, (JOINTS,))}
+
+
+def act(folder):
+    import torch
+    from lerobot.policies.act.configuration_act import ACTConfig
+    from lerobot.policies.act.modeling_act import ACTPolicy
+
+    from export import wiring
+    from export.act import ActGraph
+    from export.plan import Stage
+
+    inputs, outputs = features(640, 480)
+    policy = ACTPolicy(ACTConfig(input_features=inputs, output_features=outputs, pretrained_backbone_weights=None, device="cpu")).eval()
+    cameras = [wiring.Camera(name, name, (640, 480), (640, 480)) for name in list(inputs)[1:]]
+    stage = Stage("act", "observation", ActGraph(policy.model, cameras), {"state": "state", **{camera.tensor: camera.name for camera in cameras}}, ["actions"])
+    values = {"state": torch.randn(1, JOINTS), **{camera.name: torch.randn(1, 3, 480, 640) for camera in cameras}}
+    write(folder, [stage], values)
+
+
+KINDS = {"act": act}
+
+
+def main():
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=sorted(KINDS))
+    parser.add_argument("--out", required=True, type=Path, help="folder for the graphs")
+    given = parser.parse_args()
+    cli.quiet()
+    torch.manual_seed(SEED)
+    KINDS[given.kind](given.out)
+
+
+if __name__ == "__main__":
+    main()
