@@ -50,7 +50,7 @@ on_cpu() {
 
 on_cpu cortex-a76 --release -p wink-sim --test golden
 for cpu in cortex-a72 cortex-a76 max; do
-    on_cpu "$cpu" --release -p wink-kernels --lib --test exact --test floats --test fours
+    on_cpu "$cpu" --release -p wink-kernels --lib --test exact --test floats --test fours --test not_finite
 done
 for cpu in cortex-a72 cortex-a76 max; do
     # Not --release: the engine alone would take minutes to compile.

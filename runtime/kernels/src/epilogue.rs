@@ -4,7 +4,7 @@ use crate::PANEL;
 use crate::activations::Bytes;
 use crate::lanes::Lanes;
 use crate::math::{gelu, gelu_tanh, round_half_to_even, sigmoid};
-use crate::quantise::Quantisation;
+use crate::quantise::{Quantisation, Steps};
 use crate::tiles::TALLEST;
 
 /// A tile of sums: some rows of a panel, and then the same rows of the next one where a tile covers two.
@@ -66,7 +66,7 @@ impl Sum for f32 {
 pub(crate) struct Constants<'a> {
     scale: &'a [f32; PANEL],
     bias: &'a [f32; PANEL],
-    ranges: Option<[&'a [f32; PANEL]; 2]>,
+    ranges: Option<&'a [[f32; PANEL]; 2]>,
     offset: &'a [i32; PANEL],
     column_sums: &'a [i32; PANEL],
     rows: RowScales<'a>,
@@ -74,29 +74,20 @@ pub(crate) struct Constants<'a> {
 }
 
 impl<'a> Constants<'a> {
+    /// # Panics
+    /// When the epilogue has no such panel.
     #[inline(always)]
-    fn of_panel(f: &Finish<'a>, column: usize) -> Option<Self> {
+    fn of_panel(f: &Finish<'a>, panel: usize) -> Self {
         let e = f.epilogue;
-        let at = column..column + PANEL;
-        let ranges = match &e.ranges {
-            None => None,
-            Some([low, high]) => Some([
-                low[at.clone()].first_chunk()?,
-                high[at.clone()].first_chunk()?,
-            ]),
-        };
-        Some(Self {
-            ranges,
-            scale: e.scale[at.clone()].first_chunk()?,
-            bias: e.bias[at.clone()].first_chunk()?,
-            offset: e.offset[at.clone()].first_chunk()?,
-            column_sums: match f.column_sums {
-                [] => &[0; PANEL],
-                sums => sums[at].first_chunk()?,
-            },
+        Self {
+            ranges: e.ranges.as_ref().map(|ranges| &ranges[panel]),
+            scale: &e.scale[panel],
+            bias: &e.bias[panel],
+            offset: &e.offset[panel],
+            column_sums: f.column_sums.map_or(&[0; PANEL], |sums| &sums[panel]),
             rows: f.rows,
             shift: f.shift,
-        })
+        }
     }
 }
 
@@ -227,11 +218,11 @@ impl Output<'_> {
 /// used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epilogue {
-    scale: Vec<f32>,
-    bias: Vec<f32>,
-    offset: Vec<i32>,
+    scale: Vec<[f32; PANEL]>,
+    bias: Vec<[f32; PANEL]>,
+    offset: Vec<[i32; PANEL]>,
     /// Smallest and largest value of each column between bias and residual.
-    ranges: Option<[Vec<f32>; 2]>,
+    ranges: Option<Vec<[[f32; PANEL]; 2]>>,
     /// The activation.
     pub activation: Activation,
 }
@@ -239,20 +230,17 @@ pub struct Epilogue {
 impl Epilogue {
     /// For `scale.len()` columns. `scale` is that of the weights, times that of the activations where it is fixed; `offset` is
     /// added to the sums. A missing `bias` is zero.
+    ///
+    /// # Panics
+    /// When `bias` or `offset` are for more columns.
     #[must_use]
     pub fn new(scale: &[f32], bias: Option<&[f32]>, offset: Option<&[i32]>) -> Self {
-        let padded = scale.len().next_multiple_of(PANEL);
-        let fill = |values: &[f32]| {
-            let mut filled = values.to_vec();
-            filled.resize(padded, 0.0);
-            filled
-        };
-        let mut whole = offset.unwrap_or_default().to_vec();
-        whole.resize(padded, 0);
+        let panels = scale.len().div_ceil(PANEL);
+        let whole = |values: &[f32]| in_panels(values, panels);
         Self {
-            scale: fill(scale),
-            bias: fill(bias.unwrap_or_default()),
-            offset: whole,
+            scale: whole(scale),
+            bias: whole(bias.unwrap_or_default()),
+            offset: in_panels(offset.unwrap_or_default(), panels),
             ranges: None,
             activation: Activation::Identity,
         }
@@ -263,18 +251,26 @@ impl Epilogue {
     /// # Panics
     /// When there are more ranges than columns.
     pub fn clamp(&mut self, ranges: &[(f32, f32)]) {
-        assert!(ranges.len() <= self.columns());
         let fill = |of: fn(&(f32, f32)) -> f32| {
-            let mut filled: Vec<f32> = ranges.iter().map(of).collect();
-            filled.resize(self.columns(), 0.0);
-            filled
+            let ends: Vec<f32> = ranges.iter().map(of).collect();
+            in_panels(&ends, self.scale.len())
         };
-        self.ranges = Some([fill(|range| range.0), fill(|range| range.1)]);
+        let (low, high) = (fill(|range| range.0), fill(|range| range.1));
+        self.ranges = Some(low.into_iter().zip(high).map(Into::into).collect());
     }
 
+    /// Columns, with those that fill up the last panel.
     pub(crate) fn columns(&self) -> usize {
-        self.scale.len()
+        self.scale.len() * PANEL
     }
+}
+
+/// Values of columns as so many panels, filled up with zeros.
+fn in_panels<T: Copy + Default>(values: &[T], panels: usize) -> Vec<[T; PANEL]> {
+    assert!(values.len() <= panels * PANEL, "more values than columns");
+    let mut filled = vec![[T::default(); PANEL]; panels];
+    filled.as_flattened_mut()[..values.len()].copy_from_slice(values);
+    filled
 }
 
 /// Where a tile lies in the output.
@@ -325,8 +321,8 @@ impl RawOutput {
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
     pub epilogue: &'a Epilogue,
-    /// Empty where the weights are floats.
-    pub column_sums: &'a [i32],
+    /// None where the weights are floats.
+    pub column_sums: Option<&'a [[i32; PANEL]]>,
     pub rows: RowScales<'a>,
     /// Added to each dynamic zero point: the instruction's own shift, or what makes it vanish.
     pub shift: Shift,
@@ -350,8 +346,10 @@ pub(crate) enum Shift {
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place, f: &Finish<'_>) {
     let e = f.epilogue;
-    let Some(constants) = Constants::of_panel(f, place.column) else {
-        return;
+    let constants = Constants::of_panel(f, place.column / PANEL);
+    let steps = match f.output {
+        RawOutput::Float(_) => Steps::NONE,
+        RawOutput::Bytes(_, _, q) => q.steps(),
     };
     let width = PANEL.min(place.columns - place.column);
     for (index, sums) in rows.iter().enumerate() {
@@ -382,8 +380,7 @@ pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place,
                     std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
                 }
                 RawOutput::Bytes(out, flip, q) => {
-                    let (low, high) = steps_of_bytes(q);
-                    let steps = clamp_all(x.mul(L::all(1.0 / q.scale)), low, high).round();
+                    let steps = steps.of_lanes(x).round();
                     let values = L::add_whole(steps, L::all_whole(q.zero_point));
                     if width == PANEL {
                         L::store_bytes(values, flip, &mut *out.add(start).cast());
@@ -396,14 +393,6 @@ pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place,
             }
         }
     }
-}
-
-/// # Safety
-/// As for [`Lanes`].
-#[inline(always)]
-unsafe fn clamp_all<L: Lanes>(x: L, low: f32, high: f32) -> L {
-    // SAFETY: the caller's promise.
-    unsafe { x.at_least(L::all(low)).at_most(L::all(high)) }
 }
 
 /// The first `width` values, filled up.
@@ -450,27 +439,12 @@ unsafe fn one_by_one<L: Lanes>(x: L, of: impl Fn(f32) -> f32) -> L {
     }
 }
 
-/// The range of what is added to the zero point, for a sum within 8 bits.
-#[inline(always)]
-fn steps_of_bytes(q: Quantisation) -> (f32, f32) {
-    let zero = q.zero_point as f32;
-    (-128.0 - zero, 127.0 - zero)
-}
-
 /// Quantises a run of values; `flip` makes the signed byte an unsigned one.
 #[inline(always)]
 pub(crate) fn quantise_row(x: &[f32], bytes: &mut [u8], flip: u8, q: Quantisation) {
-    let inverse = 1.0 / q.scale;
-    let (low, high) = steps_of_bytes(q);
+    let steps = q.steps();
     for (byte, &v) in bytes.iter_mut().zip(x) {
-        let value = round_half_to_even(clamp(v * inverse, low, high)) + q.zero_point;
+        let value = round_half_to_even(steps.of(v)) + q.zero_point;
         *byte = value.to_le_bytes()[0] ^ flip;
     }
-}
-
-/// Not `f32::clamp`: a NaN becomes `low`, and it compiles to two instructions.
-#[inline(always)]
-pub(crate) fn clamp(v: f32, low: f32, high: f32) -> f32 {
-    let v = if v > low { v } else { low };
-    if v < high { v } else { high }
 }

@@ -4,7 +4,7 @@
 
 use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift, Tile};
 use crate::product::farthest;
-use crate::tiles::{Job, Kernel, Strip, TALLEST, run};
+use crate::tiles::{Job, Kernel, Packed, Panels, Strip, TALLEST, run};
 use crate::{Isa, PANEL, Pool};
 
 /// A K x N matrix of floats in panels of [`PANEL`] columns, row by row.
@@ -101,10 +101,9 @@ pub fn float_product(
     pool: &Pool,
 ) {
     let sizes = [weights.segments, weights.segment, weights.columns];
-    let panel_bytes = weights.segments * weights.segment * PANEL * size_of::<f32>();
     let job = job(weights.isa, sizes, rows, epilogue, residual, output);
-    let job = job.with_weights(&weights.data, 0, panel_bytes);
-    // SAFETY: the sizes were checked by `job`, the weights fill their panels, and the instruction set is there.
+    let job = job.with_weights(Packed::Floats(&weights.data), 0);
+    // SAFETY: the sizes were checked by `job`, and the instruction set is there.
     unsafe { run(&job, kernel(weights.isa), pool) }
 }
 
@@ -143,13 +142,11 @@ pub(crate) fn job<'a>(
         segments: rows.segments,
         groups: segment,
         group: 1,
-        weights: std::ptr::null(),
-        first_panel: 0,
-        panel_bytes: 0,
+        weights: Panels::new(Packed::Floats(&[]), segments * segment, 0),
         columns,
         finish: Finish {
             epilogue,
-            column_sums: &[],
+            column_sums: None,
             rows: RowScales::Fixed,
             shift: Shift::None,
             residual,

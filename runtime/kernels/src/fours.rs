@@ -11,7 +11,7 @@ use std::ops::Range;
 use crate::epilogue::{Epilogue, Output, Residual, Tile};
 use crate::floats::{self, FloatRows};
 use crate::lanes::Lanes;
-use crate::tiles::{Cut, Kernel, Strip, parts, run};
+use crate::tiles::{Cut, Kernel, Packed, Strip, parts, run};
 use crate::{Isa, PANEL, Pool};
 
 /// Values along K that share a scale.
@@ -161,8 +161,8 @@ pub fn four_bit_product(
     let sizes = [1, weights.depth, weights.columns];
     let job = floats::job(isa, sizes, rows, epilogue, residual, output);
     if let [_] = rows.offsets {
-        let job = job.with_weights(&weights.data, 0, weights.depth / BLOCK * size_of::<Block>());
-        // SAFETY: the sizes were checked by `job`, the weights fill their panels, and the instruction set is there.
+        let job = job.with_weights(Packed::Fours(&weights.data), 0);
+        // SAFETY: the sizes were checked by `job`, and the instruction set is there.
         return unsafe { run(&job, kernel(isa), pool) };
     }
     let panel = weights.depth * PANEL;
@@ -174,7 +174,8 @@ pub fn four_bit_product(
         for panels in parts(panels, together) {
             // SAFETY: the instruction set is there: `job` checked it.
             unsafe { unpacker(isa)(weights.blocks(panels.clone()), unpacked) };
-            let job = job.with_weights(unpacked, panels.start, panel * size_of::<f32>());
+            let unpacked = Packed::Floats(&unpacked[..panels.len() * panel]);
+            let job = job.with_weights(unpacked, panels.start);
             for rows in parts(rows.clone(), job.block_rows()) {
                 // SAFETY: as above; the panels of this part lie unpacked in `unpacked`, and no two pieces have a row and a panel
                 // in common.

@@ -1,7 +1,7 @@
 //! The product of 8-bit activations and packed weights.
 
 use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift};
-use crate::tiles::{Job, Kernel, run};
+use crate::tiles::{Job, Kernel, Packed, Panels, run};
 use crate::{Activations, Isa, PANEL, PackedWeights, Pool};
 
 /// Where the rows of the left side lie: row `m`, segment `s` starts at value `offsets[m] + segments[s]` of the buffer.
@@ -55,13 +55,11 @@ pub fn product(
         segments: rows.segments,
         groups: weights.groups(),
         group: isa.group(),
-        weights: weights.data().as_ptr().cast(),
-        first_panel: 0,
-        panel_bytes: weights.panel_bytes(),
+        weights: Panels::new(Packed::Bytes(weights.data()), weights.depth(), 0),
         columns: n,
         finish: Finish {
             epilogue,
-            column_sums: weights.column_sums(),
+            column_sums: Some(weights.sums_of_panels()),
             rows: scales,
             shift: match isa.element_bytes() {
                 2 => Shift::None,
@@ -71,7 +69,7 @@ pub fn product(
             output: output.raw(),
         },
     };
-    // SAFETY: the sizes were checked above, the weights fill their panels, and the instruction set is there.
+    // SAFETY: the sizes were checked above, and the instruction set is there.
     unsafe { run(&job, kernel(isa), pool) }
 }
 

@@ -1,10 +1,12 @@
 //! The walk over the tiles of a product, whatever its numbers are.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::epilogue::{Finish, Place, Sum, Tile, finish};
+use crate::fours::Block;
 use crate::lanes::Lanes;
-use crate::{Isa, PANEL, Pool};
+use crate::{BLOCK, Isa, PANEL, Pool};
 
 /// Activations that should stay in the second-level cache while the panels pass by.
 const BLOCK_BYTES: usize = 192 * 1024;
@@ -36,10 +38,7 @@ pub(crate) struct Job<'a> {
     /// Steps along K in a segment, and the activations of each.
     pub groups: usize,
     pub group: usize,
-    /// The first panel that is there, its number, and the bytes of each.
-    pub weights: *const u8,
-    pub first_panel: usize,
-    pub panel_bytes: usize,
+    pub weights: Panels<'a>,
     /// Columns without those that fill up the last panel.
     pub columns: usize,
     pub finish: Finish<'a>,
@@ -47,6 +46,77 @@ pub(crate) struct Job<'a> {
 
 // SAFETY: what the pointers lead to is read only, but for the output, of which each thread writes another part.
 unsafe impl Sync for Job<'_> {}
+
+/// Whole panels of packed weights, and the number of the first one: what [`Panels::new`] checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
+    first: usize,
+    count: usize,
+    panel_bytes: usize,
+    start: *const u8,
+    weights: PhantomData<&'a [u8]>,
+}
+
+/// Packed weights of some kind.
+#[derive(Clone, Copy)]
+pub(crate) enum Packed<'a> {
+    Bytes(&'a [i8]),
+    Floats(&'a [f32]),
+    Fours(&'a [Block]),
+}
+
+impl<'a> Panels<'a> {
+    /// Panels from number `first` on, each for rows of `depth` activations.
+    ///
+    /// # Panics
+    /// When the weights are no whole number of panels.
+    pub fn new(weights: Packed<'a>, depth: usize, first: usize) -> Self {
+        let (start, bytes, panel_bytes) = match weights {
+            Packed::Bytes(w) => (w.as_ptr().cast(), w.len(), depth * PANEL),
+            Packed::Floats(w) => (
+                w.as_ptr().cast(),
+                size_of_val(w),
+                depth * PANEL * size_of::<f32>(),
+            ),
+            Packed::Fours(w) => {
+                assert!(depth.is_multiple_of(BLOCK), "depth");
+                let blocks = depth / BLOCK;
+                (
+                    w.as_ptr().cast(),
+                    size_of_val(w),
+                    blocks * size_of::<Block>(),
+                )
+            }
+        };
+        assert!(
+            bytes.is_multiple_of(panel_bytes.max(1)),
+            "{bytes} bytes of weights are no panels of {panel_bytes}"
+        );
+        Self {
+            first,
+            // Panels without rows have no weights to read.
+            count: bytes.checked_div(panel_bytes).unwrap_or(usize::MAX),
+            panel_bytes,
+            start,
+            weights: PhantomData,
+        }
+    }
+
+    /// The first weight of a panel, with `count - 1` panels behind it.
+    ///
+    /// # Panics
+    /// When one of them is not there.
+    #[inline(always)]
+    fn at(&self, panel: usize, count: usize) -> *const u8 {
+        let index = panel.wrapping_sub(self.first);
+        assert!(
+            index < self.count && count <= self.count - index,
+            "panel {panel} is not there"
+        );
+        // SAFETY: the weights are that long.
+        unsafe { self.start.add(index * self.panel_bytes) }
+    }
+}
 
 /// What a tile reads: some rows and a panel.
 pub(crate) struct Strip<'a> {
@@ -79,12 +149,12 @@ pub(crate) type Kernel = unsafe fn(&Job<'_>, Range<usize>, Range<usize>);
 /// Computes a product.
 ///
 /// # Safety
-/// All that the job points to must be readable to its end, the output must hold every row and column, and the instruction set
-/// must be there.
+/// The activations must be readable to the end of every row, the output must hold every row and column, the instruction set must
+/// be there, and the kernel be one for this kind of weights.
 pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     let cut = Cut::new(job, pool.threads());
     let step = job.block_rows();
-    let abreast = (WEIGHTS_BYTES / job.panel_bytes.max(1))
+    let abreast = (WEIGHTS_BYTES / job.weights.panel_bytes.max(1))
         .next_multiple_of(ABREAST)
         .max(ABREAST);
     pool.run(cut.pieces, &|piece| {
@@ -155,20 +225,18 @@ pub(crate) fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Ra
 }
 
 impl Job<'_> {
+    /// Some rows, and `count` panels.
+    ///
     /// # Safety
-    /// Rows and panel must be there.
+    /// The rows must be there.
     #[inline(always)]
-    unsafe fn strip(&self, rows: Range<usize>, panel: usize) -> Strip<'_> {
+    unsafe fn strip(&self, rows: Range<usize>, panel: usize, count: usize) -> Strip<'_> {
         let mut strip = Strip {
             rows: [self.activations; TALLEST],
             segments: self.segments,
             groups: self.groups,
-            // SAFETY: the caller's promise.
-            weights: unsafe {
-                let index = panel - self.first_panel;
-                self.weights.add(index * self.panel_bytes)
-            },
-            panel_bytes: self.panel_bytes,
+            weights: self.weights.at(panel, count),
+            panel_bytes: self.weights.panel_bytes,
         };
         for (pointer, &offset) in strip.rows.iter_mut().zip(&self.offsets[rows]) {
             // SAFETY: the caller's promise.
@@ -177,12 +245,13 @@ impl Job<'_> {
         strip
     }
 
-    /// The same job with these weights, the panels from `first_panel` on.
-    pub fn with_weights<T>(&self, weights: &[T], first_panel: usize, panel_bytes: usize) -> Self {
-        Self {
-            weights: weights.as_ptr().cast(),
-            first_panel,
-            panel_bytes,
+    /// The same job with these weights, the panels from number `first` on.
+    ///
+    /// # Panics
+    /// When they are no whole number of panels.
+    pub fn with_weights<'b>(&'b self, weights: Packed<'b>, first: usize) -> Job<'b> {
+        Job {
+            weights: Panels::new(weights, self.depth(), first),
             ..*self
         }
     }
@@ -197,7 +266,7 @@ impl Job<'_> {
     }
 
     /// Activations of a row, with those that fill up its segments.
-    fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         self.segments.len() * self.groups * self.group
     }
 }
@@ -264,7 +333,7 @@ pub(crate) unsafe fn tiles<S: Sum, L: Lanes, const P: usize>(
         for first in rows.clone().step_by(tall) {
             let count = tall.min(rows.end - first);
             // SAFETY: the caller's promise.
-            let strip = unsafe { job.strip(first..first + count, panel) };
+            let strip = unsafe { job.strip(first..first + count, panel, P) };
             tile(&strip, count, &mut sums);
             for (index, sums) in sums.chunks_exact(count).enumerate().take(P) {
                 let place = Place {
@@ -297,7 +366,7 @@ pub(crate) unsafe fn one_row<S: Sum, L: Lanes>(
     let mut panel = panels.start;
     while panel + ABREAST <= panels.end {
         // SAFETY: the caller's promise.
-        let strip = unsafe { job.strip(row..row + 1, panel) };
+        let strip = unsafe { job.strip(row..row + 1, panel, ABREAST) };
         tile(&strip, &mut sums);
         for (index, sums) in sums.iter().enumerate().take(ABREAST) {
             let place = Place {

@@ -9,7 +9,7 @@ pub struct PackedWeights {
     segments: usize,
     segment: usize,
     columns: usize,
-    column_sums: Vec<i32>,
+    column_sums: Vec<[i32; PANEL]>,
     data: Vec<i8>,
 }
 
@@ -29,7 +29,7 @@ impl PackedWeights {
         let group = isa.group();
         let groups = segment.div_ceil(group);
         let panels = columns.div_ceil(PANEL);
-        let mut column_sums = vec![0; panels * PANEL];
+        let mut column_sums = vec![[0; PANEL]; panels];
         let mut data = vec![0; panels * segments * groups * group * PANEL];
         for (panel, block) in data
             .chunks_exact_mut((segments * groups * group * PANEL).max(1))
@@ -41,7 +41,7 @@ impl PackedWeights {
                     for lane in 0..PANEL.min(columns - panel * PANEL) {
                         let value = weight(s, k, panel * PANEL + lane);
                         block[first + lane * group] = value;
-                        column_sums[panel * PANEL + lane] += i32::from(value);
+                        column_sums[panel][lane] += i32::from(value);
                     }
                 }
             }
@@ -112,15 +112,20 @@ impl PackedWeights {
     /// Sum of each column, filled up to whole panels.
     #[must_use]
     pub fn column_sums(&self) -> &[i32] {
-        &self.column_sums
+        self.column_sums.as_flattened()
     }
 
     pub(crate) fn groups(&self) -> usize {
         self.segment.div_ceil(self.isa.group())
     }
 
-    pub(crate) fn panel_bytes(&self) -> usize {
-        self.segments * self.padded_segment() * PANEL
+    /// Activations of a row, with those that fill up its segments.
+    pub(crate) fn depth(&self) -> usize {
+        self.segments * self.padded_segment()
+    }
+
+    pub(crate) fn sums_of_panels(&self) -> &[[i32; PANEL]] {
+        &self.column_sums
     }
 
     pub(crate) fn data(&self) -> &[i8] {

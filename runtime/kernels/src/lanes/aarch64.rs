@@ -59,17 +59,27 @@ impl Lanes for Neon {
         Self([of(0), of(1), of(2), of(3)])
     }
 
-    // Not `fmax`, which passes a NaN on.
+    // Not `fmax`, which tells zeros apart.
     #[inline(always)]
     unsafe fn at_least(self, low: Self) -> Self {
         Self(both(self.0, low.0, |a, b| unsafe {
-            vbslq_f32(vcgtq_f32(a, b), a, b)
+            vbslq_f32(vcleq_f32(a, b), b, a)
         }))
     }
 
     #[inline(always)]
     unsafe fn at_most(self, high: Self) -> Self {
         Self(both(self.0, high.0, |a, b| unsafe {
+            vbslq_f32(vcgeq_f32(a, b), b, a)
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn saturate(self, low: Self, high: Self) -> Self {
+        let raised = both(self.0, low.0, |a, b| unsafe {
+            vbslq_f32(vcgtq_f32(a, b), a, b)
+        });
+        Self(both(raised, high.0, |a, b| unsafe {
             vbslq_f32(vcltq_f32(a, b), a, b)
         }))
     }

@@ -33,10 +33,12 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * by + plus`, rounded once.
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
-    /// `self` where it is greater, else `low`: also for NaN.
+    /// `low` where `self` is not greater, else `self`: NaN stays NaN.
     unsafe fn at_least(self, low: Self) -> Self;
-    /// `self` where it is less, else `high`: also for NaN.
+    /// `high` where `self` is not less, else `self`: NaN stays NaN.
     unsafe fn at_most(self, high: Self) -> Self;
+    /// From `low` to `high`, and `low` for NaN: for what becomes an integer.
+    unsafe fn saturate(self, low: Self, high: Self) -> Self;
 
     unsafe fn load_whole(from: &[i32; PANEL]) -> Self::Whole;
     unsafe fn all_whole(value: i32) -> Self::Whole;

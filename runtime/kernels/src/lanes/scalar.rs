@@ -2,7 +2,7 @@
 
 use super::Lanes;
 use crate::PANEL;
-use crate::math::round_half_to_even;
+use crate::math::{round_half_to_even, saturate};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar([f32; PANEL]);
@@ -41,11 +41,16 @@ impl Lanes for Scalar {
     }
 
     unsafe fn at_least(self, low: Self) -> Self {
-        Self(both(self.0, low.0, |a, b| if a > b { a } else { b }))
+        Self(both(self.0, low.0, |a, b| if a <= b { b } else { a }))
     }
 
     unsafe fn at_most(self, high: Self) -> Self {
-        Self(both(self.0, high.0, |a, b| if a < b { a } else { b }))
+        Self(both(self.0, high.0, |a, b| if a >= b { b } else { a }))
+    }
+
+    unsafe fn saturate(self, low: Self, high: Self) -> Self {
+        let of = |i: usize| saturate(self.0[i], low.0[i], high.0[i]);
+        Self(std::array::from_fn(of))
     }
 
     unsafe fn load_whole(from: &[i32; PANEL]) -> Self::Whole {

@@ -65,15 +65,30 @@ impl Lanes for Avx2 {
         }
     }
 
-    // Of equal values and of NaN the instruction takes the second.
+    // Not `max`, which has no order of operands that keeps both NaN and the bits of zeros.
     #[inline(always)]
     unsafe fn at_least(self, low: Self) -> Self {
-        unsafe { Self(_mm256_max_ps(self.0, low.0), _mm256_max_ps(self.1, low.1)) }
+        unsafe {
+            let of = |a, b| _mm256_blendv_ps(a, b, _mm256_cmp_ps::<_CMP_LE_OQ>(a, b));
+            Self(of(self.0, low.0), of(self.1, low.1))
+        }
     }
 
     #[inline(always)]
     unsafe fn at_most(self, high: Self) -> Self {
-        unsafe { Self(_mm256_min_ps(self.0, high.0), _mm256_min_ps(self.1, high.1)) }
+        unsafe {
+            let of = |a, b| _mm256_blendv_ps(a, b, _mm256_cmp_ps::<_CMP_GE_OQ>(a, b));
+            Self(of(self.0, high.0), of(self.1, high.1))
+        }
+    }
+
+    // Of equal values and of NaN the instructions take the second.
+    #[inline(always)]
+    unsafe fn saturate(self, low: Self, high: Self) -> Self {
+        unsafe {
+            let of = |a, low, high| _mm256_min_ps(_mm256_max_ps(a, low), high);
+            Self(of(self.0, low.0, high.0), of(self.1, low.1, high.1))
+        }
     }
 
     #[inline(always)]
