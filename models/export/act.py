@@ -8,7 +8,6 @@ import copy
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from . import lerobot_reference, wiring
 from .checkpoint import load
@@ -115,7 +114,8 @@ class ActGraph(nn.Module):
 
 def flat(x):
     """[1, C, H, W] -> [1, H * W, C]."""
-    return x.flatten(2).transpose(1, 2)
+    _, channels, height, width = x.shape
+    return x.reshape(1, int(channels), int(height) * int(width)).transpose(1, 2)
 
 
 def plan(checkpoint, dataset, options, folders):

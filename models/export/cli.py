@@ -136,10 +136,11 @@ def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone
 
 def family(checkpoint):
     """The module that knows this kind of policy."""
-    if checkpoint.kind == "act":
-        from . import act
+    import importlib
 
-        return act
+    modules = {"act": "act", "diffusion": "diffusion"}
+    if module := modules.get(checkpoint.kind):
+        return importlib.import_module(f".{module}", __package__)
     raise Refusal(f"{checkpoint.folder}/config.json: type {checkpoint.kind} is not supported; supported are {listed(KINDS)}")
 
 

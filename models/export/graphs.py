@@ -8,6 +8,7 @@ import onnx
 import torch
 
 from .refusal import Refusal
+from .tidy import tidy
 
 OPSET = 17
 # Protobuf ends at 2 GiB.
@@ -35,7 +36,8 @@ def export(module, inputs, outputs, path):
     written = {path.name}
     if weights > LARGEST_FILE:
         written |= join_external(path, before)
-    model = onnx.load(path, load_external_data=False)
+    model = tidy(onnx.load(path, load_external_data=False))
+    onnx.save(model, path)
     control = sorted({node.op_type for node in model.graph.node} & CONTROL_FLOW)
     if control:
         raise Refusal(f"{path.name}: the exporter made {control[0]} of Python control flow")

@@ -21,7 +21,7 @@ def join_heads(x):
 
 def attend(query, key, value, allowed=None, bias=None):
     """Softmax attention over [1, heads, L, d]. `allowed` (bool) masks scores, `bias` is added to them."""
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5)
+    scores = query @ key.transpose(-1, -2) * int(query.shape[-1]) ** -0.5
     if allowed is not None:
         scores = torch.where(allowed, scores, torch.finfo(torch.float32).min)
     if bias is not None:

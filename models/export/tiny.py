@@ -46,6 +46,23 @@ def act(folder, statistics, **changes):
     save(folder, policy, make_act_pre_post_processors(config, statistics))
 
 
+def diffusion(folder, statistics, **changes):
+    """Diffusion Policy with a narrow ResNet and a narrow U-Net."""
+    from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
+    from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+    from lerobot.policies.diffusion.processor_diffusion import make_diffusion_pre_post_processors
+
+    from export import tiny_backbone  # noqa: F401, registers the backbone
+
+    inputs, outputs = features()
+    small = {"horizon": 8, "n_action_steps": 4, "vision_backbone": "resnet_narrow", "crop_shape": (41, 56), "spatial_softmax_num_keypoints": 8}
+    small.update(down_dims=(8, 16), kernel_size=3, n_groups=4, diffusion_step_embed_dim=16, num_train_timesteps=10, device="cpu")
+    config = DiffusionConfig(input_features=inputs, output_features=outputs, **{**small, **changes})
+    policy = DiffusionPolicy(config)
+    shake_norms(policy)
+    save(folder, policy, make_diffusion_pre_post_processors(config, statistics))
+
+
 def shake_norms(policy):
     """Frozen batch norms start as the identity, which would hide a fault."""
     import torch
@@ -67,7 +84,7 @@ def save(folder, policy, processors):
         processor.save_pretrained(folder)
 
 
-KINDS = {"act": act}
+KINDS = {"act": act, "diffusion": diffusion}
 
 
 def write(out, kinds=KINDS):
