@@ -14,11 +14,5 @@ pub mod camera;
 pub mod clock;
 pub mod control;
 pub mod episode;
-#[cfg(feature = "onnx")]
-mod executor;
-#[cfg(feature = "onnx")]
-mod fused;
-#[cfg(feature = "onnx")]
-mod ops;
 pub mod policy;
 pub mod telemetry;

@@ -12,12 +12,17 @@ pub enum PolicyError {
     #[error(transparent)]
     Package(#[from] PackageError),
 
-    /// A graph of the package cannot be run: unknown op, wrong shape, broken file.
+    /// A graph of the package cannot be loaded or run.
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Engine(#[from] wink_engine::EngineError),
+
+    /// A graph of the package does not fit `policy.json`.
     #[error("{}: {message}", file.display())]
     Graph {
         /// The ONNX file.
         file: PathBuf,
-        /// What is wrong, with the name of the node or tensor.
+        /// What is wrong, with the name of the tensor.
         message: String,
     },
 
@@ -94,15 +99,6 @@ pub enum PolicyError {
         what: &'static str,
         /// The flat index of the first bad value.
         index: usize,
-    },
-
-    /// The engine failed while running a graph.
-    #[error("{}: inference failed: {message}", file.display())]
-    Inference {
-        /// The ONNX file.
-        file: PathBuf,
-        /// The engine's own words.
-        message: String,
     },
 
     /// A failure of a policy that is not a network (a script, a remote policy).

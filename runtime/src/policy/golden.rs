@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wink_engine::fill;
 
 use super::{OnnxPolicy, Package, PackageError, Policy, PolicyError};
 
@@ -119,14 +120,5 @@ impl OnnxPolicy {
             count: expected.len(),
             tolerance,
         }))
-    }
-}
-
-/// Numerical Recipes' linear congruential generator, values in -1 to 1: the same in any language.
-pub(super) fn fill(values: &mut [f32], seed: u32) {
-    let mut x = seed;
-    for value in values {
-        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *value = (x >> 8) as f32 / (1 << 23) as f32 - 1.0;
     }
 }

@@ -4,58 +4,33 @@
 //! behind the feature `onnx`, the guard, the graphs and the tokenizer that run it. Nothing here knows an arm's joints:
 //! actions leave in the units of the package's action space.
 
-#[cfg(feature = "onnx")]
-mod bare;
-#[cfg(feature = "onnx")]
-mod cumsum;
 mod error;
 #[cfg(feature = "onnx")]
 mod golden;
-#[cfg(feature = "onnx")]
-mod graph;
-#[cfg(feature = "onnx")]
-mod guard;
 pub mod manifest;
-#[cfg(feature = "onnx")]
-mod names;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod package;
-#[cfg(feature = "onnx")]
-mod plain;
 pub mod preprocess;
-#[cfg(feature = "onnx")]
-mod profile;
 #[cfg(test)]
 #[cfg(feature = "onnx")]
 mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 #[cfg(feature = "onnx")]
-mod threads;
+mod wired;
 
-#[cfg(feature = "onnx")]
-pub use crate::fused::{Fusion, Unmatched};
-#[cfg(feature = "onnx")]
-pub use bare::{BareGraph, SeededInput, SeededValues, graph_info, inputs_of};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::GoldenReport;
 #[cfg(feature = "onnx")]
-pub use graph::Execution;
-#[cfg(feature = "onnx")]
-pub use guard::{GraphInfo, TensorInfo};
-#[cfg(feature = "onnx")]
-pub use names::name_nodes;
-#[cfg(feature = "onnx")]
 pub use onnx::{GraphReport, OnnxPolicy};
 pub use package::{Package, PackageError};
 #[cfg(feature = "onnx")]
-pub use plain::plain_engine;
-#[cfg(feature = "onnx")]
-pub use profile::{LoadTimes, OpInfo, OpTime};
-#[cfg(feature = "onnx")]
-pub use threads::Threads;
+pub use wink_engine::{
+    EngineError, Execution, Fusion, GraphInfo, LoadTimes, OpInfo, OpTime, TensorInfo, Threads,
+    Unmatched,
+};
 
 use crate::camera::Frame;
 

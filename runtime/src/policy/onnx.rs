@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tract_onnx::prelude::Tensor;
-use wink_kernels::Pool;
+use wink_engine::{
+    EngineError, Execution, Fusion, Graph, GraphInfo, LoadTimes, OpInfo, OpTime, State, Tensor,
+    TensorSpec, Threads,
+};
 
-use super::graph::{Execution, Feed, Graph, State, TensorSpec};
-use super::guard::GraphInfo;
 use super::manifest::{Manifest, Role};
 use super::preprocess::{ImagePreprocessor, normalise_state};
-use super::profile::{LoadTimes, OpInfo, OpTime};
 use super::text::TextEncoder;
-use super::threads::Threads;
+use super::wired::{Fed, WiredGraph};
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
-use crate::fused::Fusion;
 
 /// A vision-language-action network.
 ///
@@ -45,8 +43,8 @@ struct Shared {
     manifest: Manifest,
     precision: String,
     encoder: Option<TextEncoder>,
-    text: Option<Graph>,
-    act: Graph,
+    text: Option<WiredGraph>,
+    act: WiredGraph,
     thresholds: Vec<Option<f32>>,
 }
 
@@ -98,21 +96,14 @@ impl OnnxPolicy {
         let text = graphs
             .graph(Role::Text)
             .map(|spec| {
-                Graph::load(package, spec, execution, |feed| {
+                WiredGraph::load(package, spec, execution, |feed| {
                     let spec = observed(feed)?;
                     let steady = false;
-                    Some(Feed { spec, steady })
+                    Some(Fed { spec, steady })
                 })
             })
             .transpose()?;
-        let encoded = |feed: &str| {
-            let (_, spec) = text
-                .as_ref()?
-                .outputs
-                .iter()
-                .find(|(name, _)| name == feed)?;
-            Some(spec.clone())
-        };
+        let encoded = |feed: &str| text.as_ref()?.output(feed).cloned();
         let Some(act_spec) = graphs.graph(Role::Act) else {
             let file = package.path("policy.json");
             return Err(PolicyError::Graph {
@@ -120,10 +111,10 @@ impl OnnxPolicy {
                 message: format!("precision {precision} has no act graph"),
             });
         };
-        let act = Graph::load(package, act_spec, execution, |feed| {
+        let act = WiredGraph::load(package, act_spec, execution, |feed| {
             let spec = encoded(feed).or_else(|| observed(feed))?;
             let steady = !matches!(feed, "image" | "state");
-            Some(Feed { spec, steady })
+            Some(Fed { spec, steady })
         })?;
         check_outputs(&manifest, text.as_ref(), &act)?;
         let encoder = manifest
@@ -148,17 +139,17 @@ impl OnnxPolicy {
     }
 
     fn new(shared: Arc<Shared>) -> Result<Self, PolicyError> {
-        let position = |feed: &str| shared.act.inputs.iter().position(|(name, _)| name == feed);
+        let position = |feed: &str| shared.act.inputs.iter().position(|name| name == feed);
         let image = match (position("image"), &shared.manifest.image) {
             (Some(index), Some(spec)) => Some((index, ImagePreprocessor::new(spec))),
             _ => None,
         };
         let state = position("state");
         let mut inputs = Vec::new();
-        for (_, spec) in &shared.act.inputs {
-            inputs.push(Arc::new(zeros(&shared.act, spec)?));
+        for (_, spec) in shared.act.graph.inputs() {
+            inputs.push(Arc::new(zeros(&shared.act.graph, spec)?));
         }
-        let act = shared.act.state(&Arc::new(Pool::alone()))?;
+        let act = shared.act.graph.state()?;
         Ok(Self {
             shared,
             act,
@@ -174,7 +165,7 @@ impl OnnxPolicy {
     /// Shares the work of the fused ops with other threads. Clones that are made afterwards share the threads too: one inference
     /// at a time has them, and the others run alone meanwhile.
     pub fn use_threads(&mut self, threads: Threads) {
-        self.act.pool = threads.pool();
+        self.act.use_threads(threads);
     }
 
     /// Name of the precision that was loaded.
@@ -192,18 +183,18 @@ impl OnnxPolicy {
     /// The loaded graphs.
     #[must_use]
     pub fn graphs(&self) -> Vec<GraphReport> {
-        let report = |role: Role, graph: &Graph| GraphReport {
+        let report = |role: Role, WiredGraph { graph, .. }: &WiredGraph| GraphReport {
             role: role.name(),
             file: graph
-                .file
+                .file()
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
-            info: graph.info.clone(),
-            macs: graph.macs,
-            fusion: graph.fusion.clone(),
-            load: graph.load,
+            info: graph.info().clone(),
+            macs: graph.macs(),
+            fusion: graph.fusion().cloned(),
+            load: graph.load_times(),
         };
         let text = self
             .shared
@@ -217,8 +208,11 @@ impl OnnxPolicy {
     #[must_use]
     pub fn ops(&self, role: Role) -> Vec<OpInfo> {
         match role {
-            Role::Text => self.shared.text.as_ref().map_or_else(Vec::new, Graph::ops),
-            Role::Act => self.shared.act.ops(),
+            Role::Text => {
+                let text = self.shared.text.as_ref();
+                text.map_or_else(Vec::new, |text| text.graph.ops())
+            }
+            Role::Act => self.shared.act.graph.ops(),
         }
     }
 
@@ -258,19 +252,20 @@ impl OnnxPolicy {
                 .map_err(|e| self.broken(&e.to_string()))?;
             feeds.push(("tokens".to_owned(), Arc::new(tensor)));
         }
-        if let (Some(graph), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
-            let mut state = graph.state(&self.act.pool)?;
+        if let (Some(text), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
+            let graph = &text.graph;
+            let mut state = graph.state_beside(&self.act)?;
             let tensors = [tensor.clone()];
             let times = self.op_times.as_mut().map(|times| &mut times.text);
             let outputs = graph.run(&mut state, &tensors, times)?;
-            for (index, (name, spec)) in graph.outputs.iter().enumerate() {
+            for (index, (_, spec)) in graph.outputs().iter().enumerate() {
                 let values = check_finite("text", outputs.floats(index))?;
-                let tensor = Tensor::from_shape(&spec.shape, values)
+                let tensor = Tensor::from_shape(spec.shape(), values)
                     .map_err(|e| self.broken(&e.to_string()))?;
-                feeds.push((name.clone(), Arc::new(tensor)));
+                feeds.push((text.outputs[index].clone(), Arc::new(tensor)));
             }
         }
-        for ((feed, _), input) in self.shared.act.inputs.iter().zip(&mut self.inputs) {
+        for (feed, input) in self.shared.act.inputs.iter().zip(&mut self.inputs) {
             if let Some((_, tensor)) = feeds.iter().find(|(name, _)| name == feed) {
                 *input = tensor.clone();
             }
@@ -282,7 +277,7 @@ impl OnnxPolicy {
 
     /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
     pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
-        let graph = &self.shared.act;
+        let graph = &self.shared.act.graph;
         let times = self.op_times.as_mut().map(|times| &mut times.act);
         let outputs = graph.run(&mut self.act, &self.inputs, times)?;
         take(check_finite("action", outputs.floats(0))?);
@@ -306,18 +301,15 @@ impl OnnxPolicy {
 
     /// Position of a feed among the act graph's inputs.
     pub(crate) fn input_position(&self, feed: &str) -> Option<usize> {
-        self.shared
-            .act
-            .inputs
-            .iter()
-            .position(|(name, _)| name == feed)
+        self.shared.act.inputs.iter().position(|name| name == feed)
     }
 
     fn broken(&self, message: &str) -> PolicyError {
-        PolicyError::Inference {
-            file: self.shared.act.file.clone(),
+        let error = EngineError::Inference {
+            file: self.shared.act.graph.file().to_owned(),
             message: message.to_owned(),
-        }
+        };
+        error.into()
     }
 }
 
@@ -423,16 +415,16 @@ fn observed_feed(manifest: &Manifest, feed: &str) -> Option<TensorSpec> {
 
 fn check_outputs(
     manifest: &Manifest,
-    text: Option<&Graph>,
-    act: &Graph,
+    text: Option<&WiredGraph>,
+    act: &WiredGraph,
 ) -> Result<(), PolicyError> {
-    let wrong = |graph: &Graph, message| PolicyError::Graph {
-        file: graph.file.clone(),
+    let wrong = |wired: &WiredGraph, message| PolicyError::Graph {
+        file: wired.graph.file().to_owned(),
         message,
     };
     if let Some(text) = text {
-        for (name, spec) in &text.outputs {
-            if *spec != TensorSpec::f32(&spec.shape) {
+        for (name, (_, spec)) in text.outputs.iter().zip(text.graph.outputs()) {
+            if *spec != TensorSpec::f32(spec.shape()) {
                 return Err(wrong(
                     text,
                     format!("output \"{name}\" is {spec}, must be f32"),
@@ -441,9 +433,10 @@ fn check_outputs(
         }
     }
     let wanted = TensorSpec::f32(&[1, manifest.action.chunk, manifest.action.names.len()]);
-    match act.outputs.first() {
-        Some((_, spec)) if *spec == wanted => Ok(()),
-        Some((name, spec)) => Err(wrong(
+    let first = act.outputs.iter().zip(act.graph.outputs()).next();
+    match first {
+        Some((_, (_, spec))) if *spec == wanted => Ok(()),
+        Some((name, (_, spec))) => Err(wrong(
             act,
             format!("output \"{name}\" is {spec}, policy.json makes it {wanted}"),
         )),
@@ -452,9 +445,9 @@ fn check_outputs(
 }
 
 fn zeros(graph: &Graph, spec: &TensorSpec) -> Result<Tensor, PolicyError> {
-    Tensor::zero_dt(spec.element, &spec.shape).map_err(|e| PolicyError::Graph {
-        file: graph.file.clone(),
-        message: e.to_string(),
+    spec.zeros().ok_or_else(|| PolicyError::Graph {
+        file: graph.file().to_owned(),
+        message: format!("{spec} does not fit into memory"),
     })
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use tokenizers::Tokenizer;
+use wink_engine::contain;
 
 use super::manifest::TextSpec;
-use super::{Package, PolicyError, guard};
+use super::{Package, PolicyError};
 
 /// The package's tokenizer with the length that the text graph takes.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ impl TextEncoder {
     pub(crate) fn load(package: &Package, spec: &TextSpec) -> Result<Self, PolicyError> {
         let file = package.path(&spec.tokenizer);
         let bytes = package.read(&spec.tokenizer)?;
-        let tokenizer = guard::contain(|| {
+        let tokenizer = contain(|| {
             let mut tokenizer =
                 Tokenizer::from_bytes(&bytes).map_err(|e| format!("is no tokenizer: {e}"))?;
             // A tokenizer that cuts would hide instructions that are too long.
@@ -44,7 +45,7 @@ impl TextEncoder {
         if instruction.trim().is_empty() {
             return Err(PolicyError::EmptyInstruction);
         }
-        let encoding = guard::contain(|| {
+        let encoding = contain(|| {
             self.tokenizer
                 .encode(instruction, true)
                 .map_err(|e| e.to_string())

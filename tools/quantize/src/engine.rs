@@ -7,7 +7,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::InferenceFact;
-use wink_runtime::policy::{name_nodes, plain_engine};
+use wink_engine::{name_nodes, plain_tract};
 
 use crate::{Graph, QuantizeError};
 
@@ -58,9 +58,7 @@ impl Engine {
             .filter(|input| !proto.initializer.iter().any(|t| t.name == input.name))
             .map(|input| input.name.clone())
             .collect();
-        let mut plan = plain_engine()
-            .model_for_proto_model(&model)
-            .map_err(words)?;
+        let mut plan = plain_tract().model_for_proto_model(&model).map_err(words)?;
         let mut feeds = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let feed = graph.inputs.iter().find(|(_, tensor)| *tensor == name);

@@ -8,7 +8,7 @@ use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
-use wink_runtime::policy::name_nodes;
+use wink_engine::name_nodes;
 
 use crate::QuantizeError;
 use crate::names::Names;

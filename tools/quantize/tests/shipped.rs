@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use wink_engine::{BareGraph, Execution};
 use wink_quantize::calibrate::calibrate;
 use wink_quantize::emit::{Part, Rounding};
 use wink_quantize::graph::to_bytes;
@@ -13,7 +14,6 @@ use wink_quantize::sensitivity::{HeldOut, Policy};
 use wink_quantize::{
     Graph, Layer, Precision, QuantizeError, Sample, Scheme, feed, reshape, with_text,
 };
-use wink_runtime::policy::{BareGraph, Execution};
 
 const ROUNDING: Rounding = Rounding {
     method: Method::Mse,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use wink_runtime::policy::{BareGraph, Execution, SeededInput, Threads};
+use wink_engine::{BareGraph, Execution, SeededInput, Threads};
 
 use super::onnxruntime::OnnxRuntime;
 use super::rten::Rten;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use wink_runtime::policy::SeededInput;
+use wink_engine::SeededInput;
 
 use super::engine::{self, Kind};
 use super::targets::Target;

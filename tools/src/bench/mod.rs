@@ -15,7 +15,7 @@ use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
-use wink_runtime::policy::{SeededInput, inputs_of};
+use wink_engine::{SeededInput, inputs_of};
 
 use crate::bad_input::{as_bad_input, bad_input, exit_code};
 use crate::progress;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
-use wink_runtime::policy::{SeededInput, SeededValues};
+use wink_engine::{SeededInput, SeededValues};
 
 use super::engine::Engine;
 use crate::bad_input::bad_input;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
-use wink_runtime::policy::{SeededInput, SeededValues};
+use wink_engine::{SeededInput, SeededValues};
 
 use super::engine::Engine;
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
-use wink_runtime::policy::{BareGraph, Execution, Fusion, TensorInfo, graph_info, inputs_of};
+use wink_engine::{BareGraph, Execution, Fusion, TensorInfo, graph_info, inputs_of};
 
 use super::table::{fused, megabytes, ops};
 use crate::bad_input::as_bad_input;

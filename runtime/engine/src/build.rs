@@ -1,0 +1,357 @@
+//! From the bytes of a file to a [`Graph`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::InferenceModelExt;
+use tract_onnx::tract_hir::internal::{Framework, InferenceFact};
+
+use crate::contain::contain;
+use crate::error::EngineError;
+use crate::graph::{Graph, Runner};
+use crate::import::{
+    self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, name_nodes, plain_tract, shape_text,
+};
+use crate::plan::{LoadTimes, Program, macs};
+use crate::rewrite::{Fusion, fuse};
+
+/// Tract's messages quote whole tensors.
+const MAX_MESSAGE: usize = 300;
+
+/// The bytes of an ONNX file. They are freed as soon as they are decoded.
+#[derive(Debug)]
+pub struct Source {
+    /// The file that errors name.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How long reading them took.
+    pub read: Duration,
+}
+
+impl Source {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(file: &Path) -> Result<Self, EngineError> {
+        let clock = Instant::now();
+        let bytes = std::fs::read(file).map_err(|source| EngineError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            file: file.to_owned(),
+            bytes,
+            read: clock.elapsed(),
+        })
+    }
+}
+
+/// Who runs a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Execution {
+    /// This crate: fused ops, small ones between them, and tract for what neither can do.
+    #[default]
+    Fused,
+    /// Tract alone, for comparison.
+    Plain,
+}
+
+/// Element type and shape of a tensor that is fed to a graph or expected of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorSpec {
+    pub(crate) element: DatumType,
+    pub(crate) shape: Vec<usize>,
+}
+
+impl TensorSpec {
+    /// Floats of 32 bits.
+    #[must_use]
+    pub fn f32(shape: &[usize]) -> Self {
+        Self {
+            element: DatumType::F32,
+            shape: shape.to_vec(),
+        }
+    }
+
+    /// Integers of 64 bits.
+    #[must_use]
+    pub fn i64(shape: &[usize]) -> Self {
+        Self {
+            element: DatumType::I64,
+            shape: shape.to_vec(),
+        }
+    }
+
+    /// Size of each axis.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// A tensor of zeros; `None` where it is too large to make.
+    #[must_use]
+    pub fn zeros(&self) -> Option<Tensor> {
+        Tensor::zero_dt(self.element, &self.shape).ok()
+    }
+
+    fn element_name(&self) -> String {
+        format!("{:?}", self.element).to_lowercase()
+    }
+}
+
+impl std::fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{:?}", self.element_name(), self.shape)
+    }
+}
+
+/// What an input of a graph is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    /// Name of the input.
+    pub tensor: String,
+    /// Type and shape of what it is given.
+    pub spec: TensorSpec,
+    /// Whether it stays the same for many runs, until [`crate::State::refresh`].
+    pub steady: bool,
+}
+
+pub(crate) fn build(
+    source: Source,
+    execution: Execution,
+    feeds: Vec<Feed>,
+    outputs: &[String],
+) -> Result<Graph, EngineError> {
+    let Source { file, bytes, read } = source;
+    let refused = |message: String| EngineError::Graph {
+        file: file.clone(),
+        message: one_line(&message),
+    };
+    let mut load = LoadTimes {
+        read,
+        ..LoadTimes::default()
+    };
+    let clock = Instant::now();
+    let mut model = import::parse(&bytes).map_err(refused)?;
+    drop(bytes);
+    if let Some(graph) = &mut model.graph {
+        name_nodes(graph);
+    }
+    let mut framework = plain_tract();
+    if execution == Execution::Fused {
+        import::register(&mut framework.op_register);
+    }
+    let known = |op: &str| framework.op_register.0.contains_key(op);
+    let info = import::inspect(&model, known).map_err(refused)?;
+    let feeds = match_inputs(&info, feeds, &file)?;
+    keep_outputs(&mut model, outputs, &file)?;
+    load.parse = clock.elapsed();
+    let built = contain(|| optimise(&framework, model, &feeds, execution, &mut load));
+    let (plan, macs, mut fusion) = built.map_err(refused)?;
+    let outputs = output_specs(&plan, outputs).map_err(refused)?;
+    let steady: Vec<bool> = feeds.iter().map(|feed| feed.steady).collect();
+    let runner = match execution {
+        Execution::Fused => {
+            let program = contain(|| Program::new(plan, &steady).map_err(words));
+            let program = program.map_err(refused)?;
+            if let Some(fusion) = &mut fusion {
+                [fusion.small, fusion.engine] = program.count();
+                fusion.once = program.steady();
+            }
+            Runner::Program(Arc::new(program))
+        }
+        Execution::Plain => Runner::Plain(plan),
+    };
+    let inputs = feeds.into_iter().map(|feed| (feed.tensor, feed.spec));
+    Ok(Graph {
+        inputs: inputs.collect(),
+        file,
+        info,
+        macs,
+        outputs,
+        fusion,
+        load,
+        runner,
+    })
+}
+
+/// Every input of the file must be fed and fit what feeds it. In the order of the file.
+fn match_inputs(
+    info: &GraphInfo,
+    mut feeds: Vec<Feed>,
+    file: &Path,
+) -> Result<Vec<Feed>, EngineError> {
+    let unknown = feeds
+        .iter()
+        .find(|feed| !info.inputs.iter().any(|input| input.name == feed.tensor));
+    if let Some(feed) = unknown {
+        return Err(EngineError::NoInput {
+            file: file.to_owned(),
+            tensor: feed.tensor.clone(),
+        });
+    }
+    let mut ordered = Vec::new();
+    for input in &info.inputs {
+        let Some(at) = feeds.iter().position(|feed| feed.tensor == input.name) else {
+            return Err(EngineError::Unfed {
+                file: file.to_owned(),
+                tensor: input.name.clone(),
+            });
+        };
+        let feed = feeds.swap_remove(at);
+        check_fit(input, &feed.spec, file)?;
+        ordered.push(feed);
+    }
+    Ok(ordered)
+}
+
+/// Open axes of the file fit anything.
+fn check_fit(tensor: &TensorInfo, fed: &TensorSpec, file: &Path) -> Result<(), EngineError> {
+    let axes = tensor.shape.iter().zip(&fed.shape);
+    let fits = tensor.element == fed.element_name()
+        && tensor.shape.len() == fed.shape.len()
+        && axes
+            .into_iter()
+            .all(|(axis, &fed)| axis.is_none_or(|axis| axis == fed as u64));
+    if fits {
+        return Ok(());
+    }
+    Err(EngineError::Unfit {
+        file: file.to_owned(),
+        tensor: tensor.name.clone(),
+        found: format!("{}{}", tensor.element, shape_text(&tensor.shape)),
+        fed: fed.to_string(),
+    })
+}
+
+/// Keeps the outputs that are wanted, in this order; tract then drops what only others needed.
+fn keep_outputs(
+    model: &mut ModelProto,
+    outputs: &[String],
+    file: &Path,
+) -> Result<(), EngineError> {
+    let Some(graph) = &mut model.graph else {
+        return Ok(());
+    };
+    let mut kept = Vec::new();
+    for name in outputs {
+        let Some(output) = graph.output.iter().find(|output| output.name == *name) else {
+            return Err(EngineError::NoOutput {
+                file: file.to_owned(),
+                tensor: name.clone(),
+            });
+        };
+        kept.push(output.clone());
+    }
+    graph.output = kept;
+    Ok(())
+}
+
+fn optimise(
+    framework: &tract_onnx::Onnx,
+    model: ModelProto,
+    feeds: &[Feed],
+    execution: Execution,
+    load: &mut LoadTimes,
+) -> Result<(Arc<TypedSimplePlan>, u64, Option<Fusion>), String> {
+    let clock = Instant::now();
+    let mut graph = framework.model_for_proto_model(&model).map_err(words)?;
+    // As large as all weights, which the graph has now.
+    drop(model);
+    for (index, Feed { spec, .. }) in feeds.iter().enumerate() {
+        graph
+            .set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape))
+            .map_err(words)?;
+    }
+    let graph = graph.into_typed().map_err(words)?;
+    check_sizes(&graph)?;
+    let (graph, fusion) = match execution {
+        Execution::Fused => {
+            let (graph, fusion) = fuse(graph).map_err(words)?;
+            (graph, Some(fusion))
+        }
+        Execution::Plain => (graph, None),
+    };
+    load.rewrite = clock.elapsed();
+    let clock = Instant::now();
+    let graph = graph.into_decluttered().map_err(words)?;
+    let macs = count_macs(&graph);
+    let mut graph = graph;
+    if execution == Execution::Fused {
+        crate::ops::replace(&mut graph);
+    }
+    graph.optimize().map_err(words)?;
+    let plan = TypedSimplePlan::new(graph).map_err(words)?;
+    load.optimise = clock.elapsed();
+    Ok((plan, macs, fusion))
+}
+
+/// A few bytes of ONNX can ask for any amount of memory.
+fn check_sizes(graph: &TypedModel) -> Result<(), String> {
+    for node in graph.nodes() {
+        for output in &node.outputs {
+            let elements = output.fact.shape.as_concrete().and_then(|shape| {
+                shape
+                    .iter()
+                    .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
+            });
+            if elements.is_none_or(|elements| elements > MAX_TENSOR_ELEMENTS) {
+                return Err(format!(
+                    "node \"{}\": shape {:?} is not fixed or too large",
+                    node.name.escape_debug(),
+                    output.fact.shape
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count_macs(graph: &TypedModel) -> u64 {
+    graph.nodes().iter().map(|node| macs(graph, node)).sum()
+}
+
+fn output_specs(
+    plan: &TypedSimplePlan,
+    names: &[String],
+) -> Result<Vec<(String, TensorSpec)>, String> {
+    let mut specs = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let fact = plan
+            .model()
+            .output_fact(index)
+            .map_err(|e| format!("{e:#}"))?;
+        let Some(shape) = fact.shape.as_concrete() else {
+            return Err(format!(
+                "output \"{name}\" has an open shape {:?}",
+                fact.shape
+            ));
+        };
+        specs.push((
+            name.clone(),
+            TensorSpec {
+                element: fact.datum_type,
+                shape: shape.to_vec(),
+            },
+        ));
+    }
+    Ok(specs)
+}
+
+fn words(error: TractError) -> String {
+    format!("{error:#}")
+}
+
+pub(crate) fn one_line(message: &str) -> String {
+    let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE) {
+        line.truncate(end);
+        line.push_str(" ...");
+    }
+    line
+}

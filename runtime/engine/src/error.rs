@@ -1,0 +1,75 @@
+//! Why a graph cannot be loaded or run.
+
+use std::path::PathBuf;
+
+/// A failure of the engine, in one line that names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The ONNX file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+
+    /// The graph cannot be run: unknown op, wrong shape, broken file.
+    #[error("{}: {message}", file.display())]
+    Graph {
+        /// The ONNX file.
+        file: PathBuf,
+        /// What is wrong, with the name of the node or tensor.
+        message: String,
+    },
+
+    /// A tensor is fed that is no input of the graph.
+    #[error("{}: has no input \"{}\"", file.display(), tensor.escape_debug())]
+    NoInput {
+        /// The ONNX file.
+        file: PathBuf,
+        /// The name.
+        tensor: String,
+    },
+
+    /// An input of the graph is not fed.
+    #[error("{}: input \"{}\" is not fed", file.display(), tensor.escape_debug())]
+    Unfed {
+        /// The ONNX file.
+        file: PathBuf,
+        /// The input.
+        tensor: String,
+    },
+
+    /// An output is asked for that the graph does not have.
+    #[error("{}: has no output \"{}\"", file.display(), tensor.escape_debug())]
+    NoOutput {
+        /// The ONNX file.
+        file: PathBuf,
+        /// The name.
+        tensor: String,
+    },
+
+    /// What is fed to an input has another element type or shape.
+    #[error("{}: input \"{}\" is {found} in the graph, {fed} is fed", file.display(), tensor.escape_debug())]
+    Unfit {
+        /// The ONNX file.
+        file: PathBuf,
+        /// The input.
+        tensor: String,
+        /// Type and shape in the graph.
+        found: String,
+        /// Type and shape of what is fed.
+        fed: String,
+    },
+
+    /// A run of the graph failed.
+    #[error("{}: inference failed: {message}", file.display())]
+    Inference {
+        /// The ONNX file.
+        file: PathBuf,
+        /// What failed, with the name of the node.
+        message: String,
+    },
+}

@@ -1,0 +1,68 @@
+//! Operators that write into memory they are given, so that running a graph allocates nothing.
+//!
+//! [`Write`] is what a plan runs. The small operators take the place of tract's of the same meaning ([`replace`]) once a graph is
+//! as it will run; the fused ones are made by [`crate::rewrite`] and [`crate::import`]. Each operator knows the trait only, and
+//! this file knows each operator.
+
+mod attention;
+mod conv;
+mod elementwise;
+mod format;
+mod fours;
+mod linear;
+mod moves;
+mod norm;
+mod operands;
+mod quantise;
+mod reduce;
+mod replace;
+mod scratch;
+mod view;
+mod walk;
+mod write;
+
+use tract_onnx::tract_hir::internal::*;
+
+pub(crate) use attention::Attention;
+pub(crate) use conv::{Conv, Geometry};
+pub(crate) use format::Format;
+pub(crate) use fours::FourBits;
+pub(crate) use linear::Linear;
+pub(crate) use norm::LayerNorm;
+pub(crate) use operands::Operands;
+pub(crate) use quantise::{Dequantise, Params, Quantise};
+pub(crate) use replace::replace;
+pub(crate) use scratch::with_pool;
+pub(crate) use view::{View, ViewMut};
+pub(crate) use write::{Inputs, Write};
+
+/// The op as a plan runs it, where it is one of this folder.
+pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
+    let kinds = [
+        is::<Attention>,
+        is::<Conv>,
+        is::<Dequantise>,
+        is::<FourBits>,
+        is::<LayerNorm>,
+        is::<Linear>,
+        is::<Quantise>,
+        is::<elementwise::Binary>,
+        is::<elementwise::Unary>,
+        is::<moves::Concat>,
+        is::<moves::Gather>,
+        is::<moves::Reshape>,
+        is::<moves::Strided>,
+        is::<reduce::Reduce>,
+        is::<reduce::Softmax>,
+    ];
+    kinds.iter().find_map(|kind| kind(op))
+}
+
+fn is<O: Write>(op: &dyn TypedOp) -> Option<&dyn Write> {
+    op.downcast_ref::<O>().map(|op| op as &dyn Write)
+}
+
+/// Whether an op does what several nodes of the graph said.
+pub(crate) fn is_fused(op: &dyn TypedOp) -> bool {
+    as_write(op).is_some_and(Write::is_fused)
+}

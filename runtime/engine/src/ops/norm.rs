@@ -1,0 +1,58 @@
+//! Layer normalisation as one op, which writes floats or 8 bits.
+
+use std::sync::Arc;
+
+use tract_onnx::tract_hir::internal::*;
+use wink_kernels::{Isa, NormInput, layer_norm};
+
+use super::format::{Format, output_of};
+use super::scratch;
+use super::view::ViewMut;
+use super::write::{Inputs, Write, eval_by_write};
+
+/// Normalises the last axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LayerNorm {
+    pub(crate) gain: Arc<Vec<f32>>,
+    pub(crate) bias: Option<Arc<Vec<f32>>>,
+    pub(crate) epsilon: f32,
+    pub(crate) output: Format,
+}
+
+impl Eq for LayerNorm {}
+
+impl Op for LayerNorm {
+    fn name(&self) -> StaticName {
+        "FusedLayerNorm".into()
+    }
+
+    op_as_typed_op!();
+}
+
+eval_by_write!(LayerNorm);
+
+impl Write for LayerNorm {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let input = NormInput {
+            x: inputs.values(0)?,
+            gain: &self.gain,
+            bias: self.bias.as_ref().map(|bias| &***bias),
+            epsilon: self.epsilon,
+        };
+        let mut output = output_of(output, self.output)?;
+        scratch::with(|scratch| layer_norm(Isa::detect(), input, &mut output, &scratch.pool));
+        Ok(())
+    }
+
+    fn is_fused(&self) -> bool {
+        true
+    }
+}
+
+impl TypedOp for LayerNorm {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec![self.output.datum().fact(inputs[0].shape.clone())])
+    }
+}

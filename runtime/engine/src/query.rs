@@ -1,0 +1,127 @@
+//! Questions about a typed graph: constants, shapes, readers.
+
+use std::sync::Arc;
+
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::tract_linalg::block_quant::BlockQuantStorage;
+use tract_onnx::tract_hir::internal::*;
+
+/// The value of an outlet that hangs on constants only.
+pub(crate) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
+    if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
+        return Some(value.clone());
+    }
+    let node = model.node(outlet.node);
+    if node.inputs.is_empty() {
+        return None;
+    }
+    let inputs: Option<TVec<TValue>> = node
+        .inputs
+        .iter()
+        .map(|input| Some(TValue::from_const(constant(model, *input)?)))
+        .collect();
+    let outputs = node.op.eval_out_of_plan(inputs?).ok()??;
+    Some(outputs.get(outlet.slot)?.clone().into_arc_tensor())
+}
+
+/// Whether an outlet is a constant or made of such.
+pub(crate) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
+    let node = model.node(outlet.node);
+    let known = |outlet| matches!(model.outlet_fact(outlet), Ok(fact) if fact.konst.is_some());
+    known(outlet)
+        || !node.inputs.is_empty()
+            && node
+                .inputs
+                .iter()
+                .all(|input| hangs_on_constants(model, *input))
+}
+
+/// A constant as floats, row by row.
+pub(crate) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
+    let mut value = constant(model, outlet)?;
+    // 2-bit weights in blocks, as tract keeps them; those of 4 bits stay packed.
+    if let Some(blocks) = value.storage_as::<BlockQuantStorage>() {
+        value = Arc::new(blocks.format().dequant_f32(blocks.value()).ok()?);
+    }
+    let value = value.cast_to::<f32>().ok()?;
+    let values = value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
+    Some(values.to_vec())
+}
+
+/// A constant of one value.
+pub(crate) fn scalar(model: &TypedModel, outlet: OutletId) -> Option<f32> {
+    // Not to evaluate a large tensor for nothing.
+    let elements = model
+        .outlet_fact(outlet)
+        .ok()?
+        .shape
+        .volume()
+        .to_usize()
+        .ok()?;
+    (elements == 1)
+        .then(|| floats(model, outlet))?
+        .and_then(|values| values.first().copied())
+}
+
+/// Shape of an outlet in numbers.
+pub(crate) fn shape(model: &TypedModel, outlet: OutletId) -> Option<TVec<usize>> {
+    Some(model.outlet_fact(outlet).ok()?.shape.as_concrete()?.into())
+}
+
+/// The only node that reads the only output of a node; `None` where others do or the graph returns it.
+pub(crate) fn only_reader(model: &TypedModel, outlet: OutletId) -> Option<&TypedNode> {
+    if model.outputs.contains(&outlet) {
+        return None;
+    }
+    let [reader] = *readers(model, outlet) else {
+        return None;
+    };
+    let node = model.node(reader.node);
+    (node.outputs.len() == 1).then_some(node)
+}
+
+pub(crate) fn readers(model: &TypedModel, outlet: OutletId) -> &[InletId] {
+    &model.node(outlet.node).outputs[outlet.slot].successors
+}
+
+/// A binary operator by the name that tract gives it, and its other operand.
+pub(crate) fn other_operand(node: &TypedNode, name: &str, this: OutletId) -> Option<OutletId> {
+    let op = node.op_as::<TypedBinOp>()?;
+    if op.0.name() != name {
+        return None;
+    }
+    match *node.inputs {
+        [a, b] if a == this && b != this => Some(b),
+        [a, b] if b == this && a != this => Some(a),
+        _ => None,
+    }
+}
+
+/// Whether a node changes the shape only and leaves the last axis as it is.
+pub(crate) fn keeps_rows(model: &TypedModel, node: &TypedNode) -> bool {
+    let Some(op) = node.op_as::<AxisOp>() else {
+        return false;
+    };
+    let last = |outlet| shape(model, outlet).and_then(|shape| shape.last().copied());
+    !matches!(op, AxisOp::Move(..))
+        && last(node.inputs[0]).is_some()
+        && last(node.inputs[0]) == last(node.id.into())
+}
+
+/// Where the elements of a tensor of this shape end up behind axis ops, the last of which comes first: a tensor of their numbers.
+pub(crate) fn numbers_behind(shape: &[usize], ops: &[&AxisOp]) -> TractResult<Tensor> {
+    let count = i64::try_from(shape.iter().product::<usize>())?;
+    let mut tensor = Tensor::from_shape(shape, &(0..count).collect::<Vec<_>>())?;
+    for op in ops.iter().rev() {
+        op.change_tensor(&mut tensor, false)?;
+    }
+    Ok(tensor)
+}
+
+/// Walks back over ops that change the shape only and keep the last axis.
+pub(crate) fn before_reshapes(model: &TypedModel, mut outlet: OutletId) -> OutletId {
+    while keeps_rows(model, model.node(outlet.node)) {
+        outlet = model.node(outlet.node).inputs[0];
+    }
+    outlet
+}

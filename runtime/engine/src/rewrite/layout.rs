@@ -1,0 +1,79 @@
+//! Takes out what the other rewrites leave behind: equal nodes, and axes moved there and back.
+
+use tract_onnx::tract_hir::internal::*;
+
+use crate::ops::{Dequantise, Quantise};
+use crate::query::{numbers_behind, shape};
+
+/// One of two equal quantisations or reshapes of the same tensor takes the other's readers.
+pub(super) fn duplicate(model: &TypedModel, node: &TypedNode) -> Option<TypedModelPatch> {
+    let cheap = node.op_is::<Quantise>() || node.op_is::<Dequantise>() || node.op_is::<AxisOp>();
+    if !cheap || model.outputs.contains(&node.id.into()) {
+        return None;
+    }
+    let source = model.node(node.inputs.first()?.node);
+    let twins = source.outputs.get(node.inputs[0].slot)?.successors.iter();
+    let twin = twins
+        .map(|twin| model.node(twin.node))
+        .find(|twin| twin.id < node.id && twin.same_as(node))?;
+    let mut patch = TypedModelPatch::new("a duplicate");
+    let tap = patch.tap_model(model, twin.id.into()).ok()?;
+    patch.shunt_outside(model, node.id.into(), tap).ok()?;
+    Some(patch)
+}
+
+/// Axes that are moved there and back, with reshapes and per-tensor quantisations on the way, become one reshape: a picture's
+/// channels that go last, then first for the graph, then last again as tokens.
+pub(super) fn there_and_back(model: &TypedModel, node: &TypedNode) -> Option<TypedModelPatch> {
+    if !matches!(node.op_as(), Some(AxisOp::Move(..))) || model.outputs.contains(&node.id.into()) {
+        return None;
+    }
+    let (mut axis_ops, mut others) = (vec![], vec![]);
+    let (mut outlet, mut found) = (OutletId::from(node.id), None);
+    loop {
+        let node = model.node(outlet.node);
+        if let Some(op) = node.op_as::<AxisOp>() {
+            axis_ops.push(op);
+        } else if per_tensor(node) {
+            others.push(node);
+        } else {
+            break;
+        }
+        outlet = node.inputs[0];
+        if node.op_is::<AxisOp>() && in_order(&shape(model, outlet)?, &axis_ops) {
+            found = Some((outlet, others.len()));
+        }
+    }
+    let (source, count) = found?;
+    let mut patch = TypedModelPatch::new("axes moved there and back");
+    let mut wire = patch.tap_model(model, source).ok()?;
+    let (from, to) = (shape(model, source)?, shape(model, node.id.into())?);
+    if from != to {
+        let dims = |shape: TVec<usize>| shape.into_iter().map(|dim| dim.to_dim()).collect();
+        let reshape = AxisOp::Reshape(0, dims(from), dims(to));
+        let name = format!("{}.in_order", node.name);
+        wire = patch.wire_node(name, reshape, &[wire]).ok()?[0];
+    }
+    for other in others[..count].iter().rev() {
+        let name = format!("{}.in_order", other.name);
+        wire = patch.wire_node(name, other.op.clone(), &[wire]).ok()?[0];
+    }
+    patch.shunt_outside(model, node.id.into(), wire).ok()?;
+    Some(patch)
+}
+
+fn per_tensor(node: &TypedNode) -> bool {
+    let quantise = node.op_as::<Quantise>().map(|op| &op.params);
+    let params = quantise.or_else(|| Some(&node.op_as::<Dequantise>()?.params));
+    params.is_some_and(|params| !params.per_axis())
+}
+
+/// Whether these ops, the last one first, leave the elements of a tensor in their order.
+fn in_order(shape: &[usize], ops: &[&AxisOp]) -> bool {
+    let moved = || -> TractResult<bool> {
+        let tensor = numbers_behind(shape, ops)?;
+        let numbers = tensor.try_as_plain_ram()?.as_slice::<i64>()?;
+        Ok(numbers.iter().zip(0..).all(|(&found, at)| found == at))
+    };
+    moved().unwrap_or(false)
+}

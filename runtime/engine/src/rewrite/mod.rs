@@ -1,0 +1,179 @@
+//! Patterns of a graph that become a few ops, which run on packed weights, 8-bit ones where the graph is quantised.
+//!
+//! [`fuse`] rewrites the typed graph before tract's own optimiser, which would fold reshapes into products so that nothing is told
+//! apart any more. What is not matched still runs by tract; [`Fusion`] names it with the reason.
+//!
+//! The fused ops deviate from strict ONNX in four ways, all towards the float model: where a tensor between a product and its
+//! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
+//! quantised at all; scales are multiplied together before they meet the sum; floats are not rounded to half precision and back.
+
+mod attention;
+mod casts;
+mod gelu;
+mod layout;
+mod norm;
+mod pattern;
+mod products;
+mod tail;
+mod weights;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::nn::Softmax;
+use tract_onnx::tract_hir::internal::*;
+use wink_kernels::Isa;
+
+use products::Rewrite;
+
+use crate::ops::is_fused;
+
+/// What became of a graph's products, convolutions and attentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Fusion {
+    /// The instruction set of the kernels.
+    pub kernels: &'static str,
+    /// How many of each fused op there are.
+    pub fused: BTreeMap<String, usize>,
+    /// Products, convolutions and softmaxes that are not part of a fused op.
+    pub unmatched: Vec<Unmatched>,
+    /// How many of each small op this crate runs between them.
+    pub small: BTreeMap<String, usize>,
+    /// How many of each op tract runs; each of them allocates.
+    pub engine: BTreeMap<String, usize>,
+    /// How many of all these are computed once and kept, since they depend only on inputs that stay the same.
+    pub once: usize,
+}
+
+/// A node that is not part of the fast path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unmatched {
+    /// Name of the node.
+    pub node: String,
+    /// Tract's name of its operator.
+    pub op: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Rewrites a typed graph that was not optimised yet.
+///
+/// # Errors
+/// When tract refuses a rewrite that fits by shape and type.
+pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
+    let mut report = Fusion {
+        kernels: Isa::detect().name(),
+        ..Fusion::default()
+    };
+    for round in [
+        simplify, attentions, four_bits, eight_bits, floats, simplify,
+    ] {
+        round(&mut model, &mut report)?;
+    }
+    for node in model.nodes().iter().filter(|node| is_fused(&*node.op)) {
+        let name = node.op.name().into_owned();
+        *report.fused.entry(name).or_default() += 1;
+    }
+    Ok((model, report))
+}
+
+/// Applies rewrites until none fits. `rewrite` says `None` of nodes that are not its business.
+fn apply(
+    model: &mut TypedModel,
+    report: &mut Fusion,
+    rewrite: impl Fn(&TypedModel, &TypedNode) -> Option<Rewrite>,
+) -> TractResult<()> {
+    let mut refused: BTreeMap<usize, Unmatched> = BTreeMap::new();
+    loop {
+        let mut changed = false;
+        for id in model.eval_order()? {
+            let node = model.node(id);
+            // What a patch made superfluous keeps its id and loses its outputs.
+            if node.outputs.is_empty() {
+                continue;
+            }
+            match rewrite(model, node) {
+                None => {}
+                Some(Ok(patch)) => {
+                    refused.remove(&id);
+                    patch.apply(model)?;
+                    changed = true;
+                }
+                Some(Err(reason)) => {
+                    let left = Unmatched {
+                        node: node.name.clone(),
+                        op: node.op.name().into_owned(),
+                        reason,
+                    };
+                    refused.insert(id, left);
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    // What was refused at first may have become part of another rewrite.
+    let left = model.eval_order()?.into_iter();
+    report
+        .unmatched
+        .extend(left.filter_map(|id| refused.remove(&id)));
+    model.compact()
+}
+
+/// Rewrites that save work and lose nothing.
+fn simplify(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        let norm = || norm::quantised(model, node, node.op_as()?);
+        layout::duplicate(model, node)
+            .or_else(|| layout::there_and_back(model, node))
+            .or_else(|| casts::needless(model, node))
+            .or_else(norm)
+            .map(Ok)
+    })
+}
+
+fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        Some(attention::attention(model, node, node.op_as::<Softmax>()?))
+    })
+}
+
+fn four_bits(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, |model, node| {
+        Some(products::four_bits(model, node, node.op_as()?))
+    })
+}
+
+/// What is refused here may still be a product of floats.
+fn eight_bits(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
+    products(
+        model,
+        &mut Fusion::default(),
+        products::linear,
+        products::conv,
+    )
+}
+
+fn floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    products(model, report, products::float_linear, products::float_conv)
+}
+
+type Of<O> = fn(&TypedModel, &TypedNode, &O, Isa) -> Rewrite;
+
+fn products(
+    model: &mut TypedModel,
+    report: &mut Fusion,
+    linear: Of<EinSum>,
+    conv: Of<Conv>,
+) -> TractResult<()> {
+    let isa = Isa::detect();
+    apply(model, report, |model, node| {
+        if let Some(op) = node.op_as::<EinSum>() {
+            return Some(linear(model, node, op, isa));
+        }
+        Some(conv(model, node, node.op_as::<Conv>()?, isa))
+    })
+}

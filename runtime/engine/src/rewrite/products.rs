@@ -1,0 +1,461 @@
+//! The rewrites of products: an einsum or a convolution of dequantised activations and weights, with its tail, becomes one op.
+
+use std::sync::Arc;
+
+use tract_onnx::tract_core::ops::cast::Cast;
+use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat, PaddingSpec};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_hir::internal::*;
+use wink_kernels::{Epilogue, Isa, PackedFloats, PackedWeights};
+
+use super::pattern::{quantisation, quantised_source};
+use super::tail::Tail;
+use super::weights::{ProductAxes, Weights8, product_axes};
+use crate::ops::{Conv, FourBits, Geometry, Linear, Operands};
+use crate::query::{
+    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape,
+};
+
+/// A rewrite, or why there is none.
+pub(super) type Rewrite = Result<TypedModelPatch, String>;
+
+pub(super) fn words(e: TractError) -> String {
+    format!("{e:#}")
+}
+
+/// A matrix product in 8 bits.
+pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+    if op.q_params.is_some() {
+        return dynamic(model, node, op, isa);
+    }
+    either_operand(node, |data| quantised(model, node, op, data, isa))
+}
+
+/// A matrix product of floats.
+pub(super) fn float_linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+    if op.q_params.is_some() {
+        return Err("an integer product that is not dynamically quantised".into());
+    }
+    either_operand(node, |data| float(model, node, op, data, isa))
+}
+
+/// The activations may be the first operand or the second.
+fn either_operand(node: &TypedNode, rewrite: impl Fn(usize) -> Rewrite) -> Rewrite {
+    if node.inputs.len() != 2 {
+        return Err("not a product of two tensors".into());
+    }
+    rewrite(0).or_else(|_| rewrite(1))
+}
+
+/// A product whose operand `data` is an 8-bit tensor and the other one 8-bit weights.
+fn quantised(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+    let not = "the activations are not quantised";
+    let source = before_reshapes(model, node.inputs[data]);
+    let (source, format) = quantised_source(model, source).ok_or(not)?;
+    let q = quantisation(format).ok_or(not)?;
+    let weights = Weights8::behind(model, node.inputs[1 - data])?;
+    let axes = product_axes(model, node, op, data)?;
+    let scales = weights.scales_along(axes.n)?;
+    let packed = pack(&weights, &axes, isa)?;
+    let left = Left {
+        source,
+        start: node.id.into(),
+    };
+    let operands = Operands::Quantised(Arc::new(packed), q);
+    linear_patch(model, node, &left, operands, &scales)
+}
+
+/// A product of floats with constant floats.
+fn float(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+    let (source, operand) = (node.inputs[data], node.inputs[1 - data]);
+    let axes = product_axes(model, node, op, data)?;
+    let dims = constant_floats(model, [source, operand], isa)?;
+    let weights = floats(model, operand).ok_or("neither operand is constant")?;
+    let (step_k, step_n) = axes.steps(&dims);
+    let (k, n) = (dims[axes.k], dims[axes.n]);
+    let packed = PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n]);
+    let left = Left {
+        source: before_reshapes(model, source),
+        start: node.id.into(),
+    };
+    let operands = Operands::Float(Arc::new(packed));
+    linear_patch(model, node, &left, operands, &vec![1.0; n])
+}
+
+/// A product of floats with 4-bit weights.
+pub(super) fn four_bits(model: &TypedModel, node: &TypedNode, op: &FourBits) -> Rewrite {
+    let left = Left {
+        source: before_reshapes(model, node.inputs[0]),
+        start: node.id.into(),
+    };
+    let columns = op.weights.columns();
+    let operands = Operands::Fours(op.weights.clone());
+    linear_patch(model, node, &left, operands, &vec![1.0; columns])
+}
+
+/// Shape of the second of two operands, where it is a constant, both are floats, and there is a kernel for those.
+fn constant_floats(
+    model: &TypedModel,
+    operands: [OutletId; 2],
+    isa: Isa,
+) -> Result<TVec<usize>, String> {
+    if isa == Isa::Scalar {
+        return Err("there is no kernel for floats on this machine".into());
+    }
+    for operand in operands {
+        let datum = model.outlet_fact(operand).map_err(words)?.datum_type;
+        if datum != DatumType::F32 {
+            return Err(format!("an operand of type {datum:?}"));
+        }
+    }
+    if !hangs_on_constants(model, operands[1]) {
+        return Err("neither operand is constant".into());
+    }
+    shape(model, operands[1]).ok_or("open shapes".into())
+}
+
+/// `DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul`, as dynamically quantised graphs have it.
+fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+    let strange = "an integer product that is not dynamically quantised";
+    let [a, b, _, zero_a, _, zero_b, ..] = *node.inputs else {
+        return Err(strange.into());
+    };
+    let quantiser = before_reshapes(model, a);
+    let dynamic = model.node(quantiser.node);
+    if !dynamic.op.name().starts_with("DynamicQuantizeLinear")
+        || quantiser.slot != 0
+        || zero_a != OutletId::new(dynamic.id, 2)
+    {
+        return Err(strange.into());
+    }
+    let sum = only_reader(model, node.id.into()).filter(|cast| cast.op_is::<Cast>());
+    let sum = OutletId::from(sum.ok_or(strange)?.id);
+    let scaling = only_reader(model, sum).ok_or(strange)?;
+    let factor = other_operand(scaling, "Mul", sum).ok_or(strange)?;
+    let factor = scale_factor(model, factor, OutletId::new(dynamic.id, 1)).ok_or(strange)?;
+    let weights = Weights8::integers(model, b, zero_b)?;
+    let axes = product_axes(model, node, op, 0)?;
+    let n = weights.values.shape()[axes.n];
+    let scales = match factor.len() {
+        1 => vec![factor[0]; n],
+        len if len == n => factor,
+        _ => return Err("the weights' scales are not those of the columns".into()),
+    };
+    let left = Left {
+        source: dynamic.inputs[0],
+        start: scaling.id.into(),
+    };
+    let operands = Operands::Dynamic(Arc::new(pack(&weights, &axes, isa)?));
+    linear_patch(model, node, &left, operands, &scales)
+}
+
+/// The constant in a product of `dynamic` with a constant, or 1 for `dynamic` alone.
+fn scale_factor(model: &TypedModel, outlet: OutletId, dynamic: OutletId) -> Option<Vec<f32>> {
+    let outlet = before_axis_ops(model, outlet);
+    if outlet == dynamic {
+        return Some(vec![1.0]);
+    }
+    let node = model.node(outlet.node);
+    let [a, b] = *node.inputs else {
+        return None;
+    };
+    other_operand(node, "Mul", a)?;
+    let reaches = |operand| before_axis_ops(model, operand) == dynamic;
+    match (reaches(a), reaches(b)) {
+        (true, false) => floats(model, b),
+        (false, true) => floats(model, a),
+        _ => None,
+    }
+}
+
+fn before_axis_ops(model: &TypedModel, mut outlet: OutletId) -> OutletId {
+    while model.node(outlet.node).op_is::<AxisOp>() {
+        outlet = model.node(outlet.node).inputs[0];
+    }
+    outlet
+}
+
+fn pack(weights: &Weights8, axes: &ProductAxes, isa: Isa) -> Result<PackedWeights, String> {
+    let (bytes, dims) = (weights.bytes()?, weights.values.shape());
+    let (step_k, step_n) = axes.steps(dims);
+    let (k, n) = (dims[axes.k], dims[axes.n]);
+    Ok(PackedWeights::pack(isa, 1, k, n, |_, k, n| {
+        bytes[k * step_k + n * step_n]
+    }))
+}
+
+/// Where a product begins and ends.
+struct Left {
+    /// The activations.
+    source: OutletId,
+    /// The outlet from which the tail is followed.
+    start: OutletId,
+}
+
+fn linear_patch(
+    model: &TypedModel,
+    node: &TypedNode,
+    left: &Left,
+    operands: Operands,
+    scales: &[f32],
+) -> Rewrite {
+    let rank = shape(model, left.start).ok_or("open shapes")?.len();
+    let tail = Tail::follow(model, left.start, rank - 1).ok_or("open shapes")?;
+    let elements: usize = shape(model, left.source)
+        .ok_or("open shapes")?
+        .iter()
+        .product();
+    let rows = elements / operands.depth().max(1);
+    let op = Linear {
+        epilogue: Arc::new(epilogue(scales, &operands, &tail)),
+        residual: tail.residual.map(|(_, format)| format),
+        output: tail.format,
+        shape: shape(model, tail.outlet).ok_or("open shapes")?,
+        rows: Linear::row_starts(&operands, rows).map_err(words)?,
+        operands,
+    };
+    let mut patch = TypedModelPatch::new("a product");
+    let mut inputs = tvec![patch.tap_model(model, left.source).map_err(words)?];
+    if let Some((residual, _)) = tail.residual {
+        inputs.push(patch.tap_model(model, residual).map_err(words)?);
+    }
+    let name = format!("{}.fused", node.name);
+    let wire = patch.wire_node(name, op, &inputs).map_err(words)?;
+    patch
+        .shunt_outside(model, tail.outlet, wire[0])
+        .map_err(words)?;
+    Ok(patch)
+}
+
+/// With the activations' quantisation where it is fixed.
+fn epilogue(scales: &[f32], operands: &Operands, tail: &Tail) -> Epilogue {
+    let (by, offsets) = match operands {
+        Operands::Quantised(packed, q) => (q.scale, Some(packed.offsets(q.zero_point))),
+        Operands::Dynamic(_) | Operands::Float(_) | Operands::Fours(_) => (1.0, None),
+    };
+    let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
+    let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), offsets.as_deref());
+    epilogue.activation = tail.activation;
+    if let Some(ranges) = &tail.range {
+        epilogue.clamp(ranges);
+    }
+    epilogue
+}
+
+/// A convolution in 8 bits.
+pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Isa) -> Rewrite {
+    conv_of(model, node, op, |geometry| {
+        quantised_conv(model, node, geometry, isa)
+    })
+}
+
+/// A convolution of floats.
+pub(super) fn float_conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    isa: Isa,
+) -> Rewrite {
+    conv_of(model, node, op, |geometry| {
+        float_conv_operands(model, node, geometry, isa)
+    })
+}
+
+fn conv_of(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    operands: impl Fn(&Geometry) -> Result<ConvOperands, String>,
+) -> Rewrite {
+    let (geometry, batch) = geometry(model, node, op)?;
+    let (source, operands, scales) = operands(&geometry)?;
+    let n = scales.len();
+    let mut tail = Tail::follow(model, node.id.into(), 1).ok_or("open shapes")?;
+    let bias = floats(model, node.inputs[2]).ok_or("the bias is not constant")?;
+    let sum = tail.bias.get_or_insert_with(|| vec![0.0; n]);
+    for (index, sum) in sum.iter_mut().enumerate() {
+        *sum += bias[if bias.len() == 1 { 0 } else { index }];
+    }
+    let (rows, segments) = geometry.offsets().map_err(words)?;
+    let op = Conv {
+        epilogue: Arc::new(epilogue(&scales, &operands, &tail)),
+        operands,
+        geometry,
+        batch,
+        residual: tail.residual.map(|(_, format)| format),
+        output: tail.format,
+        rows: Arc::new(rows),
+        segments: Arc::new(segments),
+    };
+    conv_patch(model, node, op, source, &tail).map_err(words)
+}
+
+/// The input of a convolution, its operands, and the scale of each column.
+type ConvOperands = (OutletId, Operands, Vec<f32>);
+
+fn quantised_conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    geometry: &Geometry,
+    isa: Isa,
+) -> Result<ConvOperands, String> {
+    let input = node.inputs[0];
+    let fixed = quantised_source(model, input)
+        .and_then(|(source, format)| Some((source, Some(quantisation(format)?))));
+    let moment = || Some((rounded_in_its_range(model, input)?, None));
+    let (source, q) = fixed.or_else(moment).ok_or("the input is not quantised")?;
+    let weights = Weights8::behind(model, node.inputs[1])?;
+    let scales = weights.scales_along(0)?;
+    let bytes = weights.bytes()?;
+    let at = geometry.weight_index();
+    let (segments, segment) = (geometry.segments().count(), geometry.segment());
+    let packed = PackedWeights::pack(isa, segments, segment, scales.len(), |s, k, n| {
+        bytes[at(s, k, n)]
+    });
+    let packed = Arc::new(packed);
+    let operands = match q {
+        Some(q) => Operands::Quantised(packed, q),
+        None => Operands::Dynamic(packed),
+    };
+    Ok((source, operands, scales))
+}
+
+/// What an outlet was before `DynamicQuantizeLinear` and its reverse, spelt out as `(y - zero point) * scale`.
+fn rounded_in_its_range(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
+    let mul = model.node(outlet.node);
+    let [a, b] = *mul.inputs else {
+        return None;
+    };
+    other_operand(mul, "Mul", a)?;
+    let source = |data: OutletId, scale: OutletId| {
+        let sub = model.node(data.node);
+        let [steps, zero] = *sub.inputs else {
+            return None;
+        };
+        other_operand(sub, "Sub", steps)?;
+        let quantiser = before_cast(model, steps)?;
+        let node = model.node(quantiser.node);
+        let all = [0, 1, 2].map(|slot| OutletId::new(node.id, slot));
+        let zero = before_cast(model, before_axis_ops(model, zero))?;
+        let found = [
+            quantiser,
+            before_axis_ops(model, scale),
+            before_axis_ops(model, zero),
+        ];
+        (node.op.name().starts_with("DynamicQuantizeLinear") && found == all)
+            .then(|| node.inputs[0])
+    };
+    source(a, b).or_else(|| source(b, a))
+}
+
+fn before_cast(model: &TypedModel, outlet: OutletId) -> Option<OutletId> {
+    let node = model.node(outlet.node);
+    node.op_is::<Cast>().then(|| node.inputs[0])
+}
+
+fn float_conv_operands(
+    model: &TypedModel,
+    node: &TypedNode,
+    geometry: &Geometry,
+    isa: Isa,
+) -> Result<ConvOperands, String> {
+    let source = node.inputs[0];
+    let dims = constant_floats(model, [source, node.inputs[1]], isa)?;
+    let weights = floats(model, node.inputs[1]).ok_or("the weights are not constant")?;
+    let at = geometry.weight_index();
+    let (segments, segment) = (geometry.segments().count(), geometry.segment());
+    let packed = PackedFloats::pack(isa, segments, segment, dims[0], |s, k, n| {
+        weights[at(s, k, n)]
+    });
+    Ok((
+        source,
+        Operands::Float(Arc::new(packed)),
+        vec![1.0; dims[0]],
+    ))
+}
+
+/// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
+fn conv_patch(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: Conv,
+    source: OutletId,
+    tail: &Tail,
+) -> TractResult<TypedModelPatch> {
+    let mut patch = TypedModelPatch::new("a convolution");
+    let name = &node.name;
+    let mut inputs = tvec![];
+    for (index, outlet) in [Some(source), tail.residual.map(|(outlet, _)| outlet)]
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let tap = patch.tap_model(model, outlet)?;
+        let moved = patch.wire_node(
+            format!("{name}.channels_last.{index}"),
+            AxisOp::Move(1, 3),
+            &[tap],
+        )?;
+        inputs.push(moved[0]);
+    }
+    let wire = patch.wire_node(format!("{name}.fused"), op, &inputs)?;
+    let wire = patch.wire_node(format!("{name}.channels_first"), AxisOp::Move(3, 1), &wire)?;
+    patch.shunt_outside(model, tail.outlet, wire[0])?;
+    Ok(patch)
+}
+
+fn geometry(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+) -> Result<(Geometry, usize), String> {
+    let pool = &op.pool_spec;
+    if op.q_params.is_some() || op.group != 1 {
+        return Err(format!(
+            "{} groups: only plain convolutions are fused",
+            op.group
+        ));
+    }
+    if pool.data_format != DataFormat::NCHW
+        || op.kernel_fmt != KernelFormat::OIHW
+        || pool.kernel_shape.len() != 2
+    {
+        return Err("only 2-D convolutions of channels-first pictures are fused".into());
+    }
+    let input = shape(model, node.inputs[0]).ok_or("open shapes")?;
+    let output = shape(model, node.id.into()).ok_or("open shapes")?;
+    let pair = |values: &Option<TVec<usize>>| values.as_ref().map_or([1, 1], |v| [v[0], v[1]]);
+    let (kernel, strides, dilations) = (
+        [pool.kernel_shape[0], pool.kernel_shape[1]],
+        pair(&pool.strides),
+        pair(&pool.dilations),
+    );
+    let mut geometry = Geometry {
+        channels: input[1],
+        input: [input[2], input[3]],
+        kernel,
+        strides,
+        dilations,
+        pad_before: [0; 2],
+        pad_after: [0; 2],
+        output: [output[2], output[3]],
+    };
+    for axis in 0..2 {
+        // What the last window covers, counted from the first.
+        let covered =
+            (geometry.output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
+        let total = covered.saturating_sub(geometry.input[axis]);
+        let before = match &pool.padding {
+            PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
+                before[axis]
+            }
+            PaddingSpec::Valid => 0,
+            PaddingSpec::SameUpper => total / 2,
+            PaddingSpec::SameLower => total.div_ceil(2),
+        };
+        geometry.pad_before[axis] = before;
+        geometry.pad_after[axis] = covered.saturating_sub(before + geometry.input[axis]);
+    }
+    Ok((geometry, input[0]))
+}
