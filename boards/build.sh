@@ -5,6 +5,7 @@
 #   boards/build.sh pico nucleo-f411       these boards
 #   ARMS=so101 boards/build.sh pico        this arm only (boards/arms/so101.toml); else wx250s and so101
 #   boards/build.sh qemu-plugin rp2040js   what `wink eval --board` and the tests in boards/emulate need beside images
+#   boards/build.sh lint                   clippy on every image instead
 #
 # BOARD-ARM.elf is what a probe flashes, and what `wink flash` makes a Pico's UF2 file of. Needs the compiler's targets
 # (rustup target add thumbv6m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf), or on Debian
@@ -12,11 +13,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+source boards/cross.sh
 root=$PWD
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$target_dir/boards
 read -ra arms <<<"${ARMS:-wx250s so101}"
-all=(mps2-an386 nucleo-f411 pico pico2 qemu-plugin rp2040js)
+boards=(mps2-an386 nucleo-f411 pico pico2)
+all=("${boards[@]}" qemu-plugin rp2040js)
 jobs=(${JOBS:+-j"$JOBS"})
 
 fail() {
@@ -41,39 +44,45 @@ linker() {
     fail "no linker for ARM: install rustup's toolchain, or lld"
 }
 
-# Whoever runs the old file keeps it.
+# A program that runs the old file keeps it.
 put() {
     cp "$1" "$out/.$2" && mv "$out/.$2" "$out/$2"
 }
 
-build_image() {
-    local board=$1 arm=$2 target build
+# image_cargo COMMAND BOARD ARM ARG...: cargo for a board's image. Lints and builds share their build scripts.
+image_cargo() {
+    local command=$1 board=$2 arm=$3 target
     target=$(target_of "$board")
     # No path of this machine may end up in an image.
     local remap=("$root=wink" "${CARGO_HOME:-$HOME/.cargo}=cargo" "$(rustc --print sysroot)=rust" "/usr/lib/rustlib=rust")
     local flags
     flags=$(printf '"--remap-path-prefix=%s",' "${remap[@]}")
-    build=(build ${VERBOSE:+-v} --release --locked "${jobs[@]}" --target "$target" --target-dir "$target_dir/images"
-        --features "arm-$arm" --config "target.$target.rustflags=[${flags%,}]")
     (
         cd "boards/$board"
-        if [[ -d $(rustc --print sysroot)/lib/rustlib/$target/lib ]]; then
-            cargo "${build[@]}"
-        elif [[ -d $(/usr/bin/rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/core ]]; then
+        if ! has_std "$target"; then
             local name=CARGO_TARGET_${target^^}_LINKER
-            name=${name//[-.]/_}
-            env "$name=$(linker)" RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo "${build[@]}" -Zbuild-std=core
-        else
-            fail "$board needs: rustup target add $target"
+            export "${name//[-.]/_}=$(linker)"
         fi
+        cross_cargo "$target" core "$command" ${VERBOSE:+-v} --release --locked "${jobs[@]}" --target-dir "$target_dir/images" \
+            --features "arm-$arm" --config "target.$target.rustflags=[${flags%,}]" "${@:4}"
     )
-    put "$target_dir/images/$target/release/$board" "$board-$arm.elf"
+}
+
+build_image() {
+    image_cargo build "$1" "$2"
+    put "$target_dir/images/$(target_of "$1")/release/$1" "$1-$2.elf"
 }
 
 mkdir -p "$out"
 (($#)) || set -- "${all[@]}"
 for name in "$@"; do
     case $name in
+    lint)
+        for board in "${boards[@]}"; do
+            image_cargo clippy "$board" "${arms[0]}" -- -D warnings
+        done
+        exit
+        ;;
     qemu-plugin)
         cargo build --release "${jobs[@]}" --target-dir "$target_dir/images" -p wink-qemu-plugin
         put "$target_dir/images/release/libwink_qemu_plugin.so" libwink_qemu_plugin.so

@@ -1,0 +1,29 @@
+# Sourced by the sections that need more than Rust: what is missing is installed where that is allowed (Debian, as root).
+
+# skip WHY: ends a section that cannot run. In CI that is a failure.
+skip() {
+    if [[ -n ${CI:-} ]]; then
+        echo "$(basename "$0" .sh): $1" >&2
+        exit 1
+    fi
+    echo "skipped: $1"
+    exit 0
+}
+
+# install NEEDS PACKAGE...: installs Debian's packages; elsewhere the section ends, naming what it needs.
+install() {
+    local needs=$1
+    shift
+    command -v apt-get >/dev/null || skip "needs $needs"
+    [[ $(id -u) == 0 ]] || skip "needs: sudo apt-get install $*"
+    { apt-get update -qq && apt-get install -yqq --no-install-recommends "$@"; } >/dev/null ||
+        skip "apt-get could not install $*"
+}
+
+# has_tools NAME...: whether all programs are there. `command -v` with several names is content with one.
+has_tools() {
+    local tool
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || return
+    done
+}
