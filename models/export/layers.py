@@ -8,19 +8,19 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 
 def split_heads(x, heads):
-    """[1, L, heads * d] -> [1, heads, L, d]."""
-    _, length, width = x.shape
-    return x.reshape(1, length, heads, width // heads).transpose(1, 2)
+    """[n, L, heads * d] -> [n, heads, L, d]."""
+    count, length, width = (int(size) for size in x.shape)
+    return x.reshape(count, length, heads, width // heads).transpose(1, 2)
 
 
 def join_heads(x):
-    """[1, heads, L, d] -> [1, L, heads * d]."""
-    _, heads, length, width = x.shape
-    return x.transpose(1, 2).reshape(1, length, heads * width)
+    """[n, heads, L, d] -> [n, L, heads * d]."""
+    count, heads, length, width = (int(size) for size in x.shape)
+    return x.transpose(1, 2).reshape(count, length, heads * width)
 
 
 def attend(query, key, value, allowed=None, bias=None):
-    """Softmax attention over [1, heads, L, d]. `allowed` (bool) masks scores, `bias` is added to them."""
+    """Softmax attention over [n, heads, L, d]. `allowed` (bool) masks scores, `bias` is added to them."""
     scores = query @ key.transpose(-1, -2) * int(query.shape[-1]) ** -0.5
     if allowed is not None:
         scores = torch.where(allowed, scores, torch.finfo(torch.float32).min)
@@ -33,7 +33,7 @@ def repeat_heads(x, groups):
     """Each of the [1, heads, L, d] heads `groups` times: grouped-query attention."""
     if groups == 1:
         return x
-    _, heads, length, width = x.shape
+    _, heads, length, width = (int(size) for size in x.shape)
     return x[:, :, None].expand(1, heads, groups, length, width).reshape(1, heads * groups, length, width)
 
 
@@ -62,10 +62,39 @@ class MultiHead(nn.Module):
 def linear(weight, bias=None):
     """A linear layer with these weights."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.weight = nn.Parameter(weight.detach().clone())
+    layer.weight = nn.Parameter(weight.detach().float().clone())
     if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone())
+        layer.bias = nn.Parameter(bias.detach().float().clone())
     return layer
+
+
+# What masks a score: finite, so that a row without any key gives no NaN; openpi's number.
+MASKED = -2.3819763e38
+
+
+class RmsNorm(nn.Module):
+    """x / rms(x) * weight."""
+
+    def __init__(self, weight, epsilon):
+        super().__init__()
+        self.weight, self.epsilon = nn.Parameter(weight.detach().float().clone()), epsilon
+
+    def forward(self, x):
+        return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + self.epsilon) * self.weight
+
+
+def rotation(positions, width, longest=10_000.0):
+    """Cosine and sine [L, width / 2] of rotary positions."""
+    exponents = (2.0 / width) * torch.arange(width // 2, dtype=torch.float32)
+    angles = torch.as_tensor(positions, dtype=torch.float32)[:, None] / longest**exponents
+    return torch.cos(angles), torch.sin(angles)
+
+
+def rotate(x, cosine, sine):
+    """Rotary positions of [n, heads, L, d]; the halves of d are the pairs."""
+    half = int(x.shape[-1]) // 2
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
 
 
 def fold_frozen_norms(module):

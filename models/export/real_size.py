@@ -2,6 +2,7 @@
 """LeRobot's real sizes with random weights, as ONNX graphs for `wink bench`. Not for the repository: 200 MB and more.
 
     real_size.py act --out DIR        ACT: two cameras of 480 x 640, ResNet-18, width 512, chunk 100
+    real_size.py smolvla --out DIR    SmolVLA, 450 M weights: two cameras, 16 layers, chunk 50; vision, prefix and step
 
 Beside each graph NAME.onnx lie inputs NAME.npz, and PyTorch's outputs in NAME.expected.npz.
 """
@@ -66,7 +67,38 @@ def act(folder):
     write(folder, [stage], values)
 
 
-KINDS = {"act": act}
+def smolvla(folder):
+    import tempfile
+
+    import torch
+    from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+    from transformers import AutoTokenizer, SmolVLMConfig
+
+    from export import smolvla as family
+    from export import tiny_text
+
+    # SmolVLM2-500M-Video-Instruct, of whose 32 text layers SmolVLA keeps 16.
+    of_text = {"model_type": "llama", "hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 16, "num_attention_heads": 15, "num_key_value_heads": 5}
+    of_text.update(head_dim=64, vocab_size=49280, rms_norm_eps=1e-5, pad_token_id=2)
+    of_images = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "image_size": 512, "patch_size": 16}
+    inputs, outputs = features(640, 480)
+    with tempfile.TemporaryDirectory() as vlm:
+        tiny_text.write(vlm, begins=False)
+        SmolVLMConfig(text_config=of_text, vision_config=of_images, scale_factor=4, pad_token_id=2).save_pretrained(vlm)
+        config = SmolVLAConfig(input_features=inputs, output_features=outputs, vlm_model_name=vlm, device="cpu")
+        policy = family.build(config, vlm, AutoTokenizer.from_pretrained(vlm))
+    names = list(inputs)[1:]
+    stages = family.stages(policy, len(names), {f"image_{index}": name for index, name in enumerate(names)})
+    del policy
+    mask = torch.zeros(1, config.tokenizer_max_length, dtype=torch.bool)
+    mask[:, :12] = True
+    values = {name: torch.rand(1, 3, 512, 512) * 2 - 1 for name in names}
+    values.update({"observation.state": torch.randn(1, 32), "tokens": torch.randint(3, 49280, mask.shape) * mask, "mask": mask})
+    values.update({"loop.sample": torch.randn(1, config.chunk_size, config.max_action_dim), "loop.time": torch.ones(1)})
+    write(folder, stages, values)
+
+
+KINDS = {"act": act, "smolvla": smolvla}
 
 
 def main():

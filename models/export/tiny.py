@@ -63,6 +63,43 @@ def diffusion(folder, statistics, **changes):
     save(folder, policy, make_diffusion_pre_post_processors(config, statistics))
 
 
+def smolvla(folder, statistics, **changes):
+    """SmolVLA with two layers; its VLM's configuration and tokenizer go to the folder `vlm` beside it."""
+    from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+    from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
+    from transformers import AutoTokenizer, SmolVLMConfig
+
+    from export import smolvla as family
+    from export import tiny_text
+
+    vlm = folder.parent / "vlm"
+    if not vlm.exists():
+        tiny_text.write(vlm, begins=False)
+        of_text = {"model_type": "llama", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+        of_text.update(head_dim=6, vocab_size=tiny_text.VOCABULARY, rms_norm_eps=1e-5, pad_token_id=0)
+        of_images = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+        SmolVLMConfig(text_config=of_text, vision_config=of_images, scale_factor=2, pad_token_id=0, image_token_id=3).save_pretrained(vlm)
+    inputs, outputs = features()
+    small = {"chunk_size": 8, "n_action_steps": 4, "resize_imgs_with_padding": (32, 32), "tokenizer_max_length": 16, "num_vlm_layers": 2}
+    small.update(max_state_dim=8, max_action_dim=8, expert_width_multiplier=0.5, num_steps=4, vlm_model_name=str(vlm), device="cpu")
+    config = SmolVLAConfig(input_features=inputs, output_features=outputs, **{**small, **changes})
+    policy = family.build(config, vlm, AutoTokenizer.from_pretrained(vlm))
+    shake_weights(policy)
+    save(folder, policy, make_smolvla_pre_post_processors(config, statistics))
+
+
+def shake_weights(policy):
+    """Weights that transformers starts small or at 1 hardly act; a fault in them would not show."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in policy.named_parameters():
+            if weight.dim() > 1:
+                weight.copy_(torch.randn(weight.shape) * 0.7 / weight[0].numel() ** 0.5)
+            else:
+                weight.add_(torch.randn(weight.shape) * 0.2)
+
+
 def shake_norms(policy):
     """Frozen batch norms start as the identity, which would hide a fault."""
     import torch
@@ -84,7 +121,9 @@ def save(folder, policy, processors):
         processor.save_pretrained(folder)
 
 
-KINDS = {"act": act, "diffusion": diffusion}
+KINDS = {"act": act, "diffusion": diffusion, "smolvla": smolvla}
+# Folders that an export of this kind is given.
+FOLDERS = {"smolvla": {"vlm": "vlm"}}
 
 
 def write(out, kinds=KINDS):
@@ -106,7 +145,8 @@ def export(out, packages, kinds=KINDS):
     result = {}
     for kind in kinds:
         options = cli.Options(joint_units="degrees", licence="Apache-2.0", name=f"tiny-{kind}", description=f"Random weights of {kind} at tiny size, for tests.")
-        result[kind] = cli.export(out / kind, out / "dataset", packages / kind, options)
+        folders = {option: out / folder for option, folder in FOLDERS.get(kind, {}).items()}
+        result[kind] = cli.export(out / kind, out / "dataset", packages / kind, options, **folders)
     return result
 
 
