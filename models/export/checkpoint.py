@@ -29,7 +29,8 @@ POSTPROCESSOR = "policy_postprocessor.json"
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint holds. `rename` maps a data set's feature to the policy's; `tokens` is the tokenizer's step."""
+    """What a checkpoint holds. `rename` maps a data set's feature to the policy's; `tokens` is the tokenizer's step, `state_width` how many
+    numbers pi0.5 writes into its prompt."""
 
     folder: Path
     kind: str
@@ -40,6 +41,7 @@ class Checkpoint:
     epsilon: float
     rename: dict = field(default_factory=dict)
     tokens: dict | None = None
+    state_width: int | None = None
     has_processors: bool = False
 
     def mode(self, kind):
@@ -116,6 +118,9 @@ def read_processors(checkpoint):
                 checkpoint.rename.update(config.get("rename_map") or {})
             elif kind == "tokenizer_processor":
                 checkpoint.tokens = config
+            elif kind == "pi05_prepare_state_tokenizer_processor_step":
+                # LeRobot does not save the width that it was trained with, and runs with its default.
+                checkpoint.state_width = config.get("max_state_dim", 32)
         if len(normalisers) != 1:
             raise Refusal(f"{folder / name}: has {len(normalisers)} steps {step_name} instead of one")
         held = statistics_of(folder, name, normalisers[0])

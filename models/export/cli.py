@@ -138,7 +138,7 @@ def family(checkpoint):
     """The module that knows this kind of policy."""
     import importlib
 
-    modules = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla"}
+    modules = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi0": "pi0", "pi05": "pi0"}
     if module := modules.get(checkpoint.kind):
         return importlib.import_module(f".{module}", __package__)
     raise Refusal(f"{checkpoint.folder}/config.json: type {checkpoint.kind} is not supported; supported are {listed(KINDS)}")

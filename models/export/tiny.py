@@ -88,6 +88,119 @@ def smolvla(folder, statistics, **changes):
     save(folder, policy, make_smolvla_pre_post_processors(config, statistics))
 
 
+def pi0(folder, statistics, five=False, **changes):
+    """pi0 with two layers; its tokenizer goes to the folder `paligemma` beside it. LeRobot itself builds only the real sizes."""
+    from lerobot.policies.pi0.configuration_pi0 import PI0Config
+    from lerobot.policies.pi0.processor_pi0 import make_pi0_pre_post_processors
+    from lerobot.policies.pi05.configuration_pi05 import PI05Config
+    from lerobot.policies.pi05.processor_pi05 import make_pi05_pre_post_processors
+    from safetensors.torch import save_file
+
+    from export import tiny_text
+
+    tokenizer = folder.parent / "paligemma"
+    if not tokenizer.exists():
+        tiny_text.write(tokenizer, begins=True)
+    inputs, outputs = features()
+    small = {"chunk_size": 8, "n_action_steps": 4, "image_resolution": (14, 14), "max_state_dim": 8, "max_action_dim": 8, "num_inference_steps": 4}
+    small.update({"tokenizer_max_length": 80, "max_state_dim": 32} if five else {"tokenizer_max_length": 16}, device="cpu")
+    config = (PI05Config if five else PI0Config)(input_features=inputs, output_features=outputs, **{**small, **changes})
+    folder.mkdir(parents=True)
+    config._save_pretrained(folder)
+    save_file(pi0_weights(five, config), folder / "model.safetensors")
+    with named_tokenizer(tokenizer):
+        processors = (make_pi05_pre_post_processors if five else make_pi0_pre_post_processors)(config, statistics)
+    for processor in processors:
+        processor.save_pretrained(folder)
+
+
+def pi05(folder, statistics, **changes):
+    """pi0.5: the state as text, norms that follow the time."""
+    pi0(folder, statistics, five=True, **changes)
+
+
+class named_tokenizer:
+    """LeRobot's processors of pi0 name PaliGemma's tokenizer, which they would fetch: reads this folder in its place."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        from lerobot.processor import tokenizer_processor
+
+        self.module, self.held = tokenizer_processor, tokenizer_processor.AutoTokenizer
+        folder, held = self.folder, self.held
+
+        class Local:
+            @staticmethod
+            def from_pretrained(_):
+                return held.from_pretrained(folder)
+
+        tokenizer_processor.AutoTokenizer = Local
+
+    def __exit__(self, *_):
+        self.module.AutoTokenizer = self.held
+
+
+def pi0_weights(five, config, width=16, expert=12, mlp=24, head=4, heads=8, depth=2, vision=32, patch=7, vocabulary=512):
+    """Random weights by the names that LeRobot saves."""
+    import torch
+
+    made = {}
+
+    def linear(name, inner, outer, bias=False):
+        made[f"{name}.weight"] = torch.randn(outer, inner) * inner**-0.5
+        if bias:
+            made[f"{name}.bias"] = torch.randn(outer) * 0.1
+
+    def norm(name, size, conditioned=False):
+        if conditioned:
+            linear(f"{name}.dense", size, 3 * size, bias=True)
+        else:
+            made[f"{name}.weight"] = torch.randn(size) * 0.2
+
+    def gemma(name, size, conditioned):
+        for index in range(depth):
+            at = f"{name}.layers.{index}"
+            for part, inner, outer in (("q", size, heads * head), ("k", size, head), ("v", size, head), ("o", heads * head, size)):
+                linear(f"{at}.self_attn.{part}_proj", inner, outer)
+            for part, inner, outer in (("gate", size, mlp), ("up", size, mlp), ("down", mlp, size)):
+                linear(f"{at}.mlp.{part}_proj", inner, outer)
+            for part in ("input_layernorm", "post_attention_layernorm"):
+                norm(f"{at}.{part}", size, conditioned)
+        norm(f"{name}.norm", size, conditioned)
+
+    paligemma = "paligemma_with_expert.paligemma"
+    tower = f"{paligemma}.model.vision_tower.vision_model"
+    made[f"{tower}.embeddings.patch_embedding.weight"] = torch.randn(vision, 3, patch, patch) * 0.1
+    made[f"{tower}.embeddings.patch_embedding.bias"] = torch.randn(vision) * 0.1
+    made[f"{tower}.embeddings.position_embedding.weight"] = torch.randn((config.image_resolution[0] // patch) ** 2, vision) * 0.5
+    for index in range(depth):
+        at = f"{tower}.encoder.layers.{index}"
+        for part in ("q", "k", "v", "out"):
+            linear(f"{at}.self_attn.{part}_proj", vision, vision, bias=True)
+        linear(f"{at}.mlp.fc1", vision, mlp, bias=True)
+        linear(f"{at}.mlp.fc2", mlp, vision, bias=True)
+        for part in ("layer_norm1", "layer_norm2"):
+            made[f"{at}.{part}.weight"], made[f"{at}.{part}.bias"] = 1 + torch.randn(vision) * 0.1, torch.randn(vision) * 0.1
+    made[f"{tower}.post_layernorm.weight"], made[f"{tower}.post_layernorm.bias"] = 1 + torch.randn(vision) * 0.1, torch.randn(vision) * 0.1
+    linear(f"{paligemma}.model.multi_modal_projector.linear", vision, width, bias=True)
+    made[f"{paligemma}.model.language_model.embed_tokens.weight"] = torch.randn(vocabulary, width) * 0.25
+    gemma(f"{paligemma}.model.language_model", width, conditioned=False)
+    gemma("paligemma_with_expert.gemma_expert.model", expert, conditioned=five)
+    linear("paligemma_with_expert.gemma_expert.lm_head", expert, 4)
+    linear("action_in_proj", config.max_action_dim, expert, bias=True)
+    linear("action_out_proj", expert, config.max_action_dim, bias=True)
+    if five:
+        linear("time_mlp_in", expert, expert, bias=True)
+        linear("time_mlp_out", expert, expert, bias=True)
+    else:
+        linear("state_proj", config.max_state_dim, expert, bias=True)
+        linear("action_time_mlp_in", 2 * expert, expert, bias=True)
+        linear("action_time_mlp_out", expert, expert, bias=True)
+    return {f"model.{name}": value.contiguous() for name, value in made.items()}
+
+
 def shake_weights(policy):
     """Weights that transformers starts small or at 1 hardly act; a fault in them would not show."""
     import torch
@@ -121,9 +234,9 @@ def save(folder, policy, processors):
         processor.save_pretrained(folder)
 
 
-KINDS = {"act": act, "diffusion": diffusion, "smolvla": smolvla}
+KINDS = {"act": act, "diffusion": diffusion, "smolvla": smolvla, "pi0": pi0, "pi05": pi05}
 # Folders that an export of this kind is given.
-FOLDERS = {"smolvla": {"vlm": "vlm"}}
+FOLDERS = {"smolvla": {"vlm": "vlm"}, "pi0": {"tokenizer": "paligemma"}, "pi05": {"tokenizer": "paligemma"}}
 
 
 def write(out, kinds=KINDS):
