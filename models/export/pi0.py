@@ -132,15 +132,15 @@ class Prefix(nn.Module):
             own[:, :, 0, 1:] = MASKED
         self.register_buffer("own", own)
         self.register_buffer("seen", torch.zeros(1, self.images))
-        self.register_buffer("rows", torch.arange(rows))
+        self.register_buffer("rows", torch.arange(rows, dtype=torch.float32))
 
     def forward(self, features, tokens, mask):
         x = torch.cat([features, self.embed(tokens) * self.scale], dim=1)
         bias = torch.cat([self.seen, torch.where(mask, 0.0, MASKED)], dim=1)[:, None, None]
         keys, values = self.language.cache(x, self.cosine[: self.length], self.sine[: self.length], bias)
-        place = self.images + mask.to(torch.int64).sum(dim=1) + self.rows
+        place = (self.images + mask.to(torch.float32).sum(dim=1) + self.rows).to(torch.int32)
         bias = torch.cat([bias.expand(1, 1, int(self.own.shape[2]), self.length), self.own], dim=-1)
-        return keys, values, bias, self.cosine[place], self.sine[place]
+        return keys, values, bias, self.cosine.index_select(0, place), self.sine.index_select(0, place)
 
 
 class Step(nn.Module):

@@ -123,7 +123,7 @@ class Prefix(nn.Module):
         self.register_buffer("sees", sees[None, None])
         causal = torch.triu(torch.full((self.chunk, self.chunk), MASKED), diagonal=1)
         self.register_buffer("causal", causal[None, None])
-        self.register_buffer("steps", torch.arange(self.chunk))
+        self.register_buffer("steps", torch.arange(self.chunk, dtype=torch.float32))
 
     def image_tokens(self, features):
         if not self.special:
@@ -132,11 +132,9 @@ class Prefix(nn.Module):
 
     def forward(self, features, tokens, mask, state):
         x = torch.cat([*self.image_tokens(features), self.embed(tokens) * self.scale, self.state(state)[:, None]], dim=1)
-        real = mask.to(torch.int64)
-        place = self.images + real.sum(dim=1)
-        constant = int(x.shape[1]) - 1
-        cosine = torch.cat([self.cosine[:constant], self.cosine[place]])
-        sine = torch.cat([self.sine[:constant], self.sine[place]])
+        place = self.images + mask.to(torch.float32).sum(dim=1)
+        constant, last = int(x.shape[1]) - 1, place.to(torch.int32)
+        cosine, sine = (torch.cat([table[:constant], table.index_select(0, last)]) for table in (self.cosine, self.sine))
         here = torch.cat([torch.ones(1, self.images, dtype=torch.bool), mask, torch.ones(1, 1, dtype=torch.bool)], dim=1)[:, None, None]
         allowed = here & self.sees
         keys, values = [], []
@@ -155,8 +153,8 @@ class Prefix(nn.Module):
                 x = layer.finish(x, query, key, value, allowed=allowed)
         hidden = torch.where(here, 0.0, MASKED)
         bias = torch.cat([hidden.expand(1, 1, self.chunk, int(hidden.shape[-1])), self.causal], dim=-1)
-        after = place + 1 + self.steps
-        return torch.cat(keys), torch.cat(values), bias, self.cosine[after], self.sine[after]
+        after = (place + 1 + self.steps).to(torch.int32)
+        return torch.cat(keys), torch.cat(values), bias, self.cosine.index_select(0, after), self.sine.index_select(0, after)
 
 
 def is_cross(config, index):

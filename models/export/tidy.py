@@ -3,6 +3,10 @@
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+# Elements of a tensor that is computed here: shapes and indices, no weights.
+SMALL = 64
 
 
 def tidy(model):
@@ -33,6 +37,8 @@ def tidy(model):
             add(output, onnx.TensorProto.FromString(tensor.SerializeToString()))
         elif node.op_type == "Shape" and node.input[0] in shapes and not node.attribute:
             add(output, numpy_helper.from_array(np.array(shapes[node.input[0]], np.int64)))
+        elif len(node.output) == 1 and node.input and all(is_small(initializers.get(name)) for name in node.input) and output not in outputs:
+            add(output, numpy_helper.from_array(computed(node, initializers)))
         elif node.op_type == "Identity" and node.input[0] in initializers and output not in outputs:
             replaced[output] = node.input[0]
         else:
@@ -42,6 +48,21 @@ def tidy(model):
     graph.node.extend(kept)
     graph.initializer.extend(tensor for name, tensor in initializers.items() if name in used)
     return model
+
+
+def is_small(tensor):
+    """Whether a tensor is a known one of few elements."""
+    return tensor is not None and np.prod(tensor.dims, dtype=np.int64) <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL
+
+
+def computed(node, initializers):
+    """The output of a node whose inputs are known."""
+    values = {name: numpy_helper.to_array(initializers[name]) for name in node.input}
+    given = [onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape) for name, value in values.items()]
+    made = onnx.helper.make_empty_tensor_value_info(node.output[0])
+    graph = onnx.helper.make_graph([node], "constant", given, [made])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    return np.asarray(ReferenceEvaluator(model).run(None, values)[0])
 
 
 def content(tensor):
