@@ -20,10 +20,11 @@ fn inferences_allocate_nothing_after_the_first() {
     assert!(precisions.iter().any(|name| name == "int8"));
     for (precision, count) in precisions.iter().flat_map(|name| [(name, 1), (name, 2)]) {
         let mut policy = OnnxPolicy::load(&package, Some(precision)).unwrap();
-        policy.use_threads(Threads {
+        let threads = Threads {
             count: NonZeroUsize::new(count).unwrap(),
             pinned: false,
-        });
+        };
+        policy.use_threads(threads).unwrap();
         let instruction = "Place the cube on the red apple.";
         policy.begin_episode(instruction).unwrap();
         let mut frame = Frame::default();

@@ -70,6 +70,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // They are told as errors of the file that caused them.
+    wink_engine::quiet_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are no errors, and clap knows how to print them.

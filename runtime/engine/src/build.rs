@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::cast::cast;
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
 use tract_onnx::tract_hir::internal::{Framework, InferenceFact};
 
+use crate::budget;
 use crate::contain::contain;
 use crate::error::EngineError;
 use crate::graph::{Graph, Runner};
-use crate::import::{
-    self, GraphInfo, MAX_TENSOR_ELEMENTS, TensorInfo, name_nodes, plain_tract, shape_text,
-};
-use crate::plan::{LoadTimes, Program, macs};
+use crate::import::{self, GraphInfo, TensorInfo, name_nodes, plain_tract, shape_text};
+use crate::plan::{LoadTimes, Program, Rate, macs};
 use crate::rewrite::{Fusion, fuse};
+use crate::tensor::{Element, TensorSpec, datum_name};
 
 /// Tract's messages quote whole tensors.
 const MAX_MESSAGE: usize = 300;
@@ -49,6 +51,18 @@ impl Source {
             read: clock.elapsed(),
         })
     }
+
+    /// What the file holds, whether or not it can run.
+    ///
+    /// # Errors
+    /// When it is broken, or nothing that may be loaded.
+    pub fn info(&self) -> Result<GraphInfo, EngineError> {
+        let info = import::parse(&self.bytes).and_then(|model| import::inspect(&model, |_| true));
+        info.map_err(|message| EngineError::Graph {
+            file: self.file.clone(),
+            message: one_line(&message),
+        })
+    }
 }
 
 /// Who runs a graph.
@@ -61,55 +75,6 @@ pub enum Execution {
     Plain,
 }
 
-/// Element type and shape of a tensor that is fed to a graph or expected of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TensorSpec {
-    pub(crate) element: DatumType,
-    pub(crate) shape: Vec<usize>,
-}
-
-impl TensorSpec {
-    /// Floats of 32 bits.
-    #[must_use]
-    pub fn f32(shape: &[usize]) -> Self {
-        Self {
-            element: DatumType::F32,
-            shape: shape.to_vec(),
-        }
-    }
-
-    /// Integers of 64 bits.
-    #[must_use]
-    pub fn i64(shape: &[usize]) -> Self {
-        Self {
-            element: DatumType::I64,
-            shape: shape.to_vec(),
-        }
-    }
-
-    /// Size of each axis.
-    #[must_use]
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// A tensor of zeros; `None` where it is too large to make.
-    #[must_use]
-    pub fn zeros(&self) -> Option<Tensor> {
-        Tensor::zero_dt(self.element, &self.shape).ok()
-    }
-
-    fn element_name(&self) -> String {
-        format!("{:?}", self.element).to_lowercase()
-    }
-}
-
-impl std::fmt::Display for TensorSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{:?}", self.element_name(), self.shape)
-    }
-}
-
 /// What an input of a graph is given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
@@ -117,8 +82,8 @@ pub struct Feed {
     pub tensor: String,
     /// Type and shape of what it is given.
     pub spec: TensorSpec,
-    /// Whether it stays the same for many runs, until [`crate::State::refresh`].
-    pub steady: bool,
+    /// How often it changes.
+    pub rate: Rate,
 }
 
 pub(crate) fn build(
@@ -154,14 +119,18 @@ pub(crate) fn build(
     let built = contain(|| optimise(&framework, model, &feeds, execution, &mut load));
     let (plan, macs, mut fusion) = built.map_err(refused)?;
     let outputs = output_specs(&plan, outputs).map_err(refused)?;
-    let steady: Vec<bool> = feeds.iter().map(|feed| feed.steady).collect();
+    let rates: Vec<Rate> = feeds.iter().map(|feed| feed.rate).collect();
     let runner = match execution {
         Execution::Fused => {
-            let program = contain(|| Program::new(plan, &steady).map_err(words));
+            let program = contain(|| {
+                let program = Program::new(plan, &rates).map_err(words)?;
+                budget::check_buffers(program.buffers())?;
+                Ok(program)
+            });
             let program = program.map_err(refused)?;
             if let Some(fusion) = &mut fusion {
                 [fusion.small, fusion.engine] = program.count();
-                fusion.once = program.steady();
+                fusion.once = program.kept();
             }
             Runner::Program(Arc::new(program))
         }
@@ -213,7 +182,7 @@ fn match_inputs(
 /// Open axes of the file fit anything.
 fn check_fit(tensor: &TensorInfo, fed: &TensorSpec, file: &Path) -> Result<(), EngineError> {
     let axes = tensor.shape.iter().zip(&fed.shape);
-    let fits = tensor.element == fed.element_name()
+    let fits = tensor.element == fed.element.name()
         && tensor.shape.len() == fed.shape.len()
         && axes
             .into_iter()
@@ -265,11 +234,16 @@ fn optimise(
     drop(model);
     for (index, Feed { spec, .. }) in feeds.iter().enumerate() {
         graph
-            .set_input_fact(index, InferenceFact::dt_shape(spec.element, &*spec.shape))
+            .set_input_fact(
+                index,
+                InferenceFact::dt_shape(spec.element.datum(), &*spec.shape),
+            )
             .map_err(words)?;
     }
-    let graph = graph.into_typed().map_err(words)?;
-    check_sizes(&graph)?;
+    let mut graph = graph.into_typed().map_err(words)?;
+    budget::check_tensors(&graph)?;
+    number_outputs(&mut graph).map_err(words)?;
+    start_anew(&mut graph);
     let (graph, fusion) = match execution {
         Execution::Fused => {
             let (graph, fusion) = fuse(graph).map_err(words)?;
@@ -281,6 +255,7 @@ fn optimise(
     let clock = Instant::now();
     let graph = graph.into_decluttered().map_err(words)?;
     let macs = count_macs(&graph);
+    budget::check_work(macs)?;
     let mut graph = graph;
     if execution == Execution::Fused {
         crate::ops::replace(&mut graph);
@@ -291,25 +266,26 @@ fn optimise(
     Ok((plan, macs, fusion))
 }
 
-/// A few bytes of ONNX can ask for any amount of memory.
-fn check_sizes(graph: &TypedModel) -> Result<(), String> {
-    for node in graph.nodes() {
-        for output in &node.outputs {
-            let elements = output.fact.shape.as_concrete().and_then(|shape| {
-                shape
-                    .iter()
-                    .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
-            });
-            if elements.is_none_or(|elements| elements > MAX_TENSOR_ELEMENTS) {
-                return Err(format!(
-                    "node \"{}\": shape {:?} is not fixed or too large",
-                    node.name.escape_debug(),
-                    output.fact.shape
-                ));
-            }
+/// Outputs that tract computes in symbolic dimensions become int64 again.
+fn number_outputs(graph: &mut TypedModel) -> TractResult<()> {
+    let mut outputs = graph.outputs.clone();
+    for (index, output) in outputs.iter_mut().enumerate() {
+        if graph.outlet_fact(*output)?.datum_type == TDim::datum_type() {
+            let name = format!("{}.output.{index}", graph.node(output.node).name);
+            *output = graph.wire_node(name, cast(i64::datum_type()), &[*output])?[0];
         }
     }
-    Ok(())
+    graph.select_output_outlets(&outputs)
+}
+
+/// In ONNX a loop or a recurrent layer starts from its initial state in each run; tract would go on from the last run's.
+fn start_anew(graph: &mut TypedModel) {
+    for node in graph.nodes_mut() {
+        if let Some(scan) = node.op_as_mut::<Scan>() {
+            scan.reset_every_turn = true;
+            start_anew(&mut scan.body);
+        }
+    }
 }
 
 fn count_macs(graph: &TypedModel) -> u64 {
@@ -332,13 +308,13 @@ fn output_specs(
                 fact.shape
             ));
         };
-        specs.push((
-            name.clone(),
-            TensorSpec {
-                element: fact.datum_type,
-                shape: shape.to_vec(),
-            },
-        ));
+        let Some(element) = Element::of(fact.datum_type) else {
+            return Err(format!(
+                "output \"{name}\" is of {}, which cannot be read",
+                datum_name(fact.datum_type)
+            ));
+        };
+        specs.push((name.clone(), TensorSpec::new(element, shape)));
     }
     Ok(specs)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tensor::Element;
+
 /// A failure of the engine, in one line that names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,32 @@ pub enum EngineError {
         found: String,
         /// Type and shape of what is fed.
         fed: String,
+    },
+
+    /// An output is read as another element type than it has.
+    #[error("{}: output \"{}\" is {found}, not {wanted}", file.display(), tensor.escape_debug())]
+    OutputType {
+        /// The ONNX file.
+        file: PathBuf,
+        /// The output.
+        tensor: String,
+        /// Its type and shape.
+        found: String,
+        /// The element type that was asked for.
+        wanted: Element,
+    },
+
+    /// A thread cannot be kept to a processor.
+    #[error("threads cannot be pinned: {0}")]
+    Pin(std::io::Error),
+
+    /// More threads are to be pinned than there are processors.
+    #[error("{threads} threads cannot be pinned to {processors} processors")]
+    TooFewProcessors {
+        /// Threads asked for.
+        threads: usize,
+        /// Processors that the process may use.
+        processors: usize,
     },
 
     /// A run of the graph failed.

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::internal::TractErrorContext;
 use wink_kernels::Pool;
 
-use crate::build::{Execution, Feed, Source, TensorSpec, build, one_line};
+use crate::build::{Execution, Feed, Source, build, one_line};
 use crate::contain::contain;
 use crate::error::EngineError;
 use crate::import::GraphInfo;
-use crate::ops::{View, with_pool};
-use crate::plan::{self, LoadTimes, Memory, OpInfo, OpTime, Program, Threads};
+use crate::ops::{view_of, with_pool};
+use crate::plan::{self, LoadTimes, Memory, OpInfo, OpTime, Program, Rate, Threads};
 use crate::rewrite::Fusion;
+use crate::tensor::{InputViews, Number, TensorSpec, View};
 
 /// A graph that is ready to run. Cheap to clone and shared by threads; each thread has its own [`State`].
 #[derive(Debug, Clone)]
@@ -51,42 +53,14 @@ enum Tensors {
 }
 
 impl State {
-    /// Steady inputs have changed.
-    pub fn refresh(&mut self) {
-        if let Tensors::Program(memory) = &mut self.tensors {
-            memory.refresh();
-        }
-    }
-
     /// Shares the work of the fused ops with other threads. Clones that are made afterwards share the threads too: one inference
     /// at a time has them, and the others run alone meanwhile.
-    pub fn use_threads(&mut self, threads: Threads) {
-        self.pool = threads.pool();
-    }
-}
-
-/// The outputs of a run.
-pub struct Outputs<'a> {
-    graph: &'a Graph,
-    state: &'a State,
-    inputs: &'a [Arc<Tensor>],
-}
-
-impl<'a> Outputs<'a> {
-    fn view(&self, index: usize) -> Option<View<'a>> {
-        match (&self.graph.runner, &self.state.tensors) {
-            (Runner::Program(program), Tensors::Program(memory)) => {
-                program.output(memory, self.inputs, index).ok()
-            }
-            (_, Tensors::Plain { outputs, .. }) => View::of(outputs.get(index)?).ok(),
-            _ => None,
-        }
-    }
-
-    /// The values of the output of this number, where there is one and it is of f32.
-    #[must_use]
-    pub fn floats(&self, index: usize) -> Option<&'a [f32]> {
-        self.view(index)?.values().ok()
+    ///
+    /// # Errors
+    /// When the threads are to be pinned and cannot be.
+    pub fn use_threads(&mut self, threads: Threads) -> Result<(), EngineError> {
+        self.pool = threads.pool()?;
+        Ok(())
     }
 }
 
@@ -129,7 +103,7 @@ impl Graph {
         &self.inputs
     }
 
-    /// Name and type of each output, in the order of [`Outputs`].
+    /// Name and type of each output, in the order in which they were asked for.
     #[must_use]
     pub fn outputs(&self) -> &[(String, TensorSpec)] {
         &self.outputs
@@ -190,26 +164,43 @@ impl Graph {
         })
     }
 
-    /// Runs the graph; `times` gets a time for each of [`Graph::ops`]. After an error the state is replaced, so that nothing of
-    /// the failed run stays behind.
+    /// Runs the graph on its inputs, in the order of [`Graph::inputs`].
+    ///
+    /// Inputs of the rate `changed` or faster may be others than in the last run of this state; slower ones are the same, and what
+    /// depends on those alone is not computed again. The first run of a state computes everything, and so does the first one after
+    /// an error, which leaves a new state behind. Allocates nothing where [`Fusion::engine`] is empty.
     ///
     /// # Errors
     /// When an input does not fit or an op fails.
-    pub fn run<'a>(
-        &'a self,
-        state: &'a mut State,
-        inputs: &'a [Arc<Tensor>],
+    pub fn run(
+        &self,
+        state: &mut State,
+        inputs: &(impl InputViews + ?Sized),
+        changed: Rate,
+    ) -> Result<(), EngineError> {
+        self.run_timed(state, inputs, changed, None)
+    }
+
+    /// [`Graph::run`]; `times` gets a time for each of [`Graph::ops`].
+    ///
+    /// # Errors
+    /// As for [`Graph::run`].
+    pub fn run_timed(
+        &self,
+        state: &mut State,
+        inputs: &(impl InputViews + ?Sized),
+        changed: Rate,
         times: Option<&mut Vec<OpTime>>,
-    ) -> Result<Outputs<'a>, EngineError> {
+    ) -> Result<(), EngineError> {
         let State { tensors, pool } = state;
         let result = with_pool(pool, || {
             contain(|| {
                 let ran = match (&self.runner, tensors) {
                     (Runner::Program(program), Tensors::Program(memory)) => {
-                        program.run(memory, inputs, times)
+                        program.run(memory, &inputs, changed, times)
                     }
                     (_, Tensors::Plain { plan, outputs }) => {
-                        plan::run_plain(plan, inputs, times).map(|made| *outputs = made)
+                        plan::run_plain(plan, &inputs, times).map(|made| *outputs = made)
                     }
                     _ => Err(TractError::msg("the state is of another graph")),
                 };
@@ -220,10 +211,41 @@ impl Graph {
             *state = self.state_beside(state)?;
             return Err(self.failed(&message));
         }
-        Ok(Outputs {
-            graph: self,
-            state,
-            inputs,
+        Ok(())
+    }
+
+    /// An output of the last run, by its place in [`Graph::outputs`]: the engine's own memory, which other graphs can be fed with.
+    /// It holds until the next run of this state.
+    ///
+    /// # Errors
+    /// When there is no such output, or no run has ended.
+    pub fn output<'a>(&'a self, state: &'a State, index: usize) -> Result<View<'a>, EngineError> {
+        let view = match (&self.runner, &state.tensors) {
+            (Runner::Program(program), Tensors::Program(memory)) => program.output(memory, index),
+            (_, Tensors::Plain { outputs, .. }) => outputs
+                .get(index)
+                .context("no such output, or no run has ended")
+                .and_then(|output| view_of(output)),
+            _ => Err(TractError::msg("the state is of another graph")),
+        };
+        view.map_err(|error| self.failed(&format!("{error:#}")))
+    }
+
+    /// The values of an output of the last run.
+    ///
+    /// # Errors
+    /// As for [`Graph::output`], and when it is of another element type.
+    pub fn values<'a, T: Number>(
+        &'a self,
+        state: &'a State,
+        index: usize,
+    ) -> Result<&'a [T], EngineError> {
+        let view = self.output(state, index)?;
+        view.values().map_err(|_| EngineError::OutputType {
+            file: self.file.clone(),
+            tensor: self.outputs[index].0.clone(),
+            found: self.outputs[index].1.to_string(),
+            wanted: T::ELEMENT,
         })
     }
 

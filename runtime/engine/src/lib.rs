@@ -5,6 +5,8 @@
 //! Nothing here knows a policy, a camera or an arm: a graph has tensors with names, element types and shapes.
 
 mod bare;
+mod budget;
+mod buffer;
 mod build;
 mod contain;
 mod error;
@@ -15,14 +17,15 @@ mod plan;
 mod query;
 mod rewrite;
 mod seeded;
+mod tensor;
 
-pub use bare::{BareGraph, SeededInput, SeededValues, graph_info, inputs_of};
-pub use build::{Execution, Feed, Source, TensorSpec};
-pub use contain::contain;
+pub use bare::{BareGraph, graph_info, inputs_of};
+pub use build::{Execution, Feed, Source};
+pub use contain::{contain, quiet_panics};
 pub use error::EngineError;
-pub use graph::{Graph, Outputs, State};
+pub use graph::{Graph, State};
 pub use import::{GraphInfo, TensorInfo, name_nodes, plain_tract};
-pub use plan::{LoadTimes, OpInfo, OpTime, Threads};
+pub use plan::{LoadTimes, OpInfo, OpTime, Rate, Threads};
 pub use rewrite::{Fusion, Unmatched};
-pub use seeded::fill;
-pub use tract_onnx::prelude::Tensor;
+pub use seeded::{SeededInput, SeededValues, fill};
+pub use tensor::{Element, InputViews, Number, Tensor, TensorError, TensorSpec, View};

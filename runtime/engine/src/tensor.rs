@@ -3,7 +3,6 @@
 use std::fmt;
 
 use bytemuck::Pod;
-use half::f16;
 use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::DatumType;
 
@@ -105,7 +104,9 @@ impl Element {
     }
 
     pub(crate) fn of(datum: DatumType) -> Option<Self> {
-        Self::ALL.into_iter().find(|element| element.datum() == datum)
+        Self::ALL
+            .into_iter()
+            .find(|element| element.datum() == datum)
     }
 }
 
@@ -207,7 +208,7 @@ macro_rules! numbers {
     };
 }
 
-numbers!(i8: I8, u8: U8, i16: I16, u16: U16, i32: I32, u32: U32, i64: I64, u64: U64, f16: F16, f32: F32, f64: F64);
+numbers!(i8: I8, u8: U8, i16: I16, u16: U16, i32: I32, u32: U32, i64: I64, u64: U64, f32: F32, f64: F64);
 
 /// A borrowed tensor, row-major.
 #[derive(Debug, Clone, Copy)]
@@ -247,7 +248,7 @@ impl<'a> View<'a> {
                 found: bytes.len(),
             });
         }
-        if !bytes.as_ptr().addr().is_multiple_of(element.datum().alignment()) {
+        if !bytes.as_ptr().addr().is_multiple_of(element.bytes()) {
             return Err(TensorError::Misaligned(element));
         }
         if element == Element::Bool
@@ -289,6 +290,28 @@ impl<'a> View<'a> {
         bytemuck::try_cast_slice(self.bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
     }
 
+    /// Half-precision values by their bits, in this shape.
+    ///
+    /// # Errors
+    /// When the shape has another number of values.
+    pub fn of_half_bits(shape: &'a [usize], bits: &'a [u16]) -> Result<Self, TensorError> {
+        Self::new(Element::F16, shape, bytemuck::cast_slice(bits))
+    }
+
+    /// The bits of half-precision values.
+    ///
+    /// # Errors
+    /// When they are of another type.
+    pub fn half_bits(&self) -> Result<&'a [u16], TensorError> {
+        if self.datum != DatumType::F16 {
+            return Err(TensorError::Element {
+                found: datum_name(self.datum),
+                wanted: Element::F16,
+            });
+        }
+        bytemuck::try_cast_slice(self.bytes).map_err(|_| TensorError::Misaligned(Element::F16))
+    }
+
     /// The same values in another shape.
     ///
     /// # Errors
@@ -302,6 +325,58 @@ impl<'a> View<'a> {
             shape: shape.to_vec(),
             found: self.bytes.len(),
         })
+    }
+}
+
+/// The inputs of a run, in the order of the graph's.
+///
+/// Slices and arrays of [`View`] are, and slices of [`Tensor`]; a caller whose inputs lie in several places writes its own, so
+/// that nothing is allocated for a run.
+pub trait InputViews {
+    /// How many inputs there are.
+    fn count(&self) -> usize;
+
+    /// The input of this number; `None` past the end.
+    fn view(&self, index: usize) -> Option<View<'_>>;
+}
+
+impl<I: InputViews + ?Sized> InputViews for &I {
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+
+    fn view(&self, index: usize) -> Option<View<'_>> {
+        (**self).view(index)
+    }
+}
+
+impl InputViews for [View<'_>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn view(&self, index: usize) -> Option<View<'_>> {
+        self.get(index).copied()
+    }
+}
+
+impl<const N: usize> InputViews for [View<'_>; N] {
+    fn count(&self) -> usize {
+        N
+    }
+
+    fn view(&self, index: usize) -> Option<View<'_>> {
+        self.get(index).copied()
+    }
+}
+
+impl InputViews for [Tensor] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn view(&self, index: usize) -> Option<View<'_>> {
+        self.get(index).map(Tensor::view)
     }
 }
 
@@ -357,7 +432,10 @@ impl Tensor {
             });
         };
         let mut tensor = Self::zeros(TensorSpec::new(element, view.shape))?;
-        tensor.buffer.bytes_mut(tensor.bytes).copy_from_slice(view.bytes);
+        tensor
+            .buffer
+            .bytes_mut(tensor.bytes)
+            .copy_from_slice(view.bytes);
         Ok(tensor)
     }
 
@@ -387,6 +465,20 @@ impl Tensor {
         bytemuck::try_cast_slice_mut(bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
     }
 
+    /// The bytes to write, in the machine's own byte order.
+    ///
+    /// # Errors
+    /// For truth values, of which not any bits are one: those are copied from a view.
+    pub fn bytes_mut(&mut self) -> Result<&mut [u8], TensorError> {
+        match self.spec.element {
+            Element::Bool => Err(TensorError::Element {
+                found: self.spec.element.to_string(),
+                wanted: Element::U8,
+            }),
+            _ => Ok(self.buffer.bytes_mut(self.bytes)),
+        }
+    }
+
     /// Takes over the values of a view of the same type and number of values.
     ///
     /// # Errors
@@ -405,7 +497,9 @@ impl Tensor {
                 found: view.bytes.len(),
             });
         }
-        self.buffer.bytes_mut(self.bytes).copy_from_slice(view.bytes);
+        self.buffer
+            .bytes_mut(self.bytes)
+            .copy_from_slice(view.bytes);
         Ok(())
     }
 }

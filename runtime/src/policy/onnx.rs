@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wink_engine::{
-    EngineError, Execution, Fusion, Graph, GraphInfo, LoadTimes, OpInfo, OpTime, State, Tensor,
-    TensorSpec, Threads,
+    Element, EngineError, Execution, Fusion, GraphInfo, LoadTimes, OpInfo, OpTime, Rate, State,
+    Tensor, TensorError, TensorSpec, Threads, View,
 };
 
 use super::manifest::{Manifest, Role};
@@ -13,6 +13,11 @@ use super::preprocess::{ImagePreprocessor, normalise_state};
 use super::text::TextEncoder;
 use super::wired::{Fed, WiredGraph};
 use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
+
+/// Text and what else stays the same during an episode.
+const EPISODE: Rate = Rate(0);
+/// Image and state.
+const OBSERVATION: Rate = Rate(1);
 
 /// A vision-language-action network.
 ///
@@ -23,7 +28,9 @@ pub struct OnnxPolicy {
     shared: Arc<Shared>,
     act: State,
     /// What is fed to the act graph, in its order. Text stays the same during an episode.
-    inputs: Vec<Arc<Tensor>>,
+    inputs: Vec<Tensor>,
+    /// The slowest rate at which an input changed since the last run.
+    changed: Rate,
     image: Option<(usize, ImagePreprocessor)>,
     state: Option<usize>,
     begun: bool,
@@ -98,8 +105,8 @@ impl OnnxPolicy {
             .map(|spec| {
                 WiredGraph::load(package, spec, execution, |feed| {
                     let spec = observed(feed)?;
-                    let steady = false;
-                    Some(Fed { spec, steady })
+                    let rate = EPISODE;
+                    Some(Fed { spec, rate })
                 })
             })
             .transpose()?;
@@ -113,8 +120,10 @@ impl OnnxPolicy {
         };
         let act = WiredGraph::load(package, act_spec, execution, |feed| {
             let spec = encoded(feed).or_else(|| observed(feed))?;
-            let steady = !matches!(feed, "image" | "state");
-            Some(Fed { spec, steady })
+            // What the text graph computes changes with the instruction, as do the tokens; the rest is observed.
+            let episode = encoded(feed).is_some() || feed == "tokens";
+            let rate = if episode { EPISODE } else { OBSERVATION };
+            Some(Fed { spec, rate })
         })?;
         check_outputs(&manifest, text.as_ref(), &act)?;
         let encoder = manifest
@@ -147,13 +156,15 @@ impl OnnxPolicy {
         let state = position("state");
         let mut inputs = Vec::new();
         for (_, spec) in shared.act.graph.inputs() {
-            inputs.push(Arc::new(zeros(&shared.act.graph, spec)?));
+            let zeros = Tensor::zeros(spec.clone());
+            inputs.push(zeros.map_err(|error| broken(&shared.act, &error))?);
         }
         let act = shared.act.graph.state()?;
         Ok(Self {
             shared,
             act,
             inputs,
+            changed: EPISODE,
             image,
             state,
             begun: false,
@@ -164,8 +175,12 @@ impl OnnxPolicy {
 
     /// Shares the work of the fused ops with other threads. Clones that are made afterwards share the threads too: one inference
     /// at a time has them, and the others run alone meanwhile.
-    pub fn use_threads(&mut self, threads: Threads) {
-        self.act.use_threads(threads);
+    ///
+    /// # Errors
+    /// When the threads are to be pinned and cannot be.
+    pub fn use_threads(&mut self, threads: Threads) -> Result<(), PolicyError> {
+        self.act.use_threads(threads)?;
+        Ok(())
     }
 
     /// Name of the precision that was loaded.
@@ -246,70 +261,58 @@ impl OnnxPolicy {
     /// Runs the text graph and keeps its outputs for the episode.
     pub(crate) fn set_tokens(&mut self, tokens: &[i64]) -> Result<(), PolicyError> {
         self.begun = false;
-        let mut feeds: Vec<(String, Arc<Tensor>)> = Vec::new();
-        if !tokens.is_empty() {
-            let tensor = Tensor::from_shape(&[1, tokens.len()], tokens)
-                .map_err(|e| self.broken(&e.to_string()))?;
-            feeds.push(("tokens".to_owned(), Arc::new(tensor)));
-        }
-        if let (Some(text), Some((_, tensor))) = (&self.shared.text, feeds.first()) {
-            let graph = &text.graph;
-            let mut state = graph.state_beside(&self.act)?;
-            let tensors = [tensor.clone()];
+        let shared = self.shared.clone();
+        let act = &shared.act;
+        let shape = [1, tokens.len()];
+        let tokens = View::of(&shape, tokens).map_err(|error| broken(act, &error))?;
+        self.changed = EPISODE;
+        self.set_input("tokens", tokens)?;
+        if let Some(text) = &shared.text {
+            let mut state = text.graph.state_beside(&self.act)?;
             let times = self.op_times.as_mut().map(|times| &mut times.text);
-            let outputs = graph.run(&mut state, &tensors, times)?;
-            for (index, (_, spec)) in graph.outputs().iter().enumerate() {
-                let values = check_finite("text", outputs.floats(index))?;
-                let tensor = Tensor::from_shape(spec.shape(), values)
-                    .map_err(|e| self.broken(&e.to_string()))?;
-                feeds.push((text.outputs[index].clone(), Arc::new(tensor)));
+            text.graph
+                .run_timed(&mut state, &[tokens], EPISODE, times)?;
+            for (index, name) in text.outputs.iter().enumerate() {
+                check_finite("text", text.graph.values(&state, index)?)?;
+                self.set_input(name, text.graph.output(&state, index)?)?;
             }
         }
-        for (feed, input) in self.shared.act.inputs.iter().zip(&mut self.inputs) {
-            if let Some((_, tensor)) = feeds.iter().find(|(name, _)| name == feed) {
-                *input = tensor.clone();
-            }
-        }
-        self.act.refresh();
         self.begun = true;
         Ok(())
+    }
+
+    /// Copies a tensor to the input of this feed, where the act graph has one.
+    fn set_input(&mut self, feed: &str, view: View<'_>) -> Result<(), PolicyError> {
+        let Some(index) = self.input_position(feed) else {
+            return Ok(());
+        };
+        let copied = self.inputs[index].copy_from(view);
+        copied.map_err(|error| broken(&self.shared.act, &error))
     }
 
     /// Runs the act graph on what lies in the input buffers and hands its normalised output to `take`.
     pub(crate) fn infer(&mut self, take: impl FnOnce(&[f32])) -> Result<(), PolicyError> {
         let graph = &self.shared.act.graph;
         let times = self.op_times.as_mut().map(|times| &mut times.act);
-        let outputs = graph.run(&mut self.act, &self.inputs, times)?;
-        take(check_finite("action", outputs.floats(0))?);
+        graph.run_timed(&mut self.act, &*self.inputs, self.changed, times)?;
+        self.changed = OBSERVATION;
+        take(check_finite("action", graph.values(&self.act, 0)?)?);
         Ok(())
     }
 
-    /// Lets `fill` write the buffer of a feed. Copies it only where something else still holds it.
+    /// Lets `fill` write the buffer of a feed.
     pub(crate) fn fill_input(
         &mut self,
         index: usize,
         fill: impl FnOnce(&mut [f32]) -> Result<(), PolicyError>,
     ) -> Result<(), PolicyError> {
-        let tensor = Arc::make_mut(&mut self.inputs[index]);
-        if let Some(mut plain) = tensor.as_plain_ram_mut()
-            && let Ok(values) = plain.as_slice_mut::<f32>()
-        {
-            return fill(values);
-        }
-        Err(self.broken("an input buffer is not of f32"))
+        let values = self.inputs[index].values_mut();
+        fill(values.map_err(|error| broken(&self.shared.act, &error))?)
     }
 
     /// Position of a feed among the act graph's inputs.
     pub(crate) fn input_position(&self, feed: &str) -> Option<usize> {
         self.shared.act.inputs.iter().position(|name| name == feed)
-    }
-
-    fn broken(&self, message: &str) -> PolicyError {
-        let error = EngineError::Inference {
-            file: self.shared.act.graph.file().to_owned(),
-            message: message.to_owned(),
-        };
-        error.into()
     }
 }
 
@@ -403,12 +406,15 @@ fn observed_feed(manifest: &Manifest, feed: &str) -> Option<TensorSpec> {
         "image" => manifest
             .image
             .as_ref()
-            .map(|spec| TensorSpec::f32(&ImagePreprocessor::new(spec).shape())),
-        "state" => Some(TensorSpec::f32(&[1, manifest.state.names.len()])),
+            .map(|spec| TensorSpec::new(Element::F32, &ImagePreprocessor::new(spec).shape())),
+        "state" => Some(TensorSpec::new(
+            Element::F32,
+            &[1, manifest.state.names.len()],
+        )),
         "tokens" => manifest
             .text
             .as_ref()
-            .map(|spec| TensorSpec::i64(&[1, spec.max_tokens])),
+            .map(|spec| TensorSpec::new(Element::I64, &[1, spec.max_tokens])),
         _ => None,
     }
 }
@@ -424,7 +430,7 @@ fn check_outputs(
     };
     if let Some(text) = text {
         for (name, (_, spec)) in text.outputs.iter().zip(text.graph.outputs()) {
-            if *spec != TensorSpec::f32(spec.shape()) {
+            if *spec != TensorSpec::new(Element::F32, &spec.shape) {
                 return Err(wrong(
                     text,
                     format!("output \"{name}\" is {spec}, must be f32"),
@@ -432,7 +438,10 @@ fn check_outputs(
             }
         }
     }
-    let wanted = TensorSpec::f32(&[1, manifest.action.chunk, manifest.action.names.len()]);
+    let wanted = TensorSpec::new(
+        Element::F32,
+        &[1, manifest.action.chunk, manifest.action.names.len()],
+    );
     let first = act.outputs.iter().zip(act.graph.outputs()).next();
     match first {
         Some((_, (_, spec))) if *spec == wanted => Ok(()),
@@ -444,21 +453,17 @@ fn check_outputs(
     }
 }
 
-fn zeros(graph: &Graph, spec: &TensorSpec) -> Result<Tensor, PolicyError> {
-    spec.zeros().ok_or_else(|| PolicyError::Graph {
-        file: graph.file().to_owned(),
-        message: format!("{spec} does not fit into memory"),
-    })
+/// A tensor that the graph was loaded for cannot be had.
+fn broken(wired: &WiredGraph, error: &TensorError) -> PolicyError {
+    let error = EngineError::Inference {
+        file: wired.graph.file().to_owned(),
+        message: error.to_string(),
+    };
+    error.into()
 }
 
-/// The values of an output, where it is of f32 and all of it is finite.
-fn check_finite<'a>(
-    what: &'static str,
-    values: Option<&'a [f32]>,
-) -> Result<&'a [f32], PolicyError> {
-    let Some(values) = values else {
-        return Err(PolicyError::NotFinite { what, index: 0 });
-    };
+/// The values, where all of them are finite.
+fn check_finite<'a>(what: &'static str, values: &'a [f32]) -> Result<&'a [f32], PolicyError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
         Some(index) => Err(PolicyError::NotFinite { what, index }),

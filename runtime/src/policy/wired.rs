@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use wink_engine::{EngineError, Execution, Feed, Graph, Source, TensorSpec};
+use wink_engine::{EngineError, Execution, Feed, Graph, Rate, Source, TensorSpec};
 
 use super::manifest::GraphSpec;
 use super::{Package, PolicyError};
@@ -21,8 +21,8 @@ pub(super) struct WiredGraph {
 /// What is fed to an input.
 pub(super) struct Fed {
     pub(super) spec: TensorSpec,
-    /// Whether it stays the same for many runs.
-    pub(super) steady: bool,
+    /// How often it changes.
+    pub(super) rate: Rate,
 }
 
 impl WiredGraph {
@@ -46,13 +46,13 @@ impl WiredGraph {
         };
         let mut feeds = Vec::new();
         for (feed, tensor) in &spec.inputs {
-            let Some(Fed { spec, steady }) = fed(feed) else {
+            let Some(Fed { spec, rate }) = fed(feed) else {
                 return Err(refused(format!("nothing feeds \"{feed}\"")));
             };
             feeds.push(Feed {
                 tensor: tensor.clone(),
                 spec,
-                steady,
+                rate,
             });
         }
         let tensors: Vec<String> = spec.outputs.values().cloned().collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use wink_engine::{BareGraph, Execution, SeededInput, Threads};
+use wink_engine::{BareGraph, Element, Execution, SeededInput, Threads};
 
 use super::onnxruntime::OnnxRuntime;
 use super::rten::Rten;
@@ -78,7 +78,7 @@ pub fn load(
         graph.use_threads(Threads {
             count,
             pinned: false,
-        });
+        })?;
     }
     Ok(Some(Box::new(Own(graph))))
 }
@@ -87,7 +87,16 @@ struct Own(BareGraph);
 
 impl Engine for Own {
     fn run(&mut self) -> Result<Vec<f32>> {
-        Ok(self.0.run()?)
+        self.0.run()?;
+        let first = self
+            .0
+            .outputs()
+            .iter()
+            .position(|(_, spec)| spec.element == Element::F32);
+        Ok(match first {
+            Some(0) => self.0.output(0)?.values::<f32>()?.to_vec(),
+            _ => vec![],
+        })
     }
 
     fn load_time(&self) -> Duration {

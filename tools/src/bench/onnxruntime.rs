@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use half::f16;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
@@ -55,9 +56,23 @@ impl OnnxRuntime {
         let load = clock.elapsed();
         let mut inputs = Vec::new();
         for input in fed.iter().cloned() {
+            let shape = input.shape;
             let value: SessionInputValue<'static> = match input.values {
-                SeededValues::Float(values) => Tensor::from_array((input.shape, values))?.into(),
-                SeededValues::Integer(values) => Tensor::from_array((input.shape, values))?.into(),
+                SeededValues::Bool(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::I8(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::U8(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::I16(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::U16(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::I32(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::U32(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::I64(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::U64(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::F16(bits) => {
+                    let values: Vec<f16> = bits.into_iter().map(f16::from_bits).collect();
+                    Tensor::from_array((shape, values))?.into()
+                }
+                SeededValues::F32(values) => Tensor::from_array((shape, values))?.into(),
+                SeededValues::F64(values) => Tensor::from_array((shape, values))?.into(),
             };
             inputs.push((input.name, value));
         }

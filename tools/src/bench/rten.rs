@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
 use wink_engine::{SeededInput, SeededValues};
 
@@ -28,13 +28,21 @@ impl Rten {
         let mut inputs = Vec::new();
         for input in fed {
             let value = match &input.values {
-                SeededValues::Float(values) => Value::from_shape(&input.shape, values.clone())?,
+                SeededValues::F32(values) => Value::from_shape(&input.shape, values.clone())?,
+                SeededValues::I32(values) => Value::from_shape(&input.shape, values.clone())?,
+                SeededValues::I8(values) => Value::from_shape(&input.shape, values.clone())?,
+                SeededValues::U8(values) => Value::from_shape(&input.shape, values.clone())?,
+                SeededValues::Bool(values) => {
+                    let values: Vec<i32> = values.iter().copied().map(i32::from).collect();
+                    Value::from_shape(&input.shape, values)?
+                }
                 // Its integers have 32 bits.
-                SeededValues::Integer(values) => {
+                SeededValues::I64(values) => {
                     let values: Result<Vec<i32>, _> =
                         values.iter().copied().map(i32::try_from).collect();
                     Value::from_shape(&input.shape, values?)?
                 }
+                _ => bail!("input {}: rten has no tensors of its type", input.name),
             };
             inputs.push((model.node_id(&input.name)?, value));
         }

@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut choices = choices(args)?;
     for choice in &mut choices {
-        choice.use_threads(args.threads.threads());
+        choice.use_threads(args.threads.threads())?;
     }
     let marker = match choices.len() {
         1 => REPORT,

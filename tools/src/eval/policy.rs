@@ -50,10 +50,11 @@ impl Choice {
     }
 
     /// Shares a network's inferences among threads. Episodes that run side by side take turns with them.
-    pub fn use_threads(&mut self, threads: Threads) {
+    pub fn use_threads(&mut self, threads: Threads) -> Result<()> {
         if let Self::Network(network) = self {
-            network.use_threads(threads);
+            network.use_threads(threads).map_err(as_bad_input)?;
         }
+        Ok(())
     }
 
     /// For the report.

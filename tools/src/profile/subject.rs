@@ -74,7 +74,7 @@ impl Subject {
         let mut network =
             OnnxPolicy::load_with(&package, source.precision.as_deref(), source.execution)
                 .map_err(|error| told(error.into()))?;
-        network.use_threads(threads);
+        network.use_threads(threads).map_err(as_bad_input)?;
         let load = clock.elapsed();
         let memory = Memory {
             policy_bytes: memory::resident()

@@ -11,6 +11,7 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::info::{GraphInfo, element_name, tensor_info};
+use crate::budget::MAX_TENSOR_ELEMENTS;
 use crate::contain::contain;
 
 /// Ops whose output is not a function of their inputs: an evaluation could not be repeated.
@@ -25,9 +26,6 @@ const RANDOM_OPS: [&str; 6] = [
 
 /// Ops outside the standard that tract means the same by.
 const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
-
-/// The largest tensor that is taken: 1 GiB of f32.
-pub(crate) const MAX_TENSOR_ELEMENTS: usize = 1 << 28;
 
 /// Parses ONNX bytes. The message says what is wrong.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {

@@ -12,7 +12,7 @@ mod quantise;
 
 use tract_onnx::model::OnnxOpRegister;
 
-pub(crate) use guard::{MAX_TENSOR_ELEMENTS, inspect, parse};
+pub(crate) use guard::{inspect, parse};
 pub(crate) use info::shape_text;
 pub use info::{GraphInfo, TensorInfo};
 pub use names::name_nodes;

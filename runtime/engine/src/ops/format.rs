@@ -3,8 +3,9 @@
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Bytes, Output, Quantisation, Residual};
 
-use super::view::{View, ViewMut};
+use super::view::ViewMut;
 use super::write::Inputs;
+use crate::tensor::View;
 
 /// Element type of a fused op's tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]

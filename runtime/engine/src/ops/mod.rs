@@ -3,6 +3,19 @@
 //! [`Write`] is what a plan runs. The small operators take the place of tract's of the same meaning ([`replace`]) once a graph is
 //! as it will run; the fused ones are made by [`crate::rewrite`] and [`crate::import`]. Each operator knows the trait only, and
 //! this file knows each operator.
+//!
+//! # Adding an operator
+//!
+//! 1. A struct in a file of its own here, with everything that is known when a graph is loaded: shapes, axes, packed weights.
+//!    `new` returns `None` for what it cannot do; such nodes stay with tract.
+//! 2. `Op` (name), `TypedOp` (output type and shape, cost in multiply-accumulates), [`Write`] (the computation; every element of
+//!    the output is written, nothing is allocated), and `eval_by_write!` for constants that are folded. An operator that does what
+//!    several nodes of the graph said answers true to [`Write::is_fused`].
+//! 3. A line in [`as_write`].
+//! 4. Where it comes from: the place of one operator of tract ([`replace`]), a pattern of several nodes ([`crate::rewrite`]), or an
+//!    ONNX operator that tract lacks or reads too narrowly ([`crate::import`]).
+//! 5. Tests: the operator against plain arithmetic, with NaN, infinities, empty and one-element axes; a graph with it in
+//!    `tests/`, by [`crate::Execution::Fused`] and by [`crate::Execution::Plain`].
 
 mod attention;
 mod conv;
@@ -28,12 +41,13 @@ pub(crate) use conv::{Conv, Geometry};
 pub(crate) use format::Format;
 pub(crate) use fours::FourBits;
 pub(crate) use linear::Linear;
+pub(crate) use moves::Reshape;
 pub(crate) use norm::LayerNorm;
 pub(crate) use operands::Operands;
 pub(crate) use quantise::{Dequantise, Params, Quantise};
 pub(crate) use replace::replace;
 pub(crate) use scratch::with_pool;
-pub(crate) use view::{View, ViewMut};
+pub(crate) use view::{ViewMut, tensor_of, view_of};
 pub(crate) use write::{Inputs, Write};
 
 /// The op as a plan runs it, where it is one of this folder.
@@ -50,7 +64,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<elementwise::Unary>,
         is::<moves::Concat>,
         is::<moves::Gather>,
-        is::<moves::Reshape>,
+        is::<Reshape>,
         is::<moves::Strided>,
         is::<reduce::Reduce>,
         is::<reduce::Softmax>,

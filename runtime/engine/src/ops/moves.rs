@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use super::view::{View, ViewMut};
+use super::view::ViewMut;
 use super::walk::{Walk, steps};
 use super::write::{Inputs, Write, eval_by_write};
 
@@ -143,9 +143,9 @@ impl TypedOp for Strided {
 
 /// The same elements in another shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Reshape {
-    pub(super) datum: DatumType,
-    pub(super) shape: TVec<usize>,
+pub(crate) struct Reshape {
+    pub(crate) datum: DatumType,
+    pub(crate) shape: TVec<usize>,
 }
 
 impl Op for Reshape {
@@ -295,7 +295,7 @@ eval_by_write!(Gather);
 
 impl Write for Gather {
     fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
-        let View { bytes, .. } = inputs.get(0)?;
+        let bytes = inputs.get(0)?.bytes;
         let indices = inputs.values::<i64>(1)?;
         if self.block == 0 {
             return Ok(());

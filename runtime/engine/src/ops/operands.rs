@@ -10,7 +10,7 @@ use wink_kernels::{
 };
 
 use super::format::bytes;
-use super::view::View;
+use crate::tensor::View;
 
 /// Packed weights, in 8 bits or in floats, and the activations that meet them.
 #[derive(Debug, Clone, PartialEq)]

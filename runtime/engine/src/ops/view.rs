@@ -1,23 +1,8 @@
-//! Tensors that somebody else owns.
+//! Tensors that operators write, and tract's as operators read them.
 
 use tract_onnx::tract_hir::internal::*;
 
-/// An element type that any bits are a value of.
-pub(crate) trait Number: Datum + bytemuck::Pod {}
-
-impl Number for f32 {}
-impl Number for i8 {}
-impl Number for i32 {}
-impl Number for i64 {}
-impl Number for u8 {}
-
-/// A tensor to read, row-major.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(crate) datum: DatumType,
-    pub(crate) shape: &'a [usize],
-    pub(crate) bytes: &'a [u8],
-}
+use crate::tensor::{Number, TensorError, View, check};
 
 /// A tensor to write, row-major.
 #[derive(Debug)]
@@ -26,21 +11,20 @@ pub(crate) struct ViewMut<'a> {
     pub(crate) bytes: &'a mut [u8],
 }
 
-impl<'a> View<'a> {
-    /// A tensor of tract.
-    pub(crate) fn of(tensor: &'a Tensor) -> TractResult<Self> {
-        Ok(Self {
-            datum: tensor.datum_type(),
-            shape: tensor.shape(),
-            bytes: tensor.try_as_plain_ram()?.as_bytes(),
-        })
-    }
+/// A tensor of tract to read.
+pub(crate) fn view_of(tensor: &Tensor) -> TractResult<View<'_>> {
+    Ok(View {
+        datum: tensor.datum_type(),
+        shape: tensor.shape(),
+        bytes: tensor.try_as_plain_ram()?.as_bytes(),
+    })
+}
 
-    /// The values, where they are of this type.
-    pub(crate) fn values<T: Number>(&self) -> TractResult<&'a [T]> {
-        check::<T>(self.datum)?;
-        bytemuck::try_cast_slice(self.bytes).map_err(|e| format_err!("{e}"))
-    }
+/// A copy for tract.
+pub(crate) fn tensor_of(view: &View<'_>) -> TractResult<Tensor> {
+    let mut tensor = Tensor::zero_dt(view.datum, view.shape)?;
+    ViewMut::of(&mut tensor)?.bytes.copy_from_slice(view.bytes);
+    Ok(tensor)
 }
 
 impl<'a> ViewMut<'a> {
@@ -58,17 +42,8 @@ impl<'a> ViewMut<'a> {
     }
 
     /// The values, where they are of this type.
-    pub(crate) fn into_values<T: Number>(self) -> TractResult<&'a mut [T]> {
+    pub(crate) fn into_values<T: Number>(self) -> Result<&'a mut [T], TensorError> {
         check::<T>(self.datum)?;
-        bytemuck::try_cast_slice_mut(self.bytes).map_err(|e| format_err!("{e}"))
+        bytemuck::try_cast_slice_mut(self.bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
     }
-}
-
-fn check<T: Number>(datum: DatumType) -> TractResult<()> {
-    ensure!(
-        datum == T::datum_type(),
-        "a tensor is {datum:?}, not {:?}",
-        T::datum_type()
-    );
-    Ok(())
 }

@@ -3,7 +3,8 @@
 use tract_onnx::tract_core::dyn_clone;
 use tract_onnx::tract_hir::internal::*;
 
-use super::view::{Number, View, ViewMut};
+use super::view::{ViewMut, view_of};
+use crate::tensor::{Number, View};
 
 /// An op with one output, whose shape is known when the graph is loaded.
 pub(crate) trait Write: TypedOp {
@@ -45,7 +46,7 @@ impl<'a> Inputs<'a> {
 
     /// Values of an input that is known to be of this type.
     pub(crate) fn values<T: Number>(&self, index: usize) -> TractResult<&'a [T]> {
-        self.get(index)?.values()
+        Ok(self.get(index)?.values()?)
     }
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn eval(op: &dyn Write, inputs: &[TValue]) -> TractResult<TVec<TValue
     let fact = outputs.first().context("an op without an output")?;
     let shape = fact.shape.as_concrete().context("an open shape")?;
     let mut tensor = Tensor::zero_dt(fact.datum_type, shape)?;
-    let of = |index: usize| View::of(inputs.get(index).context("an input is missing")?);
+    let of = |index: usize| view_of(inputs.get(index).context("an input is missing")?);
     op.write(&Inputs::new(&of), ViewMut::of(&mut tensor)?)?;
     Ok(tvec![tensor.into_tvalue()])
 }

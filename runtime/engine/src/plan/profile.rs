@@ -1,6 +1,5 @@
 //! What each op of a loaded graph is, and how long it takes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +9,10 @@ use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::matmul::optimized::{MatMulOperand, OptMatMul, ProtoFusedSpec};
 use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_onnx::tract_core::plan::eval;
-use tract_onnx::tract_hir::internal::TypedOp;
+use tract_onnx::tract_hir::internal::{TractErrorContext, TypedOp};
 
-use crate::ops::{as_write, is_fused};
+use crate::ops::{as_write, is_fused, tensor_of};
+use crate::tensor::InputViews;
 
 /// One op of a graph as it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,10 +85,15 @@ pub(crate) fn plain_ops(plan: &TypedSimplePlan, kernels: &str) -> Vec<OpInfo> {
 /// Runs a graph in tract alone.
 pub(crate) fn run_plain(
     state: &mut TypedSimpleState,
-    inputs: &[Arc<Tensor>],
+    inputs: &dyn InputViews,
     times: Option<&mut Vec<OpTime>>,
 ) -> TractResult<TVec<TValue>> {
-    let values = inputs.iter().cloned().map(TValue::from_const).collect();
+    let values: TVec<TValue> = (0..inputs.count())
+        .map(|index| {
+            let input = inputs.view(index).context("an input is missing")?;
+            Ok(tensor_of(&input)?.into_tvalue())
+        })
+        .collect::<TractResult<_>>()?;
     let Some(times) = times else {
         return state.run(values);
     };

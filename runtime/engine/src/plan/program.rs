@@ -10,27 +10,30 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::buffers::{Need, share};
 use super::profile::{OpInfo, describe};
-use crate::ops::{Write, as_write, is_fused};
+use super::rate::Rate;
+use crate::ops::{Reshape, Write, as_write, is_fused};
 
 /// What is known of a graph when it is loaded. Threads share it; each has a [`super::Memory`] of its own.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(super) plan: Arc<TypedSimplePlan>,
-    /// First those that need only run where a steady input changed.
+    /// Slowest rate first, each behind those whose outputs it reads.
     pub(super) steps: Vec<Step>,
-    /// How many of these there are.
-    pub(super) steady: usize,
     pub(super) values: Vec<Value>,
     /// Bytes of each buffer.
     pub(super) buffers: Vec<usize>,
     pub(super) outputs: Vec<usize>,
+    /// Of each input.
+    rates: Vec<Rate>,
 }
 
 /// One op.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) node: usize,
-    /// Numbers of values.
+    /// The fastest of its inputs.
+    pub(super) rate: Rate,
+    /// Indices into the program's values.
     pub(super) inputs: Vec<usize>,
     /// Values of the node's outputs.
     pub(super) outputs: Vec<usize>,
@@ -46,8 +49,8 @@ pub(super) struct Value {
     pub(super) datum: DatumType,
     pub(super) shape: TVec<usize>,
     pub(super) place: Place,
-    /// Whether it changes with steady inputs only.
-    steady: bool,
+    /// How often it changes.
+    rate: Rate,
 }
 
 /// Where a tensor lies.
@@ -67,48 +70,46 @@ impl Value {
 }
 
 impl Program {
-    /// Lays a graph out. `steady` says of each input whether it stays the same for many runs.
+    /// Lays a graph out, whose inputs change at these rates.
     ///
     /// # Errors
     /// When tract finds no order to run the graph in, or an output's shape is open.
-    pub(crate) fn new(plan: Arc<TypedSimplePlan>, steady: &[bool]) -> TractResult<Self> {
+    pub(crate) fn new(plan: Arc<TypedSimplePlan>, rates: &[Rate]) -> TractResult<Self> {
         let mut layout = Layout::default();
         let model = plan.model();
         for node in constants(model).chain(plan.order_without_consts().iter().copied()) {
-            layout.add(model, node, steady)?;
+            layout.add(model, node, rates)?;
         }
+        let outputs = model.outputs.iter().map(|outlet| layout.output(*outlet));
+        let outputs: Vec<usize> = outputs.collect::<TractResult<_>>()?;
         let Layout {
-            numbers,
             mut values,
-            steady_steps: mut steps,
-            other_steps,
+            mut steps,
+            ..
         } = layout;
-        let steady = steps.len();
-        steps.extend(other_steps);
-        let outputs = model.outputs.iter().map(|outlet| numbers.get(outlet));
-        let outputs: Vec<usize> = outputs
-            .map(|number| number.copied().context("an output that nothing computes"))
-            .collect::<TractResult<_>>()?;
-        let last_reads = last_reads(&values, &steps, steady, &outputs);
+        // Stable: what a step reads is never faster than the step.
+        steps.sort_by_key(|step| step.rate);
+        let last_reads = last_reads(&values, &steps, &outputs);
         let buffers = share_buffers(&mut values, &steps, &last_reads);
         drop_held(&values, &mut steps, &last_reads);
         Ok(Self {
             plan,
             steps,
-            steady,
             values,
             buffers,
             outputs,
+            rates: rates.to_vec(),
         })
     }
 
     /// The steps in their order; `kernels` names the instruction set of the fused ops.
     pub(crate) fn ops(&self, kernels: &str) -> Vec<OpInfo> {
-        let describe = |(index, step): (usize, &Step)| OpInfo {
-            once: index < self.steady,
+        let fastest = self.fastest();
+        let describe = |step: &Step| OpInfo {
+            once: step.rate < fastest,
             ..describe(self.model(), self.model().node(step.node), kernels)
         };
-        self.steps.iter().enumerate().map(describe).collect()
+        self.steps.iter().map(describe).collect()
     }
 
     /// How many of each small op of this crate there are, and of each of tract.
@@ -124,9 +125,19 @@ impl Program {
         counts
     }
 
-    /// How many steps need to run only where a steady input changed.
-    pub(crate) fn steady(&self) -> usize {
-        self.steady
+    /// How many steps are slower than the fastest.
+    pub(crate) fn kept(&self) -> usize {
+        let fastest = self.fastest();
+        self.steps.iter().filter(|step| step.rate < fastest).count()
+    }
+
+    fn fastest(&self) -> Rate {
+        self.rates.iter().copied().max().unwrap_or_default()
+    }
+
+    /// Bytes of each buffer.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = usize> {
+        self.buffers.iter().copied()
     }
 
     pub(crate) fn model(&self) -> &TypedModel {
@@ -146,22 +157,29 @@ fn constants(model: &TypedModel) -> impl Iterator<Item = usize> {
 struct Layout {
     numbers: HashMap<OutletId, usize>,
     values: Vec<Value>,
-    steady_steps: Vec<Step>,
-    other_steps: Vec<Step>,
+    steps: Vec<Step>,
 }
 
 impl Layout {
-    fn add(&mut self, model: &TypedModel, id: usize, steady: &[bool]) -> TractResult<()> {
+    fn add(&mut self, model: &TypedModel, id: usize, rates: &[Rate]) -> TractResult<()> {
         let node = model.node(id);
         if let Some(op) = node.op_as::<Const>() {
-            self.value(model, id.into(), Place::Constant(op.val().clone()), true);
+            self.value(
+                model,
+                id.into(),
+                Place::Constant(op.val().clone()),
+                Rate::default(),
+            );
             return Ok(());
         }
         if node.op_is::<TypedSource>() {
             let position = model.inputs.iter().position(|input| input.node == id);
             let index = position.context("an input that is not fed")?;
-            let steady = steady.get(index).copied().unwrap_or(false);
-            self.value(model, id.into(), Place::Input(index), steady);
+            let rate = rates
+                .get(index)
+                .copied()
+                .context("an input that is not fed")?;
+            self.value(model, id.into(), Place::Input(index), rate);
             return Ok(());
         }
         let inputs: Vec<usize> = node
@@ -170,14 +188,15 @@ impl Layout {
             .map(|outlet| self.numbers.get(outlet).copied())
             .collect::<Option<_>>()
             .with_context(|| format!("{}: an input that nothing computes", node.name))?;
-        let steady = inputs.iter().all(|&input| self.values[input].steady);
+        let rate = inputs.iter().map(|&input| self.values[input].rate).max();
+        let rate = rate.unwrap_or_default();
         let op = as_write(&*node.op).map(dyn_clone::clone_box);
         if let (Some(op), [input]) = (&op, &*inputs)
             && op.only_reshapes()
             && !matches!(self.values[*input].place, Place::Held(_))
         {
             let place = self.values[*input].place.clone();
-            self.value(model, id.into(), place, steady);
+            self.value(model, id.into(), place, rate);
             return Ok(());
         }
         let shapes = node.outputs.iter().map(|output| &output.fact.shape);
@@ -193,24 +212,50 @@ impl Layout {
                     Some(_) => Place::Buffer(number),
                     None => Place::Held(number),
                 };
-                self.value(model, OutletId::new(id, slot), place, steady)
+                self.value(model, OutletId::new(id, slot), place, rate)
             })
             .collect();
         let step = Step {
             node: id,
+            rate,
             inputs,
             outputs,
             op,
             dropped: vec![],
         };
-        match steady {
-            true => self.steady_steps.push(step),
-            false => self.other_steps.push(step),
-        }
+        self.steps.push(step);
         Ok(())
     }
 
-    fn value(&mut self, model: &TypedModel, outlet: OutletId, place: Place, steady: bool) -> usize {
+    /// The value of an output of the graph. One that is an input, perhaps in another shape, is copied, so that outputs are read
+    /// without the inputs.
+    fn output(&mut self, outlet: OutletId) -> TractResult<usize> {
+        let number = self.numbers.get(&outlet).copied();
+        let number = number.context("an output that nothing computes")?;
+        let Value { datum, rate, .. } = self.values[number];
+        if !matches!(self.values[number].place, Place::Input(_)) {
+            return Ok(number);
+        }
+        let shape = self.values[number].shape.clone();
+        let copy = self.values.len();
+        self.values.push(Value {
+            datum,
+            shape: shape.clone(),
+            place: Place::Buffer(copy),
+            rate,
+        });
+        self.steps.push(Step {
+            node: outlet.node,
+            rate,
+            inputs: vec![number],
+            outputs: vec![copy],
+            op: Some(Box::new(Reshape { datum, shape })),
+            dropped: vec![],
+        });
+        Ok(copy)
+    }
+
+    fn value(&mut self, model: &TypedModel, outlet: OutletId, place: Place, rate: Rate) -> usize {
         let number = self.values.len();
         let fact = &model.node(outlet.node).outputs[outlet.slot].fact;
         self.values.push(Value {
@@ -218,7 +263,7 @@ impl Layout {
             // What tract makes may have a shape that numbers cannot tell; it is not asked for.
             shape: fact.shape.as_concrete().unwrap_or(&[]).into(),
             place,
-            steady,
+            rate,
         });
         self.numbers.insert(outlet, number);
         number
@@ -226,12 +271,7 @@ impl Layout {
 }
 
 /// The last step that reads each buffer or held tensor, by the number that it has before buffers are shared.
-fn last_reads(
-    values: &[Value],
-    steps: &[Step],
-    steady: usize,
-    outputs: &[usize],
-) -> HashMap<usize, usize> {
+fn last_reads(values: &[Value], steps: &[Step], outputs: &[usize]) -> HashMap<usize, usize> {
     let mut last: HashMap<usize, usize> = HashMap::new();
     let mut read = |value: usize, step: usize| {
         if let Place::Buffer(number) | Place::Held(number) = values[value].place {
@@ -241,7 +281,8 @@ fn last_reads(
     };
     for (index, step) in steps.iter().enumerate() {
         for &value in &step.inputs {
-            let outlives = index >= steady && values[value].steady;
+            // A slower value is read again by runs in which it is not computed.
+            let outlives = values[value].rate < step.rate;
             read(value, if outlives { usize::MAX } else { index });
         }
         for &value in &step.outputs {

@@ -1,15 +1,19 @@
 //! Running the steps of a program.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::*;
 
-use super::buffers::Buffer;
 use super::profile::OpTime;
 use super::program::{Place, Program, Step};
-use crate::ops::{Inputs, View, ViewMut, Write};
+use super::rate::Rate;
+use crate::buffer::Buffer;
+use crate::ops::{Inputs, ViewMut, Write, tensor_of, view_of};
+use crate::tensor::{InputViews, View};
+
+/// Where no input is read.
+const NONE: [View<'static>; 0] = [];
 
 /// A thread's tensors of one program.
 #[derive(Debug)]
@@ -17,8 +21,8 @@ pub(crate) struct Memory {
     buffers: Vec<Buffer>,
     /// What tract made, by the number of the value.
     held: Vec<Option<TValue>>,
-    /// Whether what hangs on steady inputs only is as it should be.
-    up_to_date: bool,
+    /// Whether all steps have run, so that slow ones may be left out.
+    complete: bool,
     tract: Option<TypedSimpleState>,
 }
 
@@ -28,18 +32,20 @@ impl Clone for Memory {
         Self {
             buffers: self.buffers.iter().map(Buffer::like).collect(),
             held: vec![None; self.held.len()],
-            up_to_date: false,
-            tract: self.tract.clone(),
+            complete: false,
+            tract: self.tract.clone().map(with_values),
         }
     }
 }
 
-impl Memory {
-    /// What hangs on steady inputs is computed anew by the next run.
-    pub(crate) fn refresh(&mut self) {
-        self.up_to_date = false;
-    }
+/// Tract's state with a place for what each node makes, which neither a new one nor a clone has.
+fn with_values(mut state: TypedSimpleState) -> TypedSimpleState {
+    let nodes = state.model().nodes().len();
+    state.turn_state.values = vec![None; nodes];
+    state
+}
 
+impl Memory {
     /// Drops what nobody reads after a step.
     fn forget(&mut self, step: &Step) {
         for &number in &step.dropped {
@@ -55,12 +61,10 @@ impl Program {
     /// When tract cannot make the state of an op that only it knows.
     pub(crate) fn memory(&self) -> TractResult<Memory> {
         let needs_tract = self.steps.iter().any(|step| step.op.is_none());
-        let mut tract = None;
-        if needs_tract {
-            let mut state = self.plan.spawn()?;
-            state.turn_state.values = vec![None; self.model().nodes().len()];
-            tract = Some(state);
-        }
+        let tract = match needs_tract {
+            true => Some(with_values(self.plan.spawn()?)),
+            false => None,
+        };
         Ok(Memory {
             buffers: self
                 .buffers
@@ -68,23 +72,30 @@ impl Program {
                 .map(|&bytes| Buffer::new(bytes))
                 .collect(),
             held: vec![None; if needs_tract { self.values.len() } else { 0 }],
-            up_to_date: false,
+            complete: false,
             tract,
         })
     }
 
-    /// Runs all steps that have something to do. `times` gets the time of each step, 0 where it had not.
+    /// Runs the steps that depend on inputs of rate `changed` or faster, and all of them the first time. `times` gets the time of
+    /// each step, 0 where it did not run.
     ///
     /// # Errors
     /// When an input does not fit or an op fails, with the node's name.
     pub(crate) fn run(
         &self,
         memory: &mut Memory,
-        inputs: &[Arc<Tensor>],
+        inputs: &dyn InputViews,
+        changed: Rate,
         mut times: Option<&mut Vec<OpTime>>,
     ) -> TractResult<()> {
         self.check_inputs(inputs)?;
-        let first = if memory.up_to_date { self.steady } else { 0 };
+        let first = match memory.complete {
+            true => self.steps.partition_point(|step| step.rate < changed),
+            false => 0,
+        };
+        // Until this run has ended nothing can be left out.
+        memory.complete = false;
         if let Some(times) = &mut times {
             let none = OpTime {
                 start: Instant::now(),
@@ -105,37 +116,39 @@ impl Program {
                 times.push(OpTime { start, time });
             }
         }
-        memory.up_to_date = true;
+        memory.complete = true;
         Ok(())
     }
 
-    /// An output of the last run on these inputs.
+    /// An output of the last run.
     ///
     /// # Errors
-    /// When there is no such output, or nothing was run.
-    pub(crate) fn output<'a>(
-        &'a self,
-        memory: &'a Memory,
-        inputs: &'a [Arc<Tensor>],
-        index: usize,
-    ) -> TractResult<View<'a>> {
+    /// When there is no such output, or no run has ended.
+    pub(crate) fn output<'a>(&'a self, memory: &'a Memory, index: usize) -> TractResult<View<'a>> {
         let value = *self.outputs.get(index).context("no such output")?;
-        self.view(memory, inputs, value)
+        ensure!(memory.complete, "an output before a run has ended");
+        self.view(memory, &NONE, value)
     }
 
-    fn check_inputs(&self, inputs: &[Arc<Tensor>]) -> TractResult<()> {
+    fn check_inputs(&self, inputs: &dyn InputViews) -> TractResult<()> {
         let model = self.model();
         ensure!(
-            inputs.len() == model.inputs.len(),
+            inputs.count() == model.inputs.len(),
             "{} inputs instead of {}",
-            inputs.len(),
+            inputs.count(),
             model.inputs.len()
         );
-        for (index, input) in inputs.iter().enumerate() {
+        for index in 0..inputs.count() {
+            let input = inputs.view(index).context("an input is missing")?;
             let fact = model.input_fact(index)?;
-            let fits = fact.datum_type == input.datum_type()
-                && fact.shape.as_concrete() == Some(input.shape());
-            ensure!(fits, "input {index} is {input:?} instead of {fact:?}");
+            let fits =
+                fact.datum_type == input.datum && fact.shape.as_concrete() == Some(input.shape);
+            ensure!(
+                fits,
+                "input {index} is {:?}{:?} instead of {fact:?}",
+                input.datum,
+                input.shape
+            );
         }
         Ok(())
     }
@@ -143,7 +156,7 @@ impl Program {
     fn write(
         &self,
         memory: &mut Memory,
-        inputs: &[Arc<Tensor>],
+        inputs: &dyn InputViews,
         step: &Step,
         op: &dyn Write,
     ) -> TractResult<()> {
@@ -170,7 +183,7 @@ impl Program {
     fn ask_tract(
         &self,
         memory: &mut Memory,
-        inputs: &[Arc<Tensor>],
+        inputs: &dyn InputViews,
         step: &Step,
     ) -> TractResult<()> {
         let values: TractResult<TVec<TValue>> = step
@@ -195,42 +208,38 @@ impl Program {
     fn tract_value(
         &self,
         memory: &Memory,
-        inputs: &[Arc<Tensor>],
+        inputs: &dyn InputViews,
         number: usize,
     ) -> TractResult<TValue> {
         let value = &self.values[number];
-        let shared = match &value.place {
+        match &value.place {
             Place::Held(held) => return memory.held[*held].clone().context("not yet computed"),
-            Place::Input(index) => Some(&inputs[*index]),
-            Place::Constant(tensor) => Some(tensor),
-            Place::Buffer(_) => None,
-        };
-        // Tract reads shapes that are not numbers from the tensor alone.
-        if let Some(tensor) =
-            shared.filter(|tensor| !tensor.is_plain_ram() || tensor.shape() == &*value.shape)
-        {
-            return Ok(TValue::from_const(tensor.clone()));
+            // Tract reads shapes that are not numbers from the tensor alone.
+            Place::Constant(tensor)
+                if !tensor.is_plain_ram() || tensor.shape() == &*value.shape =>
+            {
+                return Ok(TValue::from_const(tensor.clone()));
+            }
+            Place::Constant(_) | Place::Input(_) | Place::Buffer(_) => {}
         }
         let view = self.view(memory, inputs, number)?;
-        let mut tensor = Tensor::zero_dt(view.datum, view.shape)?;
-        ViewMut::of(&mut tensor)?.bytes.copy_from_slice(view.bytes);
-        Ok(tensor.into_tvalue())
+        Ok(tensor_of(&view)?.into_tvalue())
     }
 
     fn view<'a>(
         &'a self,
         memory: &'a Memory,
-        inputs: &'a [Arc<Tensor>],
+        inputs: &'a dyn InputViews,
         number: usize,
     ) -> TractResult<View<'a>> {
         let value = &self.values[number];
         let bytes = match &value.place {
             Place::Held(held) => {
                 let tensor = memory.held[*held].as_ref().context("not yet computed")?;
-                return View::of(tensor);
+                return view_of(tensor);
             }
-            Place::Input(index) => View::of(&inputs[*index])?.bytes,
-            Place::Constant(tensor) => View::of(tensor)?.bytes,
+            Place::Input(index) => inputs.view(*index).context("an input is missing")?.bytes,
+            Place::Constant(tensor) => view_of(tensor)?.bytes,
             Place::Buffer(buffer) => memory.buffers[*buffer].bytes(value.bytes()),
         };
         Ok(View {

@@ -161,10 +161,11 @@ fn a_product_with_odd_sizes_is_fused_and_right() {
     for (found, wanted) in found.iter().zip(&wanted) {
         assert!((found - wanted).abs() < 1e-4, "{found} for {wanted}");
     }
-    fused.use_threads(Threads {
+    let threads = Threads {
         count: NonZeroUsize::new(3).unwrap(),
-        pinned: true,
-    });
+        pinned: false,
+    };
+    fused.use_threads(threads).unwrap();
     assert_eq!(act(&mut fused, "pick the block").unwrap(), found);
 }
 
