@@ -43,13 +43,26 @@ pub struct State {
     pool: Arc<Pool>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Tensors {
     Program(Memory),
     Plain {
         plan: TypedSimpleState,
         outputs: TVec<TValue>,
     },
+}
+
+/// A clone begins anew: nothing is copied that the next run computes anyway.
+impl Clone for Tensors {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Program(memory) => Self::Program(memory.clone()),
+            Self::Plain { plan, .. } => Self::Plain {
+                plan: plan::with_values(plan.clone()),
+                outputs: tvec![],
+            },
+        }
+    }
 }
 
 impl State {
@@ -207,7 +220,13 @@ impl Graph {
                 ran.map_err(|e| format!("{e:#}"))
             })
         });
-        if let Err(message) = result {
+        if let Err(mut message) = result {
+            if let (Runner::Program(program), Tensors::Program(memory)) =
+                (&self.runner, &state.tensors)
+                && let Some(node) = program.running(memory)
+            {
+                message = format!("node \"{}\": {message}", node.escape_debug());
+            }
             *state = self.state_beside(state)?;
             return Err(self.failed(&message));
         }

@@ -19,13 +19,22 @@ fn try_load(
     feeds: &[(&str, Element, &[usize], u8)],
     outputs: &[&str],
 ) -> Result<Graph, EngineError> {
+    load_with(Execution::Fused, source, feeds, outputs)
+}
+
+fn load_with(
+    execution: Execution,
+    source: Source,
+    feeds: &[(&str, Element, &[usize], u8)],
+    outputs: &[&str],
+) -> Result<Graph, EngineError> {
     let feeds = feeds.iter().map(|&(tensor, element, shape, rate)| Feed {
         tensor: tensor.to_owned(),
         spec: TensorSpec::new(element, shape),
         rate: Rate(rate),
     });
     let outputs: Vec<String> = outputs.iter().map(|&name| name.to_owned()).collect();
-    Graph::load(source, Execution::Fused, feeds.collect(), &outputs)
+    Graph::load(source, execution, feeds.collect(), &outputs)
 }
 
 /// `wave = sin(a * a)`, which tract computes, and `sum = wave + b`.
@@ -50,31 +59,53 @@ fn wave() -> Source {
 
 #[test]
 fn a_clone_of_a_state_runs_ops_that_only_tract_has() {
-    let graph = load(
-        wave(),
-        &[("a", Element::F32, &[2], 0), ("b", Element::F32, &[2], 1)],
-        &["sum", "wave"],
-    );
-    assert_eq!(graph.fusion().unwrap().engine.values().sum::<usize>(), 1);
-    let inputs = [
-        View::of(&[2], &[1.0_f32, 2.0]).unwrap(),
-        View::of(&[2], &[10.0_f32, 20.0]).unwrap(),
-    ];
-    let wanted = [10.0 + 1.0_f32.sin(), 20.0 + 4.0_f32.sin()];
-    let mut state = graph.state().unwrap();
-    // Before the original ran, and after.
-    let mut early = state.clone();
-    graph.run(&mut state, &inputs, Rate(0)).unwrap();
-    let mut late = state.clone();
-    for state in [&mut early, &mut late] {
-        assert!(graph.output(state, 0).is_err(), "nothing has run yet");
-        // A clone has nothing of the other's, so it computes all.
-        graph.run(state, &inputs, Rate(1)).unwrap();
-        let found = graph.values::<f32>(state, 0).unwrap();
-        for (found, wanted) in found.iter().zip(wanted) {
-            assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
+    for execution in BOTH {
+        let feeds: &[(&str, Element, &[usize], u8)] =
+            &[("a", Element::F32, &[2], 0), ("b", Element::F32, &[2], 1)];
+        let graph = load_with(execution, wave(), feeds, &["sum", "wave"]).unwrap();
+        if let Some(fusion) = graph.fusion() {
+            assert_eq!(fusion.engine.values().sum::<usize>(), 1);
+        }
+        let inputs = [
+            View::of(&[2], &[1.0_f32, 2.0]).unwrap(),
+            View::of(&[2], &[10.0_f32, 20.0]).unwrap(),
+        ];
+        let wanted = [10.0 + 1.0_f32.sin(), 20.0 + 4.0_f32.sin()];
+        let mut state = graph.state().unwrap();
+        // Before the original ran, and after.
+        let mut early = state.clone();
+        graph.run(&mut state, &inputs, Rate(0)).unwrap();
+        let mut late = state.clone();
+        for state in [&mut early, &mut late] {
+            assert!(graph.output(state, 0).is_err(), "nothing has run yet");
+            // A clone has nothing of the other's, so it computes all.
+            graph.run(state, &inputs, Rate(1)).unwrap();
+            let found = graph.values::<f32>(state, 0).unwrap();
+            for (found, wanted) in found.iter().zip(wanted) {
+                assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
+            }
         }
     }
+}
+
+#[test]
+fn a_node_that_fails_is_named() {
+    let gather = || {
+        source(
+            vec![node("Gather", &["table", "ids"], "rows")],
+            vec![value("ids", DataType::Int64, &[1])],
+            vec![value("rows", DataType::Float, &[1, 1])],
+            vec![floats("table", &[2, 1], &[1.0, 2.0])],
+        )
+    };
+    let graph = load(gather(), &[("ids", Element::I64, &[1], 0)], &["rows"]);
+    let mut state = graph.state().unwrap();
+    let inputs = [View::of(&[1], &[7_i64]).unwrap()];
+    let error = graph.run(&mut state, &inputs, Rate(0)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "test.onnx: inference failed: node \"Gather_rows\": entry 7 of 2"
+    );
 }
 
 #[test]

@@ -15,5 +15,5 @@ pub use profile::{LoadTimes, OpInfo, OpTime};
 pub(crate) use profile::{macs, plain_ops, run_plain};
 pub(crate) use program::Program;
 pub use rate::Rate;
-pub(crate) use run::Memory;
+pub(crate) use run::{Memory, with_values};
 pub use threads::Threads;

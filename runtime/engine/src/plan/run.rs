@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     held: Vec<Option<TValue>>,
     /// Whether all steps have run, so that slow ones may be left out.
     complete: bool,
+    /// The node that is run at the moment.
+    running: Option<usize>,
     tract: Option<TypedSimpleState>,
 }
 
@@ -33,13 +35,14 @@ impl Clone for Memory {
             buffers: self.buffers.iter().map(Buffer::like).collect(),
             held: vec![None; self.held.len()],
             complete: false,
+            running: None,
             tract: self.tract.clone().map(with_values),
         }
     }
 }
 
 /// Tract's state with a place for what each node makes, which neither a new one nor a clone has.
-fn with_values(mut state: TypedSimpleState) -> TypedSimpleState {
+pub(crate) fn with_values(mut state: TypedSimpleState) -> TypedSimpleState {
     let nodes = state.model().nodes().len();
     state.turn_state.values = vec![None; nodes];
     state
@@ -73,6 +76,7 @@ impl Program {
                 .collect(),
             held: vec![None; if needs_tract { self.values.len() } else { 0 }],
             complete: false,
+            running: None,
             tract,
         })
     }
@@ -106,18 +110,25 @@ impl Program {
         }
         for step in &self.steps[first..] {
             let start = times.is_some().then(Instant::now);
+            memory.running = Some(step.node);
             let ran = match &step.op {
                 Some(op) => self.write(memory, inputs, step, &**op),
                 None => self.ask_tract(memory, inputs, step),
             };
-            ran.with_context(|| format!("node \"{}\"", self.model().node(step.node).name))?;
+            ran?;
             if let (Some(times), Some(start)) = (&mut times, start) {
                 let time = start.elapsed();
                 times.push(OpTime { start, time });
             }
         }
+        memory.running = None;
         memory.complete = true;
         Ok(())
+    }
+
+    /// The name of the node at which a run ended with an error or a panic.
+    pub(crate) fn running(&self, memory: &Memory) -> Option<&str> {
+        memory.running.map(|node| &*self.model().node(node).name)
     }
 
     /// An output of the last run.
