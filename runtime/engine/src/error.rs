@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::tensor::Element;
+use crate::tensor::{Element, TensorError};
 
 /// A failure of the engine, in one line that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,10 @@ pub enum EngineError {
         /// The element type that was asked for.
         wanted: Element,
     },
+
+    /// A tensor is not what it was taken for.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
 
     /// A thread cannot be kept to a processor.
     #[error("threads cannot be pinned: {0}")]

@@ -24,7 +24,8 @@ fn graph(nodes: Vec<tract_onnx::pb::NodeProto>, inputs: &[(&str, u8)]) -> Graph 
         spec: TensorSpec::new(Element::F32, &[1, 64]),
         rate: Rate(rate),
     });
-    Graph::load(source, Execution::Fused, feeds.collect(), &["y".to_owned()]).unwrap()
+    Graph::load(source, Execution::Fused, feeds.collect(), &["y".to_owned()])
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

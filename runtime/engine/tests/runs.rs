@@ -11,7 +11,7 @@ use wink_engine::{
 const BOTH: [Execution; 2] = [Execution::Fused, Execution::Plain];
 
 fn load(source: Source, feeds: &[(&str, Element, &[usize], u8)], outputs: &[&str]) -> Graph {
-    try_load(source, feeds, outputs).unwrap()
+    try_load(source, feeds, outputs).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn try_load(
