@@ -13,15 +13,12 @@ use tract_onnx::tract_hir::internal::{Framework, InferenceFact};
 
 use crate::budget;
 use crate::contain::contain;
-use crate::error::EngineError;
+use crate::error::{EngineError, one_line};
 use crate::graph::{Graph, Runner};
 use crate::import::{self, GraphInfo, TensorInfo, name_nodes, plain_tract, shape_text};
 use crate::plan::{LoadTimes, Program, Rate, macs};
 use crate::rewrite::{Fusion, fuse};
 use crate::tensor::{Element, TensorSpec, datum_name};
-
-/// Tract's messages quote whole tensors.
-const MAX_MESSAGE: usize = 300;
 
 /// The bytes of an ONNX file. They are freed as soon as they are decoded.
 #[derive(Debug)]
@@ -86,7 +83,23 @@ pub struct Feed {
     pub rate: Rate,
 }
 
-pub(crate) fn build(
+impl Graph {
+    /// Loads a graph. `feeds` says what each input will be given, `outputs` which tensors are wanted and in which order; what only
+    /// other outputs need is not computed.
+    ///
+    /// # Errors
+    /// When the file is broken, has an op that nothing here computes, or an input or output that does not fit.
+    pub fn load(
+        source: Source,
+        execution: Execution,
+        feeds: Vec<Feed>,
+        outputs: &[String],
+    ) -> Result<Self, EngineError> {
+        build(source, execution, feeds, outputs)
+    }
+}
+
+fn build(
     source: Source,
     execution: Execution,
     feeds: Vec<Feed>,
@@ -321,13 +334,4 @@ fn output_specs(
 
 fn words(error: TractError) -> String {
     format!("{error:#}")
-}
-
-pub(crate) fn one_line(message: &str) -> String {
-    let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE) {
-        line.truncate(end);
-        line.push_str(" ...");
-    }
-    line
 }

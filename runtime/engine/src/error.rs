@@ -105,3 +105,16 @@ pub enum EngineError {
         message: String,
     },
 }
+
+/// Tract's messages quote whole tensors.
+const MAX_MESSAGE: usize = 300;
+
+/// A message without line breaks, cut where it gets long.
+pub(crate) fn one_line(message: &str) -> String {
+    let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE) {
+        line.truncate(end);
+        line.push_str(" ...");
+    }
+    line
+}

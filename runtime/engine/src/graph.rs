@@ -7,9 +7,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::TractErrorContext;
 use wink_kernels::Pool;
 
-use crate::build::{Execution, Feed, Source, build, one_line};
 use crate::contain::contain;
-use crate::error::EngineError;
+use crate::error::{EngineError, one_line};
 use crate::import::GraphInfo;
 use crate::ops::{view_of, with_pool};
 use crate::plan::{self, LoadTimes, Memory, OpInfo, OpTime, Program, Rate, Threads};
@@ -78,20 +77,6 @@ impl State {
 }
 
 impl Graph {
-    /// Loads a graph. `feeds` says what each input will be given, `outputs` which tensors are wanted and in which order; what only
-    /// other outputs need is not computed.
-    ///
-    /// # Errors
-    /// When the file is broken, has an op that nothing here computes, or an input or output that does not fit.
-    pub fn load(
-        source: Source,
-        execution: Execution,
-        feeds: Vec<Feed>,
-        outputs: &[String],
-    ) -> Result<Self, EngineError> {
-        build(source, execution, feeds, outputs)
-    }
-
     /// The ONNX file.
     #[must_use]
     pub fn file(&self) -> &Path {
