@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::tract_linalg::block_quant::BlockQuantStorage;
 use tract_onnx::tract_hir::internal::*;
 
-/// The value of an outlet that hangs on constants only.
+/// The value of an outlet that depends only on constants.
 pub(crate) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
     if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
         return Some(value.clone());

@@ -129,7 +129,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
     let (values, rest) = rest.split_at_mut(sizes[1]);
     let (queries, scores) = rest.split_at_mut(sizes[2]);
     let first = head * a.width;
-    // What fills up the last panels is whatever was there: it only meets itself, and nobody reads those columns.
+    // What fills up the last panels is whatever was there: it only meets itself, and those columns are not read.
     for key in 0..a.keys {
         let line = &mut queries[..a.width];
         a.k.read(key * row + first, 1.0, line);

@@ -289,7 +289,7 @@ pub(crate) enum RawOutput {
     Bytes(*mut u8, u8, Quantisation),
 }
 
-// SAFETY: whoever writes through it vouches for being alone in that part.
+// SAFETY: the code that writes through it vouches for being alone in that part.
 unsafe impl Sync for RawOutput {}
 
 impl RawOutput {

@@ -328,7 +328,7 @@ fn sums_are_exact_over_drawn_shapes() {
     }
 }
 
-/// Sums of floats are one chain of fused multiply-adds, whoever computes them.
+/// Sums of floats are one chain of fused multiply-adds on every instruction set.
 #[test]
 fn float_sums_are_the_chains_of_all_shapes() {
     let _awake = pool().awake();

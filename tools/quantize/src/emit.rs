@@ -147,7 +147,7 @@ pub fn emit(
     Ok((model, reports))
 }
 
-/// The range of each activation that is rounded in a fixed one, by tensor: found once, whoever reads it.
+/// The range of each activation that is rounded in a fixed one, by tensor: found once for all its consumers.
 fn ranges<'a>(part: &'a Part, precisions: &[Precision], method: Method) -> Ranges<'a> {
     let mut ranges = Ranges::new();
     let layers = part.layers.iter().zip(precisions);
@@ -368,7 +368,7 @@ impl Writer<'_> {
         Ok((out, scale))
     }
 
-    /// Names of the activation as uint8, its scale and its zero point, all of the moment.
+    /// Names of the activation as uint8, its scale and its zero point, all computed at each inference.
     fn measured(&mut self, tensor: &str) -> [String; 3] {
         let names = ["moment_quantized", "moment_scale", "moment_zero_point"]
             .map(|what| self.name(tensor, what));
@@ -384,7 +384,7 @@ impl Writer<'_> {
         names
     }
 
-    /// The activation rounded in the range of the moment. Spelt out, since engines take no `DequantizeLinear` whose scale
+    /// The activation rounded in the range of this inference. Spelt out, since engines take no `DequantizeLinear` whose scale
     /// is computed.
     fn dynamic(&mut self, tensor: &str) -> String {
         let [quantized, scale, zero] = self.measured(tensor);

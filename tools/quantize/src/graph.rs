@@ -1,4 +1,4 @@
-//! An ONNX graph under the knife: constants by name, who makes what, nodes put in and taken out.
+//! Editing an ONNX graph: look up constants and producers, insert and remove nodes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;

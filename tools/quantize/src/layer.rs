@@ -43,8 +43,8 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The products of a graph in its order. What is left out computes as before: products whose weights are made up on
-    /// the way, `Gemm` that scales or transposes its input, weights that are not of two axes.
+    /// The products of a graph in its order. Not among them, and left in float: products whose weights are computed at run time,
+    /// `Gemm` that scales or transposes its input, weights that are not of two axes.
     ///
     /// # Errors
     /// When there is none with constant weights.

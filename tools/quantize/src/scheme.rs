@@ -10,7 +10,7 @@ pub enum Scheme {
     F16,
     /// Weights int8 per output channel, activations uint8 with fixed ranges; products of two activations too.
     Int8,
-    /// Weights int8 per output channel, activations uint8 with the range of the moment.
+    /// Weights int8 per output channel, activations uint8, quantised dynamically (range per inference).
     Int8Dynamic,
     /// Weights 4-bit in blocks of 32, activations uint8 with fixed ranges; convolutions as in `Int8`.
     W4a8,
@@ -42,7 +42,7 @@ pub enum Precision {
     F16,
     /// int8 weights, uint8 activations of fixed range.
     Int8,
-    /// int8 weights, uint8 activations of the moment's range.
+    /// int8 weights, uint8 activations, quantised dynamically (range per inference).
     Int8Dynamic,
     /// int8 weights, float activations.
     W8,

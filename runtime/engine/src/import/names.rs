@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tract_onnx::pb::GraphProto;
 
 /// Gives every node of a graph a name that nothing else in it has. ONNX lets nodes go without one or share one; tract,
-/// and whoever tells a person which node is meant, do not.
+/// and messages that name a node, do not.
 ///
 /// The first node of a name keeps it, the others get numbered ones. A node without a name is called after its output.
 pub fn name_nodes(graph: &mut GraphProto) {

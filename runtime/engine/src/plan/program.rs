@@ -39,7 +39,7 @@ pub(super) struct Step {
     pub(super) outputs: Vec<usize>,
     /// `None` where tract runs it.
     pub(super) op: Option<Box<dyn Write>>,
-    /// Values of tract that nobody reads any more after this.
+    /// Tract's values that no later step reads.
     pub(super) dropped: Vec<usize>,
 }
 

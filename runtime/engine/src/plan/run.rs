@@ -49,7 +49,7 @@ pub(crate) fn with_values(mut state: TypedSimpleState) -> TypedSimpleState {
 }
 
 impl Memory {
-    /// Drops what nobody reads after a step.
+    /// Drops the values that no later step reads.
     fn forget(&mut self, step: &Step) {
         for &number in &step.dropped {
             self.held[number] = None;
@@ -208,7 +208,7 @@ impl Program {
         let made = tract.turn_state.values[step.node].take();
         let made = made.context("tract made nothing")?;
         for (&number, value) in step.outputs.iter().zip(made) {
-            // What nobody reads is dropped by the step that makes it.
+            // A value that no step reads is dropped by the step that makes it.
             if !step.dropped.contains(&number) {
                 memory.held[number] = Some(value);
             }

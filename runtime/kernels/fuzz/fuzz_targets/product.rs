@@ -25,7 +25,7 @@ struct Case {
     a: Vec<i8>,
     /// `segments * k` rows of N.
     w: Vec<i8>,
-    /// One, or one for each row where they are of the moment.
+    /// One, or one for each row where they are quantised dynamically.
     zero_points: Vec<i32>,
     /// One, or one for each row; none where the scales are fixed.
     row_scales: Vec<f32>,
