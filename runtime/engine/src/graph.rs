@@ -219,7 +219,7 @@ impl Graph {
     }
 
     /// An output of the last run, by its place in [`Graph::outputs`]: the engine's own memory, which other graphs can be fed with.
-    /// It holds until the next run of this state.
+    /// It holds until the next run of this state: a loop that feeds a graph its own outputs has two states, which take turns.
     ///
     /// # Errors
     /// When there is no such output, or no run has ended.

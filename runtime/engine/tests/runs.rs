@@ -331,6 +331,47 @@ fn an_output_of_another_type_is_named() {
 }
 
 #[test]
+fn integers_made_from_floats_are_read_as_integers() {
+    for execution in BOTH {
+        let whole = source(
+            vec![cast("x", "y", DataType::Int64)],
+            vec![value("x", DataType::Float, &[3])],
+            vec![value("y", DataType::Int64, &[3])],
+            vec![],
+        );
+        let mut x = Tensor::zeros(TensorSpec::new(Element::F32, &[3])).unwrap();
+        x.values_mut::<f32>()
+            .unwrap()
+            .copy_from_slice(&[3.7, -2.2, 0.0]);
+        let mut graph = BareGraph::fed(whole, execution, vec![("x", x)]).unwrap();
+        graph.run().unwrap();
+        let y = graph.output(0).unwrap();
+        assert_eq!(y.values::<i64>().unwrap(), [3, -2, 0], "{execution:?}");
+        assert_eq!(graph.outputs()[0].1.to_string(), "i64[3]");
+    }
+}
+
+#[test]
+fn tensors_without_values_are_fed_and_read() {
+    for execution in BOTH {
+        let nothing = source(
+            vec![node("Relu", &["x"], "y")],
+            vec![value("x", DataType::Float, &[0, 3])],
+            vec![value("y", DataType::Float, &[0, 3])],
+            vec![],
+        );
+        let x = Tensor::zeros(TensorSpec::new(Element::F32, &[0, 3])).unwrap();
+        let mut graph = BareGraph::fed(nothing, execution, vec![("x", x)]).unwrap();
+        graph.run().unwrap();
+        let y = graph.output(0).unwrap();
+        assert_eq!(
+            (y.shape(), y.values::<f32>().unwrap().len()),
+            (&[0, 3][..], 0)
+        );
+    }
+}
+
+#[test]
 fn a_recurrent_layer_starts_anew_in_each_run() {
     let layer = || {
         let mut lstm = node("LSTM", &["x", "w", "r"], "all");

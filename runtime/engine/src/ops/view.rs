@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_hir::internal::*;
 
-use crate::tensor::{Number, TensorError, View, check};
+use crate::tensor::{Number, TensorError, View, cast_mut, check};
 
 /// A tensor to write, row-major.
 #[derive(Debug)]
@@ -44,6 +44,6 @@ impl<'a> ViewMut<'a> {
     /// The values, where they are of this type.
     pub(crate) fn into_values<T: Number>(self) -> Result<&'a mut [T], TensorError> {
         check::<T>(self.datum)?;
-        bytemuck::try_cast_slice_mut(self.bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
+        cast_mut(self.bytes)
     }
 }

@@ -9,5 +9,5 @@ pub(crate) use element::datum_name;
 pub use element::{Element, Number};
 pub use owned::Tensor;
 pub use spec::{TensorError, TensorSpec};
-pub(crate) use view::check;
 pub use view::{InputViews, View};
+pub(crate) use view::{cast_mut, check};

@@ -2,7 +2,7 @@
 
 use super::element::{Element, Number, datum_name};
 use super::spec::{TensorError, TensorSpec};
-use super::view::{InputViews, View, check};
+use super::view::{InputViews, View, cast_mut, check};
 use crate::buffer::Buffer;
 
 /// The largest tensor that a caller can make.
@@ -89,8 +89,7 @@ impl Tensor {
     /// When they are of another type.
     pub fn values_mut<T: Number>(&mut self) -> Result<&mut [T], TensorError> {
         check::<T>(self.spec.element.datum())?;
-        let bytes = self.buffer.bytes_mut(self.bytes);
-        bytemuck::try_cast_slice_mut(bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
+        cast_mut(self.buffer.bytes_mut(self.bytes))
     }
 
     /// The bytes to write, in the machine's own byte order.

@@ -43,7 +43,8 @@ impl<'a> View<'a> {
                 found: bytes.len(),
             });
         }
-        if !bytes.as_ptr().addr().is_multiple_of(element.bytes()) {
+        let aligned = bytes.as_ptr().addr().is_multiple_of(element.bytes());
+        if !aligned && !bytes.is_empty() {
             return Err(TensorError::Misaligned(element));
         }
         if element == Element::Bool
@@ -82,7 +83,7 @@ impl<'a> View<'a> {
     /// When they are of another type.
     pub fn values<T: Number>(&self) -> Result<&'a [T], TensorError> {
         check::<T>(self.datum)?;
-        bytemuck::try_cast_slice(self.bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT))
+        cast(self.bytes)
     }
 
     /// Half-precision values by their bits, in this shape.
@@ -104,7 +105,7 @@ impl<'a> View<'a> {
                 wanted: Element::F16,
             });
         }
-        bytemuck::try_cast_slice(self.bytes).map_err(|_| TensorError::Misaligned(Element::F16))
+        cast(self.bytes)
     }
 
     /// The same values in another shape.
@@ -165,6 +166,22 @@ impl<const N: usize> InputViews for [View<'_>; N] {
     }
 }
 
+/// No bytes may lie anywhere.
+fn cast<T: Number>(bytes: &[u8]) -> Result<&[T], TensorError> {
+    match bytes {
+        [] => Ok(&[]),
+        _ => bytemuck::try_cast_slice(bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT)),
+    }
+}
+
+/// No bytes may lie anywhere.
+pub(crate) fn cast_mut<T: Number>(bytes: &mut [u8]) -> Result<&mut [T], TensorError> {
+    match bytes {
+        [] => Ok(&mut []),
+        _ => bytemuck::try_cast_slice_mut(bytes).map_err(|_| TensorError::Misaligned(T::ELEMENT)),
+    }
+}
+
 /// Whether values of a tensor of tract can be read as this type.
 pub(crate) fn check<T: Number>(datum: DatumType) -> Result<(), TensorError> {
     if datum == T::ELEMENT.datum() {
@@ -201,6 +218,11 @@ mod tests {
             View::new(Element::Bool, &[2], &[1, 2]).unwrap_err(),
             TensorError::Bool(2)
         );
+        let none: &[f32] = View::new(Element::F32, &[0, 3], &bytes[1..1])
+            .unwrap()
+            .values()
+            .unwrap();
+        assert!(none.is_empty());
         assert_eq!(View::bools(&[1], &[true]).unwrap().bytes(), [1]);
     }
 }
