@@ -7,7 +7,7 @@ import torch
 from .interpreter import Interpreter, back
 from .plan import Observation, as_floats, frame, sequence
 from .refusal import TooFar
-from .statistics import shortest
+from .normalisation import shortest
 
 # Largest difference, relative to the largest value of the reference where that is above 1.
 BOUND = 1e-4
@@ -44,6 +44,8 @@ class Sessions:
             self.name, self.session = None, None
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
+            # Threads that wait by spinning starve a busy machine.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             self.session = onnxruntime.InferenceSession(str(self.folder / self.files[name]), options, providers=["CPUExecutionProvider"])
             self.name = name
         names = [output.name for output in self.session.get_outputs()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from . import statistics
+from . import normalisation
 from .refusal import Refusal, listed
 
 # Steps of the processors that the exporter knows; any other changes the numbers in a way that it cannot say.
@@ -36,8 +36,8 @@ class Checkpoint:
     kind: str
     config: dict
     weights: dict
-    inputs: statistics.Statistics
-    outputs: statistics.Statistics
+    inputs: normalisation.Statistics
+    outputs: normalisation.Statistics
     epsilon: float
     rename: dict = field(default_factory=dict)
     tokens: dict | None = None
@@ -78,21 +78,31 @@ class Checkpoint:
             raise Refusal(f"{self.folder}/config.json: lerobot does not take it: {line}") from error
 
 
-def read(folder, load_weights=True):
-    """Reads a checkpoint's folder."""
-    folder = Path(folder)
+def read_config(folder):
+    """config.json of a checkpoint's folder."""
     if not folder.is_dir():
         raise Refusal(f"{folder}: is no folder; --checkpoint takes the folder with config.json and model.safetensors")
     config = read_json(folder / "config.json", "is missing; --checkpoint takes the folder that LeRobot calls pretrained_model")
-    kind = config.get("type")
-    if not isinstance(kind, str):
+    if not isinstance(config.get("type"), str):
         raise Refusal(f"{folder}/config.json: has no type, so it is no policy of LeRobot")
+    return config
+
+
+def kind(folder):
+    """Which policy a checkpoint is of."""
+    return read_config(Path(folder))["type"]
+
+
+def read(folder):
+    """Reads a checkpoint's folder."""
+    folder = Path(folder)
+    config = read_config(folder)
     if config.get("use_peft"):
         raise Refusal(f"{folder}/config.json: use_peft is set, so model.safetensors holds an adapter only; merge it into the base policy first")
-    weights = read_tensors(folder / "model.safetensors") if load_weights else {}
-    in_model = statistics.of_model(weights, folder / "model.safetensors")
-    weights = {key: value for key, value in weights.items() if not statistics.is_buffer(key)}
-    checkpoint = Checkpoint(folder, kind, config, weights, in_model, in_model, statistics.EPSILON)
+    weights = read_tensors(folder / "model.safetensors")
+    in_model = normalisation.of_model(weights, folder / "model.safetensors")
+    weights = {key: value for key, value in weights.items() if not normalisation.is_buffer(key)}
+    checkpoint = Checkpoint(folder, config["type"], config, weights, in_model, in_model, normalisation.EPSILON)
     if (folder / PREPROCESSOR).is_file() or (folder / POSTPROCESSOR).is_file():
         read_processors(checkpoint)
     return checkpoint
@@ -124,7 +134,7 @@ def read_processors(checkpoint):
         if len(normalisers) != 1:
             raise Refusal(f"{folder / name}: has {len(normalisers)} steps {step_name} instead of one")
         held = statistics_of(folder, name, normalisers[0])
-        checkpoint.epsilon = (normalisers[0].get("config") or {}).get("eps", statistics.EPSILON)
+        checkpoint.epsilon = (normalisers[0].get("config") or {}).get("eps", normalisation.EPSILON)
         if name == PREPROCESSOR:
             checkpoint.inputs = held
         else:
@@ -138,10 +148,10 @@ def statistics_of(folder, name, step):
         raise Refusal(f"{folder / name}: normalize_observation_keys is set, which this exporter does not know")
     state = step.get("state_file")
     if state is None:
-        return statistics.Statistics(folder / name)
+        return normalisation.Statistics(folder / name)
     if Path(state).name != state:
         raise Refusal(f"{folder / name}: state_file {state!r} is no plain file name")
-    return statistics.of_processor(read_tensors(folder / state), folder / state)
+    return normalisation.of_processor(read_tensors(folder / state), folder / state)
 
 
 def read_json(path, missing):

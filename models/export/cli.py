@@ -1,6 +1,7 @@
 """The command line of lerobot.py."""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -24,7 +25,9 @@ EXAMPLES = """examples:
 Reads local folders only. Exit code 0: written; 1: the graphs differ from PyTorch by more than 1e-4 x max(1, largest value); 2: an input
 is missing, wrong or unknown.
 """
-KINDS = ("act", "diffusion", "smolvla", "pi0", "pi05", "pi0_fast")
+# The module of each kind of policy.
+KINDS = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi0": "pi0", "pi05": "pi0"}
+REFUSED = {"pi0_fast": "its decoder writes \"Action: \" before the actions, which policy.json cannot say"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -127,21 +130,20 @@ def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone
     if backbone is not None:
         run_file(backbone)
     say(f"reading {checkpoint}")
+    family = module_of(checkpoints.kind(checkpoint), checkpoint)
     read = checkpoints.read(checkpoint)
     recorded = datasets.read(dataset)
     folders = {"vlm": vlm and Path(vlm), "tokenizer": tokenizer and Path(tokenizer)}
-    plan = family(read).plan(read, recorded, options, folders)
+    plan = family.plan(read, recorded, options, folders)
     return package.write(plan, read, recorded, options, out, say)
 
 
-def family(checkpoint):
+def module_of(kind, folder):
     """The module that knows this kind of policy."""
-    import importlib
-
-    modules = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi0": "pi0", "pi05": "pi0"}
-    if module := modules.get(checkpoint.kind):
+    if module := KINDS.get(kind):
         return importlib.import_module(f".{module}", __package__)
-    raise Refusal(f"{checkpoint.folder}/config.json: type {checkpoint.kind} is not supported; supported are {listed(KINDS)}")
+    why = REFUSED.get(kind, f"supported are {listed(KINDS)}")
+    raise Refusal(f"{folder}/config.json: type {kind} is not supported: {why}")
 
 
 def run_file(path):

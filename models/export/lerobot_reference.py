@@ -41,11 +41,11 @@ class Runner:
 
 
 def processors(checkpoint, config, options, tokenizer):
-    """Those of the checkpoint, or for an old one those that LeRobot makes of its statistics."""
+    """Those of the checkpoint; for an old one, whose statistics LeRobot would not find, those that it makes of them."""
     overrides = {"device_processor": {"device": "cpu"}}
     if tokenizer is not None:
         overrides["tokenizer_processor"] = {"tokenizer_name": str(tokenizer)}
-    if checkpoint.has_processors:
+    if checkpoint.has_processors and not (checkpoint.inputs.has_buffers or checkpoint.outputs.has_buffers):
         before = PolicyProcessorPipeline.from_pretrained(checkpoint.folder, config_filename=PREPROCESSOR, overrides=overrides)
         after = PolicyProcessorPipeline.from_pretrained(
             checkpoint.folder,
@@ -58,7 +58,30 @@ def processors(checkpoint, config, options, tokenizer):
     held = {}
     for source in (checkpoint.inputs, checkpoint.outputs):
         for feature in (*config.input_features, *config.output_features):
-            values = source.features(options.statistics).get(feature.replace(".", "_"))
-            if values is not None:
+            if source.groups and (values := source.find(feature, options.statistics)):
                 held[feature] = {stat: torch.from_numpy(value) for stat, value in values.items()}
-    return make_pre_post_processors(config, dataset_stats=held)
+    with local_tokenizer(tokenizer):
+        return make_pre_post_processors(config, dataset_stats=held)
+
+
+class local_tokenizer:  # noqa: N801
+    """LeRobot's processors of pi0 name PaliGemma's tokenizer, which they would fetch: reads this folder in its place."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        from lerobot.processor import tokenizer_processor
+
+        self.module, self.held = tokenizer_processor, tokenizer_processor.AutoTokenizer
+        folder, held = self.folder, self.held
+
+        class Local:
+            @staticmethod
+            def from_pretrained(_):
+                return held.from_pretrained(folder)
+
+        tokenizer_processor.AutoTokenizer = Local
+
+    def __exit__(self, *_):
+        self.module.AutoTokenizer = self.held

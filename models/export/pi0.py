@@ -197,9 +197,7 @@ def plan(checkpoint, dataset, options, folders):
     if five:
         weights.taken.update(weight for weight in weights.names() if weight.startswith("state_proj."))
     model = Model(weights, config, five).eval()
-    vocabulary = model.embed.num_embeddings
-    if len(tokens.fast) > vocabulary:
-        raise Refusal(f"{tokens.folder}: the tokenizer has {len(tokens.fast)} tokens, the policy {vocabulary}: it is another policy's")
+    text.check_vocabulary(tokens, model.embed.num_embeddings)
     height, width = config.image_resolution
     # The padding is -1 before x * 2 - 1, as in LeRobot: -3 after it.
     pad = {"horizontal": "both", "vertical": "both", "value": -1.0}

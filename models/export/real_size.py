@@ -7,13 +7,14 @@
 Beside each graph NAME.onnx lie inputs NAME.npz, and PyTorch's outputs in NAME.expected.npz.
 """
 
-import argparse
 import sys
-import time
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import argparse  # noqa: E402
+import time  # noqa: E402
 
 from export import cli, graphs  # noqa: E402
 

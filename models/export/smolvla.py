@@ -265,6 +265,7 @@ def plan(checkpoint, dataset, options, folders):
     written = text.part(checkpoint, tokens, "{instruction}\n", ["strip_final_newline"], config.tokenizer_max_length)
     config.tokenizer_max_length = written["max_tokens"]
     policy = build(config, vlm, tokens.fast)
+    text.check_vocabulary(tokens, policy.model.vlm_with_expert.config.text_config.vocab_size)
     load(policy, with_embedding(checkpoint.weights), checkpoint.folder, unused=("model.vlm_with_expert.vlm.lm_head.weight",))
     width, height = config.resize_imgs_with_padding
     resize = {"resize": {"width": width, "height": height, "fit": "pad", "filter": "bilinear", "antialias": False, "on": "floats", "pad": {"horizontal": "left", "vertical": "top", "value": 0.0}}}

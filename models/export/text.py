@@ -46,6 +46,12 @@ def read(folder, option, what):
     return Tokens(json.dumps(json.loads(packed.to_str()), ensure_ascii=False, separators=(",", ":")), fast.pad_token_id, folder, fast)
 
 
+def check_vocabulary(tokens, count):
+    """The policy knows every token of its tokenizer."""
+    if len(tokens.fast) > count:
+        raise Refusal(f"{tokens.folder}: the tokenizer has {len(tokens.fast)} tokens, the policy knows {count}: it is another policy's")
+
+
 def part(checkpoint, tokens, template, clean, longest, **more):
     """The text in policy.json."""
     step = checkpoint.tokens or {}

@@ -5,13 +5,14 @@
     tiny.py --out DIR --packages PACKAGES        exports each to PACKAGES/KIND, too, and the data set to PACKAGES/dataset
 """
 
-import argparse
-import shutil
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import argparse  # noqa: E402
+import shutil  # noqa: E402
 
 from export import cli  # noqa: E402
 
@@ -97,6 +98,7 @@ def pi0(folder, statistics, five=False, **changes):
     from safetensors.torch import save_file
 
     from export import tiny_text
+    from export.lerobot_reference import local_tokenizer
 
     tokenizer = folder.parent / "paligemma"
     if not tokenizer.exists():
@@ -108,7 +110,7 @@ def pi0(folder, statistics, five=False, **changes):
     folder.mkdir(parents=True)
     config._save_pretrained(folder)
     save_file(pi0_weights(five, config), folder / "model.safetensors")
-    with named_tokenizer(tokenizer):
+    with local_tokenizer(tokenizer):
         processors = (make_pi05_pre_post_processors if five else make_pi0_pre_post_processors)(config, statistics)
     for processor in processors:
         processor.save_pretrained(folder)
@@ -117,29 +119,6 @@ def pi0(folder, statistics, five=False, **changes):
 def pi05(folder, statistics, **changes):
     """pi0.5: the state as text, norms that follow the time."""
     pi0(folder, statistics, five=True, **changes)
-
-
-class named_tokenizer:
-    """LeRobot's processors of pi0 name PaliGemma's tokenizer, which they would fetch: reads this folder in its place."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __enter__(self):
-        from lerobot.processor import tokenizer_processor
-
-        self.module, self.held = tokenizer_processor, tokenizer_processor.AutoTokenizer
-        folder, held = self.folder, self.held
-
-        class Local:
-            @staticmethod
-            def from_pretrained(_):
-                return held.from_pretrained(folder)
-
-        tokenizer_processor.AutoTokenizer = Local
-
-    def __exit__(self, *_):
-        self.module.AutoTokenizer = self.held
 
 
 def pi0_weights(five, config, width=16, expert=12, mlp=24, head=4, heads=8, depth=2, vision=32, patch=7, vocabulary=512):

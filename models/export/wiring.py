@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from .refusal import Refusal, listed
-from .statistics import shortest
+from .normalisation import shortest
 
 UNITS = ("m", "rad", "degrees", "lerobot_degrees", "lerobot_range", "percent", "fraction", "none")
 SPACES = ("joint_position", "joint_delta", "ee_delta")

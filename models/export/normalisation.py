@@ -7,6 +7,7 @@ import numpy as np
 from .refusal import Refusal, listed
 
 EPSILON = 1e-8
+BUFFER = "buffer_"
 # What each mode of LeRobot needs, and the mode of policy.json with the names of its two lists.
 MODES = {
     "MEAN_STD": (("mean", "std"), "mean_std", ("mean", "std")),
@@ -17,10 +18,10 @@ MODES = {
 # Buffers inside a model: normalize_inputs.buffer_observation_state.mean, with a data set's name in it:
 # normalize_inputs.so100.buffer_observation_state.mean.
 IN_MODEL = re.compile(
-    r"^(?:model\.)?(?P<module>normalize_inputs|normalize_targets|unnormalize_outputs)\.(?:(?P<group>[\w-]+?)[._])?buffer[._](?P<feature>.+)\.(?P<stat>\w+)$"
+    r"^(?:model\.)?(?P<module>normalize_inputs|normalize_targets|unnormalize_outputs)\.(?:(?P<group>[\w-]+?)[._])?(?P<buffer>buffer)[._](?P<feature>.+)\.(?P<stat>\w+)$"
 )
 # Keys of a processor: observation.state.mean, with a data set's name before it: so100.buffer.action.mean.
-IN_PROCESSOR = re.compile(r"^(?:(?:(?P<group>[\w-]+?)[._])?buffer[._])?(?P<feature>.+)\.(?P<stat>\w+)$")
+IN_PROCESSOR = re.compile(r"^(?:(?:(?P<group>[\w-]+?)[._])?(?P<buffer>buffer)[._])?(?P<feature>.+)\.(?P<stat>\w+)$")
 
 
 def is_buffer(key):
@@ -29,21 +30,28 @@ def is_buffer(key):
 
 
 class Statistics:
-    """Statistics by feature (dots and underscores of its name taken alike) and name, per group: data set that they were taken of."""
+    """Statistics by feature and name, per group: the data set that they were taken of. Those of buffers are under `of_buffer(feature)`."""
 
     def __init__(self, source):
         self.source = source
         self.groups = {}
 
-    def add(self, group, feature, stat, value):
-        self.groups.setdefault(group, {}).setdefault(plain(feature), {})[stat] = np.asarray(value, np.float32)
+    @property
+    def has_buffers(self):
+        """Whether they have names that LeRobot's processors do not know."""
+        return any(feature.startswith(BUFFER) for features in self.groups.values() for feature in features)
+
+    def find(self, feature, group):
+        """The statistics of a feature; `None` where there are none."""
+        features = self.features(group)
+        return features.get(feature) or features.get(of_buffer(feature))
 
     def features(self, group):
         """The statistics by feature; where there are several groups, those of the one that is asked for."""
         if not self.groups:
             raise Refusal(f"{self.source}: holds no statistics; give a checkpoint with its processors (policy_preprocessor.json and its safetensors)")
         if group is None and len(self.groups) > 1:
-            raise Refusal(f"{self.source}: holds statistics of several data sets ({listed(self.groups)}); choose one with --statistics NAME")
+            raise Refusal(f"{self.source}: holds statistics of several data sets ({listed(sorted(self.groups, key=str))}); choose one with --statistics NAME")
         if group is None:
             return next(iter(self.groups.values()))
         if group not in self.groups:
@@ -57,9 +65,9 @@ class Statistics:
         if mode not in MODES:
             raise Refusal(f"config.json: normalization_mapping has the unknown mode {mode}; known are {listed([*MODES, 'IDENTITY'])}")
         needed, name, fields = MODES[mode]
-        features = self.features(group)
-        held = features.get(plain(feature))
+        held = self.find(feature, group)
         if held is None:
+            features = self.features(group)
             raise Refusal(f"{self.source}: holds no statistics of {feature}, which {mode} needs (LeRobot would skip its normalisation); it holds {listed(features)}")
         result = {}
         for stat, field in zip(needed, fields):
@@ -77,9 +85,9 @@ class Statistics:
         return {name: result}
 
 
-def plain(feature):
-    """A feature's name with dots and underscores alike: old buffers write observation_images_front."""
-    return feature.replace(".", "_")
+def of_buffer(feature):
+    """The name that a feature has as a buffer, where old versions wrote underscores for dots."""
+    return BUFFER + feature.replace(".", "_")
 
 
 def shortest(values):
@@ -110,8 +118,9 @@ def of_processor(tensors, source):
 def add_once(statistics, match, value):
     """Inputs and outputs may both hold a feature: twice the same is one, twice another is a fault."""
     group, feature, stat = match["group"], match["feature"], match["stat"]
-    held = statistics.groups.get(group, {}).get(plain(feature), {}).get(stat)
+    name = of_buffer(feature) if match["buffer"] else feature
+    stats = statistics.groups.setdefault(group, {}).setdefault(name, {})
     value = np.asarray(value, np.float32)
-    if held is not None and not np.array_equal(held, value, equal_nan=True):
+    if stat in stats and not np.array_equal(stats[stat], value, equal_nan=True):
         raise Refusal(f"{statistics.source}: holds {feature}.{stat} twice, with different values")
-    statistics.add(group, feature, stat, value)
+    stats[stat] = value

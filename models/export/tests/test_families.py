@@ -1,0 +1,139 @@
+"""Each kind of policy, in the shapes that its configuration allows, gives LeRobot's numbers; golden values hold in ONNX Runtime."""
+
+import json
+import unittest
+
+import numpy as np
+import torch
+from common import FIXTURES, ExportTest, checkpoints
+
+from export import check, tiny
+from export.interpreter import Interpreter
+from export.plan import Observation, frame
+
+LARGEST_PACKAGE = 300_000
+
+
+class Shipped(unittest.TestCase):
+    """The packages in tests/fixtures, which the runtime is tested on, are what this exporter writes."""
+
+    def test_golden_values(self):
+        for kind in tiny.KINDS:
+            with self.subTest(kind):
+                folder = FIXTURES / kind
+                policy = json.loads((folder / "policy.json").read_text())
+                golden = json.loads((folder / policy["golden"]).read_text())
+                worst = replay(folder, policy, golden)
+                self.assertLess(worst, 0.2, "share of the tolerance")
+
+    def test_size(self):
+        for kind in tiny.KINDS:
+            size = sum(file.stat().st_size for file in (FIXTURES / kind).iterdir())
+            self.assertLessEqual(size, LARGEST_PACKAGE, kind)
+
+    def test_a_wrong_golden_value_is_noticed(self):
+        folder = FIXTURES / "act"
+        policy = json.loads((folder / "policy.json").read_text())
+        golden = json.loads((folder / "golden.json").read_text())
+        golden["states"]["observation.state"][0][0] += 1
+        self.assertGreater(replay(folder, policy, golden), 1)
+
+
+def replay(folder, policy, golden):
+    """Runs a package from its golden observation; gives the largest difference as a share of its tolerance."""
+    tokenizer = None
+    if text := policy["observations"].get("text"):
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(folder / text["tokenizer"]))
+    frames = {name: [frame(seed, given["width"], given["height"]) for seed in given["seeds"]] for name, given in golden["frames"].items()}
+    noise = golden["noise"]
+    observed = Observation(frames, golden["states"], golden.get("instruction"), noise["seed"], (noise["low"], noise["high"]))
+    interpreter = Interpreter(policy, check.Sessions(folder, policy["precisions"]["f32"]).run, tokenizer)
+    action = interpreter.run(observed)
+    expected = golden["precisions"]["f32"]
+    pairs = [(action, expected["action"])]
+    pairs += [(interpreter.values[name].flatten()[:: given["every"]], given) for name, given in expected["values"].items()]
+    if tokenizer is not None:
+        assert interpreter.values["tokens"].flatten().tolist() == golden["tokens"]
+    return max(np.abs(value.numpy().flatten() - np.float32(given["values"])).max() / given["tolerance"] for value, given in pairs)
+
+
+class Kinds(ExportTest):
+    """`make` exports a checkpoint made with other sizes or options than the shipped ones."""
+
+    def make(self, kind, without=None, **changes):
+        import shutil
+
+        torch.manual_seed(3)
+        made = checkpoints()
+        dataset = self.folder / "dataset"
+        shutil.copytree(made / "dataset", dataset)
+        for name in ("vlm", "paligemma"):
+            shutil.copytree(made / name, self.folder / name)
+        tiny.KINDS[kind](self.folder / kind, tensors(dataset), **changes)
+        rows = self.export(self.folder / kind, dataset, **({"without_camera": without, "ignore": without} if without else {}))
+        self.assertTrue(all(difference <= check.BOUND * scale for _, difference, scale in rows))
+        return self.policy()
+
+    def test_act(self):
+        self.make("act", pre_norm=True, n_decoder_layers=2, feedforward_activation="gelu")
+
+    def test_act_of_the_plainest_norm(self):
+        policy = self.make("act", use_vae=False, n_action_steps=8, normalization_mapping=modes("IDENTITY", "MIN_MAX", "QUANTILES"))
+        self.assertIn("identity", policy["observations"]["cameras"][0]["normalisation"])
+        self.assertIn("min_max", policy["observations"]["states"][0]["normalisation"])
+        self.assertIn("quantiles", policy["action"]["normalisation"])
+        self.assertEqual((policy["action"]["chunk"], policy["action"]["execute"]), (8, 8))
+
+    def test_diffusion_by_ddim(self):
+        policy = self.make("diffusion", noise_scheduler_type="DDIM", num_inference_steps=5, prediction_type="sample", beta_schedule="linear")
+        method = policy["stages"][1]["loop"]["diffusion"]
+        self.assertEqual((method["sampler"], method["steps"], method["prediction"], method["set_alpha_to_one"]), ("ddim", 5, "sample", True))
+
+    def test_diffusion_with_a_resize(self):
+        policy = self.make("diffusion", resize_shape=(40, 52), crop_ratio=0.8, crop_shape=None, use_separate_rgb_encoder_per_camera=True, use_group_norm=False)
+        first, second = policy["observations"]["cameras"][0]["transform"]
+        self.assertEqual(first["resize"], {"width": 52, "height": 40, "fit": "stretch", "filter": "bilinear", "antialias": True, "on": "floats"})
+        self.assertEqual(second, {"centre_crop": {"width": 41, "height": 32}})
+
+    def test_diffusion_of_three_observations_without_clipping(self):
+        policy = self.make("diffusion", n_obs_steps=3, n_action_steps=5, clip_sample=False, beta_schedule="scaled_linear", use_film_scale_modulation=False)
+        self.assertEqual((policy["action"]["first"], policy["action"]["chunk"], policy["action"]["execute"]), (2, 6, 5))
+        self.assertIsNone(policy["stages"][1]["loop"]["diffusion"]["clip"])
+
+    def test_diffusion_of_one_observation(self):
+        self.make("diffusion", n_obs_steps=1)
+
+    def test_smolvla_with_joint_attention_and_special_tokens(self):
+        self.make("smolvla", attention_mode="self_attn", add_image_special_tokens=True, prefix_length=40)
+
+    def test_smolvla_with_half_the_expert_layers(self):
+        self.make("smolvla", num_expert_layers=1, self_attn_every_n_layers=2, pad_language_to="max_length")
+
+    def test_smolvla_without_a_camera(self):
+        policy = self.make("smolvla", without={"observation.images.wrist"}, empty_cameras=1)
+        self.assertEqual([camera["name"] for camera in policy["observations"]["cameras"]], ["observation.images.front"])
+
+    def test_pi0_without_a_camera(self):
+        self.make("pi0", without={"observation.images.front"}, empty_cameras=1)
+
+    def test_pi05_with_the_mean(self):
+        policy = self.make("pi05", normalization_mapping=modes("IDENTITY", "MEAN_STD", "MEAN_STD"))
+        self.assertIn("{state}", policy["observations"]["text"]["template"])
+
+
+def modes(*names):
+    from lerobot.configs.types import NormalizationMode
+
+    return dict(zip(("VISUAL", "STATE", "ACTION"), (NormalizationMode(name) for name in names)))
+
+
+def tensors(dataset):
+    """The data set's statistics as LeRobot gives them to its processors."""
+    stats = json.loads((dataset / "meta" / "stats.json").read_text())
+    return {name: {stat: torch.tensor(value, dtype=torch.float32) for stat, value in held.items()} for name, held in stats.items()}
+
+
+if __name__ == "__main__":
+    unittest.main()
