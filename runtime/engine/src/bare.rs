@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::build::{Execution, Feed, Source};
+use crate::build::{Execution, Feed, Parsed, Source, build};
 use crate::error::EngineError;
 use crate::graph::{Graph, State};
 use crate::import::GraphInfo;
@@ -28,18 +28,18 @@ impl BareGraph {
     /// # Errors
     /// When it cannot be read, is broken, or leaves the shape of an input open.
     pub fn load(file: &Path, execution: Execution) -> Result<Self, EngineError> {
-        let source = Source::open(file)?;
+        let parsed = Source::open(file)?.parse()?;
         let refused = |message: String| EngineError::Graph {
             file: file.to_owned(),
             message,
         };
-        let inputs = SeededInput::all(&source.info()?).map_err(refused)?;
+        let inputs = SeededInput::all(&parsed.info()?).map_err(refused)?;
         let tensors = inputs
             .iter()
             .map(|input| Ok((&*input.name, input.tensor()?)));
         let tensors: Result<Vec<_>, TensorError> = tensors.collect();
-        Self::fed(
-            source,
+        Self::of(
+            parsed,
             execution,
             tensors.map_err(|error| refused(error.to_string()))?,
         )
@@ -54,16 +54,23 @@ impl BareGraph {
         execution: Execution,
         inputs: Vec<(&str, Tensor)>,
     ) -> Result<Self, EngineError> {
-        let outputs = source.info()?.outputs;
+        Self::of(source.parse()?, execution, inputs)
+    }
+
+    fn of(
+        parsed: Parsed,
+        execution: Execution,
+        mut inputs: Vec<(&str, Tensor)>,
+    ) -> Result<Self, EngineError> {
+        let outputs = parsed.info()?.outputs;
         let outputs: Vec<String> = outputs.into_iter().map(|output| output.name).collect();
         let feeds = inputs.iter().map(|(name, tensor)| Feed {
             tensor: (*name).to_owned(),
             spec: tensor.spec().clone(),
             rate: EACH_RUN,
         });
-        let graph = Graph::load(source, execution, feeds.collect(), &outputs)?;
+        let graph = build(parsed, execution, feeds.collect(), &outputs)?;
         let state = graph.state()?;
-        let mut inputs = inputs;
         let place = |name: &str| graph.inputs().iter().position(|(input, _)| input == name);
         inputs.sort_by_key(|(name, _)| place(name));
         Ok(Self {

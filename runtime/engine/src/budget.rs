@@ -58,7 +58,7 @@ pub(crate) fn check_work(macs: u64) -> Result<(), String> {
     }
 }
 
-/// Refuses a plan that needs more memory than any policy does.
+/// Refuses a plan whose buffers are too large together.
 ///
 /// # Errors
 /// With both numbers.

@@ -95,28 +95,65 @@ impl Graph {
         feeds: Vec<Feed>,
         outputs: &[String],
     ) -> Result<Self, EngineError> {
-        build(source, execution, feeds, outputs)
+        build(source.parse()?, execution, feeds, outputs)
     }
 }
 
-fn build(
-    source: Source,
+/// A decoded file.
+pub(crate) struct Parsed {
+    file: PathBuf,
+    model: ModelProto,
+    load: LoadTimes,
+}
+
+impl Source {
+    /// Decodes the file; its bytes are freed on the way.
+    pub(crate) fn parse(self) -> Result<Parsed, EngineError> {
+        let clock = Instant::now();
+        let model = import::parse_consumed(self.bytes);
+        let model = model.map_err(|message| EngineError::Graph {
+            file: self.file.clone(),
+            message: one_line(&message),
+        })?;
+        let load = LoadTimes {
+            read: self.read,
+            parse: clock.elapsed(),
+            ..LoadTimes::default()
+        };
+        Ok(Parsed {
+            file: self.file,
+            model,
+            load,
+        })
+    }
+}
+
+impl Parsed {
+    /// As [`Source::info`].
+    pub(crate) fn info(&self) -> Result<GraphInfo, EngineError> {
+        import::inspect(&self.model, |_| true).map_err(|message| EngineError::Graph {
+            file: self.file.clone(),
+            message: one_line(&message),
+        })
+    }
+}
+
+pub(crate) fn build(
+    parsed: Parsed,
     execution: Execution,
     feeds: Vec<Feed>,
     outputs: &[String],
 ) -> Result<Graph, EngineError> {
-    let Source { file, bytes, read } = source;
+    let Parsed {
+        file,
+        mut model,
+        mut load,
+    } = parsed;
     let refused = |message: String| EngineError::Graph {
         file: file.clone(),
         message: one_line(&message),
     };
-    let mut load = LoadTimes {
-        read,
-        ..LoadTimes::default()
-    };
     let clock = Instant::now();
-    let mut model = import::parse(&bytes).map_err(refused)?;
-    drop(bytes);
     if let Some(graph) = &mut model.graph {
         name_nodes(graph);
     }
@@ -128,7 +165,7 @@ fn build(
     let info = import::inspect(&model, known).map_err(refused)?;
     let feeds = match_inputs(&info, feeds, &file)?;
     keep_outputs(&mut model, outputs, &file)?;
-    load.parse = clock.elapsed();
+    load.parse += clock.elapsed();
     let built = contain(|| optimise(&framework, model, &feeds, execution, &mut load));
     let (plan, macs, mut fusion) = built.map_err(refused)?;
     let outputs = output_specs(&plan, outputs).map_err(refused)?;
@@ -236,14 +273,15 @@ fn keep_outputs(
 
 fn optimise(
     framework: &tract_onnx::Onnx,
-    model: ModelProto,
+    mut model: ModelProto,
     feeds: &[Feed],
     execution: Execution,
     load: &mut LoadTimes,
 ) -> Result<(Arc<TypedSimplePlan>, u64, Option<Fusion>), String> {
     let clock = Instant::now();
+    let weights = model.graph.as_mut().map(import::take_large);
     let mut graph = framework.model_for_proto_model(&model).map_err(words)?;
-    // As large as all weights, which the graph has now.
+    import::put_back(&mut graph, weights.unwrap_or_default()).map_err(words)?;
     drop(model);
     for (index, Feed { spec, .. }) in feeds.iter().enumerate() {
         graph

@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
+use prost::bytes::Buf;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::info::{GraphInfo, element_name, tensor_info};
+use super::weights::Consumed;
 use crate::budget::MAX_TENSOR_ELEMENTS;
 use crate::contain::contain;
 
@@ -29,6 +31,15 @@ const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
 
 /// Parses ONNX bytes. The message says what is wrong.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
+    decode(bytes)
+}
+
+/// [`parse`], of bytes that are freed on the way.
+pub(crate) fn parse_consumed(bytes: Vec<u8>) -> Result<ModelProto, String> {
+    decode(Consumed::new(bytes))
+}
+
+fn decode(bytes: impl Buf) -> Result<ModelProto, String> {
     // Not by tract's own function, which copies the whole file first.
     let model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
         .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;

@@ -18,10 +18,12 @@ mod tail;
 mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::Softmax;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::Isa;
@@ -99,6 +101,7 @@ fn apply(
                 Some(Ok(patch)) => {
                     refused.remove(&id);
                     patch.apply(model)?;
+                    free_dead(model)?;
                     changed = true;
                 }
                 Some(Err(reason)) => {
@@ -121,6 +124,26 @@ fn apply(
         .unmatched
         .extend(left.filter_map(|id| refused.remove(&id)));
     model.compact()
+}
+
+/// Frees the weights that a rewrite has packed: the nodes that nothing reads any more stay until the graph is compacted.
+fn free_dead(model: &mut TypedModel) -> TractResult<()> {
+    let mut live = vec![false; model.nodes().len()];
+    for id in model.eval_order()? {
+        live[id] = true;
+    }
+    let empty = Arc::new(Tensor::default());
+    for node in model.nodes_mut() {
+        if !live[node.id] && node.op_is::<Const>() {
+            node.op = Box::new(Const::new(empty.clone())?);
+        }
+        if !live[node.id] {
+            for output in &mut node.outputs {
+                output.fact.konst = None;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Rewrites that save work and lose nothing.
