@@ -2,9 +2,9 @@
 # The kernels' tests on processors with VNNI, in Bochs, as few machines that run this have one and QEMU emulates none: with
 # AVX-512 VNNI (Tiger Lake) and, from Bochs 3.0 on, with AVX-VNNI (Arrow Lake), which Bochs 2.7 gives to none of its processors.
 # Bochs emulates a whole machine: Debian's kernel boots from a CD image, and its first process runs the tests.
-# Installs what is missing where it may (Debian, as root). Without the tools it fails in CI and is skipped elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source .ci/common.sh
 
 target=x86_64-unknown-linux-gnu
 packages=(bochs bochs-term bochsbios vgabios busybox-static cpio isolinux syslinux-common xorriso)
@@ -16,21 +16,9 @@ needed=(
     /usr/share/bochs/VGABIOS-lgpl-latest
 )
 
-skip() {
-    if [[ -n ${CI:-} ]]; then
-        echo "vnni: $1" >&2
-        exit 1
-    fi
-    echo "skipped: $1"
-    exit 0
-}
-
-# One by one: of several names `command -v` wants only one to exist.
-has_tools() {
-    local tool file
-    for tool in bochs cpio xorriso; do
-        command -v "$tool" >/dev/null || return
-    done
+has_bochs() {
+    local file
+    has_tools bochs cpio xorriso || return
     for file in "${needed[@]}"; do
         [[ -e $file ]] || return
     done
@@ -42,12 +30,9 @@ has_tools() {
 kernel_package() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '$1 == "Depends:" { print $2; exit }'; }
 
 [[ $(uname -m) == x86_64 ]] || skip "builds the tests for x86-64 only where that is the host"
-command -v apt-get >/dev/null || skip "needs Debian's packages: ${packages[*]}"
-if ! has_tools || [[ -z $(kernel_package) ]]; then
-    [[ $(id -u) == 0 ]] || skip "needs: sudo apt-get update && sudo apt-get install ${packages[*]}"
-    { apt-get update -qq && apt-get install -yqq --no-install-recommends "${packages[@]}"; } >/dev/null ||
-        skip "apt-get could not install ${packages[*]}"
-    has_tools || skip "Debian's packages lack some of: bochs cpio xorriso ${needed[*]}"
+if ! has_bochs || [[ -z $(kernel_package) ]]; then
+    install "Debian's packages: ${packages[*]}" "${packages[@]}"
+    has_bochs || skip "Debian's packages lack some of: bochs cpio xorriso ${needed[*]}"
 fi
 package=$(kernel_package)
 [[ -n $package ]] || skip "no package linux-image-cloud-amd64"
