@@ -75,8 +75,7 @@ class ActGraph(nn.Module):
         super().__init__()
         config = model.config
         model = copy.deepcopy(model).eval()
-        self.has_state = config.robot_state_feature is not None
-        self.state = model.encoder_robot_state_input_proj if self.has_state else None
+        self.state = model.encoder_robot_state_input_proj
         self.backbone = fold_frozen_norms(model.backbone)
         self.project = model.encoder_img_feat_input_proj
         with torch.no_grad():
@@ -96,12 +95,9 @@ class ActGraph(nn.Module):
         self.decoder_norm = model.decoder.norm
         self.head = model.action_head
 
-    def forward(self, *inputs):
-        tokens = [self.latent]
-        if self.has_state:
-            tokens.append(self.state(inputs[0])[:, None])
-        for image in inputs[1 if self.has_state else 0 :]:
-            tokens.append(flat(self.project(self.backbone(image)["feature_map"])))
+    def forward(self, state, *images):
+        tokens = [self.latent, self.state(state)[:, None]]
+        tokens += [flat(self.project(self.backbone(image)["feature_map"])) for image in images]
         x = torch.cat(tokens, dim=1)
         for layer in self.encoder:
             x = layer(x, self.positions)
@@ -136,11 +132,10 @@ def plan(checkpoint, dataset, options, folders):
     policy = ACTPolicy(config)
     load(policy, checkpoint.weights, checkpoint.folder)
     policy.eval()
-    inputs = {"state": wiring.STATE} if state else {}
-    inputs.update({camera.tensor: camera.name for camera in cameras})
+    inputs = {"state": wiring.STATE, **{camera.tensor: camera.name for camera in cameras}}
     observations = {
         "cameras": [wiring.camera_part(camera, [], wiring.image_normalisation(checkpoint, camera, options), frame=camera.declared) for camera in cameras],
-        "states": [state] if state else [],
+        "states": [state],
     }
     stage = Stage("act", "observation", ActGraph(policy.model, cameras), inputs, ["actions"])
     action = wiring.action_part(checkpoint, dataset, options, "act.actions", config.chunk_size, config.n_action_steps)

@@ -54,6 +54,7 @@ def parser():
     add("--execute", type=int, metavar="N", help="steps to execute of each chunk; else the checkpoint's n_action_steps")
     add("--backbone", metavar="FILE.py", help="Python file to run first, which registers an own backbone under torchvision.models")
     add("--instruction", metavar="TEXT", help="instruction of the golden values")
+    add("--traceback", action="store_true", help="show where in Python an error arose")
     add("--name", help="name of the policy; else the name of the folder")
     add("--version", default="1.0.0", help="version of the policy")
     add("--licence", metavar="SPDX", help="licence of the weights; else config.json's")
@@ -70,11 +71,19 @@ def main(arguments=None):
         started = time.monotonic()
         rows, size = export(given.checkpoint, given.dataset, given.out, options, given.vlm, given.tokenizer, given.backbone)
     except Refusal as error:
+        if given.traceback:
+            raise
         print(f"lerobot.py: {error}", file=sys.stderr)
         return 2
     except TooFar as error:
         print(f"lerobot.py: the graphs do not give PyTorch's numbers: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if given.traceback:
+            raise
+        line = (str(error).strip().splitlines() or ["no message"])[0]
+        print(f"lerobot.py: {type(error).__name__} in LeRobot or the exporter: {line}; --traceback shows where", file=sys.stderr)
+        return 2
     worst = max(rows, key=lambda row: row[1] / row[2])
     print(f"{given.out}: {size / 1e6:.2f} MB in {time.monotonic() - started:.0f} s; the largest difference is {worst[1]:.3g} of {worst[2]:.3g} ({worst[0]})")
     return 0

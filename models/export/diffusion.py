@@ -110,8 +110,6 @@ def plan(checkpoint, dataset, options, folders):
         wiring.same_size(camera, dataset)
     history = config.n_obs_steps
     state = wiring.state_part(checkpoint, dataset, options, history=history)
-    if state is None:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {wiring.STATE}, which LeRobot's diffusion policy needs")
     # From the current observation to the end of the horizon.
     first = history - 1
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.horizon - first, config.n_action_steps, first=first)

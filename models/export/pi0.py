@@ -181,8 +181,6 @@ def plan(checkpoint, dataset, options, folders):
     if not cameras:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
     state = wiring.state_part(checkpoint, dataset, options, pad_to=config.max_state_dim)
-    if state is None:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {wiring.STATE}, which {name} needs")
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.chunk_size, config.n_action_steps, width=config.max_action_dim)
     if five:
         if checkpoint.state_width not in (None, config.max_state_dim):

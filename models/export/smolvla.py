@@ -259,8 +259,6 @@ def plan(checkpoint, dataset, options, folders):
     if not cameras:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
     state = wiring.state_part(checkpoint, dataset, options, pad_to=config.max_state_dim)
-    if state is None:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {wiring.STATE}, which SmolVLA needs")
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.chunk_size, config.n_action_steps, width=config.max_action_dim)
     written = text.part(checkpoint, tokens, "{instruction}\n", ["strip_final_newline"], config.tokenizer_max_length)
     config.tokenizer_max_length = written["max_tokens"]

@@ -115,7 +115,7 @@ def image_normalisation(checkpoint, camera, options):
 
 
 def state_part(checkpoint, dataset, options, history=1, pad_to=None):
-    """The state in policy.json; `None` where the policy has none."""
+    """The state in policy.json."""
     states = features_of(checkpoint, "input_features", "STATE")
     if features_of(checkpoint, "input_features", "ENV"):
         raise Refusal(f"{checkpoint.folder}/config.json: the policy reads the environment's state ({listed(features_of(checkpoint, 'input_features', 'ENV'))}), which no robot has")
@@ -127,7 +127,7 @@ def state_part(checkpoint, dataset, options, history=1, pad_to=None):
         if name.startswith("observation.") and name not in known and name not in options.ignore:
             raise Refusal(f"{dataset.info}: has {name}, which the policy does not read; say --ignore {name}")
     if not states:
-        return None
+        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {STATE}, without which LeRobot's policies do not run")
     names = dataset.names(STATE)
     count = states[STATE]
     if count != (len(names),):

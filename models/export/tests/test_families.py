@@ -5,11 +5,11 @@ import unittest
 
 import numpy as np
 import torch
-from common import FIXTURES, ExportTest, checkpoints
 
 from export import check, tiny
 from export.interpreter import Interpreter
 from export.plan import Observation, frame
+from export.tests.common import FIXTURES, ExportTest, checkpoints
 
 LARGEST_PACKAGE = 300_000
 

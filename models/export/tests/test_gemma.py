@@ -3,7 +3,6 @@
 import unittest
 
 import torch
-from common import checkpoints  # noqa: F401, puts the exporter on the path
 
 from export import cli
 from export.gemma import Gemma, Norm, gated

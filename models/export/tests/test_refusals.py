@@ -6,13 +6,13 @@ import shutil
 import unittest
 
 import torch
-from common import ExportTest, change, checkpoints, silent
 from safetensors.torch import load_file, save_file
 
 from export import checkpoint as checkpoints_of, cli, text
 from export import dataset as datasets
 from export.act import ActGraph
 from export.refusal import Refusal, TooFar
+from export.tests.common import ExportTest, change, checkpoints, silent
 
 FRONT, WRIST, STATE = "observation.images.front", "observation.images.wrist", "observation.state"
 
@@ -129,6 +129,10 @@ class Refused(ExportTest):
     def test_an_action_that_nobody_explained(self):
         self.info(lambda info: info["features"]["action"]["names"].__setitem__(0, "x"))
         self.refused("names x", "--space", units={"*": "rad"})
+
+    def test_no_state(self):
+        self.config(lambda config: config["input_features"].pop(STATE))
+        self.refused(f"no {STATE}")
 
     def test_no_licence(self):
         self.refused("license", "--licence", licence=None)
@@ -307,6 +311,18 @@ class ExitCodes(ExportTest):
         self.assertEqual(self.run_main("--no-such-option")[0], 2)
         self.assertEqual(self.run_main("--unit", "a=furlong")[0], 2)
         self.assertFalse(self.out.exists())
+
+    def test_a_fault_of_lerobot_is_one_line(self):
+        held = ActGraph.__init__
+
+        def fail(*_):
+            raise ValueError("first line\nsecond line")
+
+        ActGraph.__init__ = fail
+        self.addCleanup(setattr, ActGraph, "__init__", held)
+        code, error = self.run_main("--joint-units", "degrees", "--licence", "MIT")
+        self.assertEqual((code, error.count("\n")), (2, 1))
+        self.assertIn("ValueError", error)
 
     def test_too_far(self):
         """A graph that is off by a thousandth is not written."""
