@@ -30,4 +30,4 @@ if [[ -z $python ]]; then
         cp "$requirements" "$venv/installed"
     fi
 fi
-HF_HUB_OFFLINE=1 "$python" -m unittest discover -s "$tests"
+HF_HUB_OFFLINE=1 "$python" -m unittest discover -s "$tests" -t models
