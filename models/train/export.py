@@ -160,43 +160,67 @@ class Runner:
         return self.act.run(None, {"image": image, "state": state, "text": text, "text_mask": mask})[0]
 
 
+CAMERA, STATE = "observation.images.front", "observation.state"
+# Largest difference of a normalised action that passes: rounding for f32, a few quantisation steps otherwise.
+TOLERANCE = {"f32": 1e-4, "int8": 0.05}
+
+
 def golden(folder, c, words, precisions):
     """Seed-made inputs and what ONNX Runtime answers, for an engine to check itself."""
     instruction = "pick the block and place it on star"
     tokens = words([instruction])
-    image, state = seeded((1, 3, c.image[1], c.image[0]), 1), seeded((1, 7), 2)
+    shapes = {CAMERA: (1, 3, c.image[1], c.image[0]), STATE: (1, 7)}
+    seeds = {CAMERA: 1, STATE: 2}
+    image, state = (seeded(shape, seeds[name]) for name, shape in shapes.items())
+    actions = {p: Runner(folder, suffix)(image, state, tokens) for p, suffix in precisions.items()}
     return {
-        "generator": "x' = (1664525 x + 1013904223) mod 2^32; value = (x' >> 8) / 2^23 - 1; row-major, x starts at the seed",
-        "engine": "onnxruntime", "instruction": instruction, "tokens": tokens[0].tolist(), "image_seed": 1, "state_seed": 2,
-        "action": {p: [round(float(x), 8) for x in Runner(folder, suffix)(image, state, tokens).flatten()] for p, suffix in precisions.items()},
+        "reference": "onnxruntime", "instruction": instruction, "tokens": tokens[0].tolist(),
+        "inputs": {name: {"shape": list(shape), "seed": seeds[name], "low": -1, "high": 1} for name, shape in shapes.items()},
+        "precisions": {
+            p: {"values": {"act.action": {
+                "shape": list(a.shape), "every": 1, "values": [round(float(x), 8) for x in a.flatten()], "tolerance": TOLERANCE[p],
+            }}}
+            for p, a in actions.items()
+        },
     }
 
 
 def manifest(folder, c, args, saved, precisions):
     x, y, w, h = c.crop
-    graphs = lambda suffix: {
-        "graphs": [
-            {"role": "text", "file": f"text{suffix}.onnx", "inputs": {"tokens": "tokens"}, "outputs": {"text": "text", "text_mask": "text_mask"}},
-            {"role": "act", "file": f"act{suffix}.onnx", "inputs": {n: n for n in ("image", "state", "text", "text_mask")}, "outputs": {"action": "action"}},
-        ]
-    }
     files = [f"{name}{suffix}.onnx" for suffix in precisions.values() for name in ("text", "act")] + ["tokenizer.json", "golden.json"]
     numbers = lambda values: [round(float(v), 8) for v in values]
+    spread = lambda mean, std: {"mean_std": {"mean": mean, "std": std, "epsilon": 0}}
+    box = {"left": x / c.frame, "top": y / c.frame, "width": w / c.frame, "height": h / c.frame}
+    resize = {"width": c.image[0], "height": c.image[1], "fit": "stretch", "filter": "bilinear", "antialias": True, "on": "floats", "box": box}
     return {
-        "format": 1, "name": args.name, "version": args.version, "licence": "MIT OR Apache-2.0", "description": args.description, "control_hz": 20,
-        "image": {
-            "feature": "observation.images.front", "width": c.image[0], "height": c.image[1],
-            "crop": {"left": x / c.frame, "top": y / c.frame, "width": w / c.frame, "height": h / c.frame},
-            "channels": "rgb", "layout": "nchw", "mean": list(c.image_mean), "std": list(c.image_std),
+        "format": 2, "name": args.name, "version": args.version, "licence": "MIT OR Apache-2.0", "description": args.description, "control_hz": 20,
+        "observations": {
+            "cameras": [{
+                "name": CAMERA, "transform": [{"resize": resize}], "channels": "rgb", "layout": "nchw", "history": 1,
+                "normalisation": spread(list(c.image_mean), list(c.image_std)),
+            }],
+            "states": [{
+                "name": STATE, "names": STATE_NAMES, "units": ["m"] * 3 + ["rad"] * 3 + ["fraction"], "history": 1,
+                "normalisation": spread(numbers(saved["state_mean"]), numbers(saved["state_std"])),
+            }],
+            "text": {
+                "name": "tokens", "tokenizer": "tokenizer.json", "template": "{instruction}", "clean": [], "special_tokens": True,
+                "max_tokens": c.max_tokens, "padding": "right", "pad_id": 0, "element": "i64",
+            },
         },
-        "state": {"feature": "observation.state", "names": STATE_NAMES, "mean": numbers(saved["state_mean"]), "std": numbers(saved["state_std"])},
+        "stages": [
+            {"name": "text", "run": "episode", "inputs": {"tokens": "tokens"}, "outputs": ["text", "text_mask"]},
+            {"name": "act", "run": "observation", "inputs": {"image": CAMERA, "state": STATE, "text": "text.text", "text_mask": "text.text_mask"}, "outputs": ["action"]},
+        ],
         "action": {
-            "space": "ee_delta", "names": ACTION_NAMES, "mean": numbers(saved["action_mean"]), "std": numbers(saved["action_std"]),
-            "chunk": saved["expert"]["chunk"], "execute": args.execute, "threshold": {"gripper": 0.5},
+            "from": "act.action", "space": "ee_delta", "reference": "relative", "names": ACTION_NAMES,
+            "units": ["decimetre"] * 3 + ["decirad"] * 3 + ["fraction"], "chunk": saved["expert"]["chunk"], "first": 0, "execute": args.execute,
+            "width": len(ACTION_NAMES), "normalisation": spread(numbers(saved["action_mean"]), numbers(saved["action_std"])), "threshold": {"gripper": 0.5},
         },
-        "text": {"tokenizer": "tokenizer.json", "max_tokens": c.max_tokens, "pad_id": 0},
+        "auxiliary": [],
         "default_precision": "int8" if "int8" in precisions else "f32",
-        "precisions": {p: graphs(suffix) for p, suffix in precisions.items()},
+        "precisions": {p: {name: f"{name}{suffix}.onnx" for name in ("text", "act")} for p, suffix in precisions.items()},
+        "golden": "golden.json",
         "files": {f: {"bytes": (folder / f).stat().st_size, "sha256": hashlib.sha256((folder / f).read_bytes()).hexdigest()} for f in files},
     }
 

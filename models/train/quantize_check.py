@@ -24,9 +24,11 @@ def main():
     args = parser.parse_args()
     manifest = json.loads((args.package / "policy.json").read_text())
     c = Config()
-    if (manifest["image"]["width"], manifest["image"]["height"]) != tuple(c.image):
+    (camera,) = manifest["observations"]["cameras"]
+    resize = camera["transform"][-1].get("resize", {})
+    if (resize.get("width"), resize.get("height")) != tuple(c.image):
         raise SystemExit(f"{args.package}: looks at other pictures than --data holds")
-    feeds = recorded(args, c, Words(args.package / manifest["text"]["tokenizer"], c.max_tokens), args.frames)
+    feeds = recorded(args, c, Words(args.package / manifest["observations"]["text"]["tokenizer"], c.max_tokens), args.frames)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -34,8 +36,8 @@ def main():
     options.add_session_config_entry("session.x64quantprecision", "1")
     wanted = None
     for name in sorted(manifest["precisions"], key=lambda name: name != "f32"):
-        graphs = {graph["role"]: graph for graph in manifest["precisions"][name]["graphs"]}
-        text, act = (ort.InferenceSession(str(args.package / graphs[role]["file"]), options) for role in ("text", "act"))
+        files = manifest["precisions"][name]
+        text, act = (ort.InferenceSession(str(args.package / files[stage]), options) for stage in ("text", "act"))
         actions, times = [], []
         for image, state, tokens in feeds:
             encoded, mask = text.run(None, {"tokens": tokens})

@@ -1,5 +1,8 @@
 //! What every camera looks like to the control loop. No driver lives here.
 
+/// Name of the one camera that the control loop captures.
+pub const FRONT_CAMERA: &str = "observation.images.front";
+
 /// One picture: 8-bit RGB, rows from the top, no padding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame {

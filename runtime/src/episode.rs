@@ -7,10 +7,12 @@
 use std::time::{Duration, Instant};
 
 use crate::arm::{ArmClient, ArmClientError, ArmDescription, Link, WIRE_JOINTS};
-use crate::camera::{Camera, CameraError, Frame};
+use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame};
 use crate::clock::Clock;
-use crate::control::{ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step};
-use crate::policy::{Observation, Policy, PolicyError, PolicyTimes};
+use crate::control::{
+    ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step, proprio_state,
+};
+use crate::policy::{CameraFrame, Observation, Policy, PolicyError, PolicyTimes};
 use crate::telemetry::{LoopTelemetry, StageTimes};
 
 /// Everything a policy can live on.
@@ -235,22 +237,31 @@ impl ControlLoop {
         times.control = times.proprio;
 
         let inferred = self.controller.needs_chunk();
-        let captured = inferred && policy.needs_frame();
+        let observed = inferred || policy.keeps_history();
+        let captured = observed && policy.needs_frame();
         let mut policy_times = PolicyTimes::default();
         if captured {
             let watch = Stopwatch::start();
             board.capture(&mut self.frame)?;
             times.capture = watch.time();
         }
-        if inferred {
+        if observed {
             let watch = Stopwatch::start();
-            let observation = Observation {
-                frame: captured.then_some(&self.frame),
-                proprio: &proprio,
+            let camera = CameraFrame {
+                name: FRONT_CAMERA,
+                frame: &self.frame,
             };
-            policy.act(&observation, self.controller.chunk_mut())?;
+            let observation = Observation {
+                cameras: if captured { &[camera] } else { &[] },
+                states: &[proprio_state(&proprio)],
+            };
+            if inferred {
+                policy.act(&observation, self.controller.chunk_mut())?;
+                policy_times = policy.times();
+            } else {
+                policy.see(&observation)?;
+            }
             times.policy = watch.time();
-            policy_times = policy.times();
         }
 
         let watch = Stopwatch::start();

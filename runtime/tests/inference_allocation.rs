@@ -9,8 +9,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use counting::allocations;
-use wink_runtime::camera::Frame;
-use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy, Threads};
+use wink_runtime::camera::{FRONT_CAMERA, Frame};
+use wink_runtime::control::proprio_state;
+use wink_runtime::policy::{
+    ActionChunk, CameraFrame, Observation, OnnxPolicy, Package, Policy, Threads,
+};
 
 #[test]
 fn inferences_allocate_nothing_after_the_first() {
@@ -32,9 +35,14 @@ fn inferences_allocate_nothing_after_the_first() {
         frame.rgb.fill(90);
         let mut chunk = ActionChunk::default();
         let mut act = |proprio: f32| {
+            let camera = CameraFrame {
+                name: FRONT_CAMERA,
+                frame: &frame,
+            };
+            let proprio = [proprio; 7];
             let observation = Observation {
-                frame: Some(&frame),
-                proprio: &[proprio; 7],
+                cameras: &[camera],
+                states: &[proprio_state(&proprio)],
             };
             policy.act(&observation, &mut chunk).unwrap();
             chunk.data[0]

@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use wink_runtime::camera::Frame;
-use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
+use wink_runtime::camera::{FRONT_CAMERA, Frame};
+use wink_runtime::control::proprio_state;
+use wink_runtime::policy::{ActionChunk, CameraFrame, Observation, OnnxPolicy, Package, Policy};
 
 /// A picture with edges, gradients and noise.
 fn picture(seed: u32) -> Frame {
@@ -37,9 +38,13 @@ fn digest(precision: &str) -> String {
         for step in 0..3 {
             let frame = picture(seed * 10 + step);
             let proprio = [0.2, 0.01 * step as f32, 0.1, 0.0, 1.5, -0.3, 1.0];
+            let camera = CameraFrame {
+                name: FRONT_CAMERA,
+                frame: &frame,
+            };
             let observation = Observation {
-                frame: Some(&frame),
-                proprio: &proprio,
+                cameras: &[camera],
+                states: &[proprio_state(&proprio)],
             };
             let mut chunk = ActionChunk::default();
             policy.act(&observation, &mut chunk).expect("it acts");

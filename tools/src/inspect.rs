@@ -2,6 +2,7 @@
 
 mod loose;
 mod table;
+mod wiring;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,15 +10,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
-use wink_runtime::policy::manifest::{GraphSpec, Manifest};
-use wink_runtime::policy::{Fusion, GoldenReport, GraphReport, OnnxPolicy, Package};
+use wink_runtime::policy::manifest::Manifest;
+use wink_runtime::policy::{Fusion, GoldenReport, OnnxPolicy, Package, StageReport, TensorInfo};
 
 use crate::bad_input::{as_bad_input, bad_input};
 
-/// Show what is in a policy package or in an ONNX file: graphs, shapes, operators, sizes
+/// Show what is in a policy package or in an ONNX file: wiring, graphs, shapes, operators, sizes
 ///
-/// Every file's hash is checked and every precision is built for the engine, so what prints is what would run. Of an ONNX file
-/// whose inputs have open shapes prints what it holds, and why it was not built.
+/// Every file's hash is checked and every precision is built for the engine, so what prints is what would run. The golden values
+/// of each precision are computed and compared: exit code 2 where one is off. Of an ONNX file whose inputs have open shapes prints
+/// what it holds, and why it was not built.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -29,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
 
-    /// Run the package's self-check (golden.json) in each precision: exit code 2 where the result is off
+    /// Fail with exit code 2 where the package has no golden values, too
     #[arg(long)]
     check: bool,
 
@@ -51,6 +53,8 @@ Examples:
 struct Report {
     dir: PathBuf,
     manifest: Manifest,
+    /// From camera to joint.
+    wiring: Vec<wiring::Wire>,
     precisions: BTreeMap<String, PrecisionReport>,
 }
 
@@ -64,7 +68,10 @@ struct PrecisionReport {
 /// One graph: from `policy.json`, from its file, and from the engine.
 #[derive(Debug, Serialize)]
 struct GraphRow {
-    role: &'static str,
+    stage: String,
+    /// When it runs, and how often then.
+    run: &'static str,
+    steps: usize,
     file: String,
     bytes: u64,
     opset: i64,
@@ -84,8 +91,8 @@ struct GraphRow {
 /// A tensor at the edge of a graph.
 #[derive(Debug, Serialize)]
 struct Wire {
-    /// What feeds it, or what it is called from there on.
-    feed: String,
+    /// The value that it reads, or that it is.
+    value: String,
     tensor: String,
     element: String,
     shape: Vec<Option<u64>>,
@@ -105,7 +112,7 @@ pub fn run(args: &Args) -> Result<()> {
         return of_file(args);
     }
     let package = Package::open(&args.path).map_err(as_bad_input)?;
-    let report = examine(&package, args.precision.as_deref(), args.check)?;
+    let report = examine(&package, args.precision.as_deref())?;
     let mut stdout = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut stdout, &report)?;
@@ -114,7 +121,7 @@ pub fn run(args: &Args) -> Result<()> {
         write!(stdout, "{}", table::render(&report))?;
     }
     stdout.flush()?;
-    if args.check { verdict(&report) } else { Ok(()) }
+    verdict(&report, args.check)
 }
 
 fn of_file(args: &Args) -> Result<()> {
@@ -143,29 +150,25 @@ fn of_file(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn examine(package: &Package, only: Option<&str>, check: bool) -> Result<Report> {
+fn examine(package: &Package, only: Option<&str>) -> Result<Report> {
     let manifest = package.manifest().clone();
     let names: Vec<String> = match only {
         Some(name) => vec![name.to_owned()],
         None => manifest.precisions.keys().cloned().collect(),
     };
     let mut precisions = BTreeMap::new();
+    let mut wiring = Vec::new();
     for name in names {
-        let mut policy = OnnxPolicy::load(package, Some(&name)).map_err(as_bad_input)?;
-        let specs = manifest
-            .precisions
-            .get(&name)
-            .map_or(&[][..], |precision| &precision.graphs);
-        let rows = policy.graphs().into_iter().filter_map(|graph| {
-            let spec = specs.iter().find(|spec| spec.role.name() == graph.role)?;
-            Some(graph_row(&manifest, spec, graph))
-        });
-        let graphs = rows.collect();
-        let golden = if check {
-            policy.check(package).map_err(as_bad_input)?
-        } else {
-            None
-        };
+        let policy = OnnxPolicy::load(package, Some(&name)).map_err(as_bad_input)?;
+        let stages = policy.stages();
+        if wiring.is_empty() || name == manifest.default_precision {
+            wiring = wiring::wires(&manifest, &stages);
+        }
+        let graphs = stages
+            .into_iter()
+            .map(|stage| graph_row(&manifest, stage))
+            .collect();
+        let golden = policy.check(package).map_err(as_bad_input)?;
         let check = golden.map(|golden| Check {
             passed: golden.passed(),
             golden,
@@ -175,38 +178,47 @@ fn examine(package: &Package, only: Option<&str>, check: bool) -> Result<Report>
     Ok(Report {
         dir: package.dir().to_path_buf(),
         manifest,
+        wiring,
         precisions,
     })
 }
 
-fn graph_row(manifest: &Manifest, spec: &GraphSpec, graph: GraphReport) -> GraphRow {
-    let info = graph.info;
-    let wires = |names: &BTreeMap<String, String>, tensors: &[wink_runtime::policy::TensorInfo]| {
-        let wire = |(feed, name): (&String, &String)| {
-            let tensor = tensors.iter().find(|tensor| tensor.name == *name)?;
+fn graph_row(manifest: &Manifest, report: StageReport) -> GraphRow {
+    let info = report.info;
+    let spec = manifest.stage(&report.stage);
+    let wires = |tensors: &[TensorInfo], value: &dyn Fn(&str) -> Option<String>| {
+        let wire = |tensor: &TensorInfo| {
             Some(Wire {
-                feed: feed.clone(),
-                tensor: name.clone(),
+                value: value(&tensor.name)?,
+                tensor: tensor.name.clone(),
                 element: tensor.element.clone(),
                 shape: tensor.shape.clone(),
             })
         };
-        names.iter().filter_map(wire).collect()
+        tensors.iter().filter_map(wire).collect()
+    };
+    let read = |tensor: &str| spec?.inputs.get(tensor).cloned();
+    let kept = |tensor: &str| {
+        let spec = spec?;
+        let kept = spec.outputs.iter().any(|output| output == tensor);
+        kept.then(|| format!("{}.{tensor}", spec.name))
     };
     GraphRow {
-        role: graph.role,
+        stage: report.stage,
+        run: report.run.name(),
+        steps: report.steps,
         bytes: manifest
             .files
-            .get(&spec.file)
+            .get(&report.file)
             .map_or(0, |record| record.bytes),
-        file: graph.file,
+        file: report.file,
         opset: info.opset,
         nodes: info.nodes(),
         parameters: info.parameters(),
-        macs: graph.macs,
-        fast_path: graph.fusion,
-        inputs: wires(&spec.inputs, &info.inputs),
-        outputs: wires(&spec.outputs, &info.outputs),
+        macs: report.macs,
+        fast_path: report.fusion,
+        inputs: wires(&info.inputs, &read),
+        outputs: wires(&info.outputs, &kept),
         producer: info.producer,
         weight_bytes: info.weight_bytes,
         weights: info.weights,
@@ -214,27 +226,26 @@ fn graph_row(manifest: &Manifest, spec: &GraphSpec, graph: GraphReport) -> Graph
     }
 }
 
-fn verdict(report: &Report) -> Result<()> {
+/// Fails where a golden value is off, and where there are none but `wanted`.
+fn verdict(report: &Report, wanted: bool) -> Result<()> {
+    let dir = report.dir.display();
     let mut checked = 0;
     for (name, precision) in &report.precisions {
         let Some(check) = &precision.check else {
             continue;
         };
         checked += 1;
-        if !check.passed {
+        let off = check.golden.values.iter().find(|value| !value.passed());
+        if let Some(value) = off {
             return Err(bad_input(format!(
-                "{}: {name} is off by {:.2e} from {}, at most {:.0e} passes",
-                report.dir.display(),
-                check.golden.max_error,
-                check.golden.engine,
-                check.golden.tolerance
+                "{dir}: {name}: \"{}\" is off by {:.2e} from {}, at most {:.0e} passes",
+                value.value, value.max_error, check.golden.reference, value.tolerance
             )));
         }
     }
-    if checked == 0 {
-        let dir = report.dir.display();
+    if wanted && checked == 0 {
         return Err(bad_input(format!(
-            "{dir}: holds no self-check (golden.json) for what was asked"
+            "{dir}: holds no golden values for what was asked"
         )));
     }
     Ok(())

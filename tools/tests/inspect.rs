@@ -60,7 +60,7 @@ fn a_quantised_file_tells_what_is_fused_and_what_its_weights_take() {
     let mut report = inspected(dir.path(), &file);
     let package = inspected(dir.path(), SHIPPED);
     let graphs = package["precisions"]["int8"]["graphs"].as_array().unwrap();
-    let act = graphs.iter().find(|graph| graph["role"] == "act").unwrap();
+    let act = graphs.iter().find(|graph| graph["stage"] == "act").unwrap();
     // Of a bare graph nobody knows which inputs stay the same during an episode.
     assert_eq!(report["fast_path"]["once"], 0);
     assert!(act["fast_path"]["once"].as_u64() > Some(0));
@@ -148,5 +148,35 @@ fn a_file_that_does_not_run_is_told_in_one_line() {
         for word in words {
             assert!(said.contains(word), "{args:?}: no `{word}` in {said}");
         }
+    }
+}
+
+#[test]
+fn a_package_shows_its_wiring_and_its_golden_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = wink_ok(dir.path(), &["inspect", SHIPPED]);
+    for words in [
+        "camera observation.images.front (any size)",
+        "resize to 112 x 80 (stretch, Bilinear antialiased, on floats) of the part 71.4% x 50.0% at 14.3%, 21.4%",
+        "text.text -> text f32[1, 16, ",
+        "gripper becomes 1 above 0.5, else 0",
+        "action ee_delta (Relative), chunk of 16, 8 executed at 20 Hz: dx [decimetre]",
+        "golden values of onnxruntime: passed",
+    ] {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    let report = inspected(dir.path(), SHIPPED);
+    assert_eq!(
+        report["wiring"][0]["to"],
+        "observation.images.front f32[1, 3, 80, 112]"
+    );
+    for precision in ["f32", "int8"] {
+        let check = &report["precisions"][precision]["check"];
+        assert_eq!(check["passed"], true, "{check}");
+        assert_eq!(check["values"][0]["value"], "act.action");
+        assert!(
+            check["values"][0]["max_error"].as_f64() > Some(0.0),
+            "{check}"
+        );
     }
 }

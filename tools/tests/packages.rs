@@ -136,13 +136,17 @@ fn a_broken_package_is_told_in_one_line() {
         ),
         (
             "wrong shape",
-            |p| p.manifest(|m| m["image"]["width"] = json!(5)),
+            |p| {
+                p.manifest(|m| {
+                    m["observations"]["cameras"][0]["transform"][0]["resize"]["width"] = json!(5)
+                })
+            },
             &["act.onnx", "image"],
         ),
         (
             "wrong chunk",
             |p| p.manifest(|m| m["action"]["chunk"] = json!(5)),
-            &["act.onnx", "action"],
+            &["policy.json", "`action.chunk`", "4 steps"],
         ),
         (
             "other format",
@@ -151,8 +155,30 @@ fn a_broken_package_is_told_in_one_line() {
         ),
         (
             "path outside",
-            |p| p.manifest(|m| m["text"]["tokenizer"] = json!("../tokenizer.json")),
+            |p| {
+                p.manifest(|m| m["observations"]["text"]["tokenizer"] = json!("../tokenizer.json"));
+            },
             &["policy.json"],
+        ),
+        (
+            "actions of joints",
+            |p| p.manifest(|m| m["action"]["space"] = json!("joint_position")),
+            &["--policy package", "joint_position", "dx, dy"],
+        ),
+        (
+            "another camera",
+            |p| {
+                p.manifest(|m| {
+                    m["observations"]["cameras"][0]["name"] = json!("observation.images.top");
+                    m["stages"][1]["inputs"]["image"] = json!("observation.images.top");
+                });
+            },
+            &["observation.images.top", "given observation.images.front"],
+        ),
+        (
+            "another unit",
+            |p| p.manifest(|m| m["observations"]["states"][0]["units"][3] = json!("degrees")),
+            &["roll", "degrees", "rad"],
         ),
         (
             "no tokenizer",

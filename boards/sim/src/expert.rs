@@ -3,6 +3,7 @@
 use crate::outcome::Truth;
 use crate::scene::{Draw, Scene, instruction};
 use nalgebra::Vector3;
+use wink_runtime::control::{PROPRIO_DIM, PROPRIO_STATE};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 
 /// Values per action: dx, dy, dz, droll, dpitch, dyaw, gripper.
@@ -192,10 +193,12 @@ pub(crate) fn seen(
     let truth = shown.take().ok_or_else(|| {
         PolicyError::Other("the script was not shown the table before this step".to_owned())
     })?;
-    let &[x, y, z, ..] = observation.proprio else {
+    let measured = observation.state(PROPRIO_STATE).map(|state| state.values);
+    let Some(&[x, y, z, ..]) = measured else {
         return Err(PolicyError::StateLength {
-            expected: ACTION_DIM,
-            given: observation.proprio.len(),
+            state: PROPRIO_STATE.to_owned(),
+            expected: PROPRIO_DIM,
+            given: measured.map_or(0, <[f32]>::len),
         });
     };
     Ok((Vector3::new(x, y, z).cast::<f64>(), truth))

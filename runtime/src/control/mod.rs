@@ -13,4 +13,4 @@ pub use action::{ACTION_DIM, ACTION_NAMES, ROTATION_SCALE_RAD, TRANSLATION_SCALE
 pub use config::{ControlConfig, Workspace};
 pub use controller::{ControlError, Controller, Step};
 pub use ik::{InverseKinematics, Solution};
-pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, proprio};
+pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, PROPRIO_STATE, proprio, proprio_state};

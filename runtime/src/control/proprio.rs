@@ -3,12 +3,51 @@
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
 
 use crate::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+use crate::policy::manifest::Unit;
+use crate::policy::{Name, StateVector};
 
 /// Values of the proprioception.
 pub const PROPRIO_DIM: usize = 7;
 
 /// Their names, in order.
 pub const PROPRIO_NAMES: [&str; PROPRIO_DIM] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+
+/// Name of the state vector that they are.
+pub const PROPRIO_STATE: &str = "observation.state";
+
+const NAMES: [Name; PROPRIO_DIM] = {
+    let [x, y, z, roll, pitch, yaw, gripper] = PROPRIO_NAMES;
+    [
+        Name::Borrowed(x),
+        Name::Borrowed(y),
+        Name::Borrowed(z),
+        Name::Borrowed(roll),
+        Name::Borrowed(pitch),
+        Name::Borrowed(yaw),
+        Name::Borrowed(gripper),
+    ]
+};
+
+const UNITS: [Unit; PROPRIO_DIM] = [
+    Unit::M,
+    Unit::M,
+    Unit::M,
+    Unit::Rad,
+    Unit::Rad,
+    Unit::Rad,
+    Unit::Fraction,
+];
+
+/// The proprioception as a policy is given it.
+#[must_use]
+pub fn proprio_state(values: &[f32]) -> StateVector<'_> {
+    StateVector {
+        name: PROPRIO_STATE,
+        names: &NAMES,
+        units: &UNITS,
+        values,
+    }
+}
 
 /// The finger distance that counts as 1.
 const FINGER_DISTANCE_SCALE_M: f64 = 0.08;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::PackageError;
+use super::manifest::Size;
 
 /// Why a policy gave no action.
 #[derive(Debug, thiserror::Error)]
@@ -66,15 +67,35 @@ pub enum PolicyError {
     #[error("no instruction yet: begin an episode before asking for an action")]
     NoEpisode,
 
-    /// A policy that looks was given no frame.
-    #[error("this policy needs a camera frame and was given none")]
-    MissingFrame,
+    /// A camera or a state that the policy reads is not there.
+    #[error("the policy needs the {kind} \"{name}\" and was given {given}")]
+    Missing {
+        /// `camera` or `state`.
+        kind: &'static str,
+        /// The name in `policy.json`.
+        name: String,
+        /// The names that are there.
+        given: String,
+    },
+
+    /// There is a camera or a state that the policy does not read: it was wired to another robot.
+    #[error("the policy does not read the {kind} \"{name}\"; it reads {wanted}")]
+    Superfluous {
+        /// `camera` or `state`.
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// The names in `policy.json`.
+        wanted: String,
+    },
 
     /// The frame's buffer does not hold `width * height * 3` bytes, or the frame is empty.
     #[error(
-        "camera frame of {width} x {height} pixels holds {bytes} bytes instead of width * height * 3"
+        "camera \"{camera}\": a frame of {width} x {height} pixels holds {bytes} bytes instead of width * height * 3"
     )]
     BadFrame {
+        /// Name of the camera.
+        camera: String,
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
@@ -83,22 +104,85 @@ pub enum PolicyError {
         bytes: usize,
     },
 
-    /// The proprioception vector has another length than the policy was trained with.
-    #[error("the policy takes {expected} state values, the arm gave {given}")]
+    /// The policy does not take frames of this size.
+    #[error("camera \"{camera}\" gives frames of {found}: {message}")]
+    FrameSize {
+        /// Name of the camera.
+        camera: String,
+        /// Size of the frame.
+        found: Size,
+        /// What the policy takes.
+        message: String,
+    },
+
+    /// A state vector has another length than the policy was trained with.
+    #[error("state \"{state}\": the policy takes {expected} values, the arm gave {given}")]
     StateLength {
+        /// Name of the state.
+        state: String,
         /// What the package says.
         expected: usize,
         /// What the observation holds.
         given: usize,
     },
 
+    /// A state vector holds other numbers, or in another order, than the policy was trained with.
+    #[error(
+        "state \"{state}\": value {index} is \"{expected}\" to the policy and \"{given}\" to the arm"
+    )]
+    StateOrder {
+        /// Name of the state.
+        state: String,
+        /// Position of the value.
+        index: usize,
+        /// What the package says.
+        expected: String,
+        /// What the observation holds.
+        given: String,
+    },
+
+    /// A value of a state is measured in another unit than the policy was trained with.
+    #[error(
+        "state \"{state}\": \"{name}\" is in {expected} to the policy and in {given} to the arm"
+    )]
+    StateUnit {
+        /// Name of the state.
+        state: String,
+        /// Name of the value.
+        name: String,
+        /// What the package says.
+        expected: &'static str,
+        /// What the observation holds.
+        given: &'static str,
+    },
+
     /// A NaN or an infinity went into or came out of the policy. The arm must hold its pose.
     #[error("{what} is not finite at index {index}")]
     NotFinite {
-        /// The tensor: `state`, `text` or `action`.
-        what: &'static str,
+        /// The value by its name in `policy.json`, or `action`.
+        what: String,
         /// The flat index of the first bad value.
         index: usize,
+    },
+
+    /// The tokens that a policy decoded stand for no chunk of actions.
+    #[error("stage \"{stage}\": {message}")]
+    Decode {
+        /// Name of the stage.
+        stage: String,
+        /// What is wrong with the tokens.
+        message: String,
+    },
+
+    /// A tool asked a policy for something that it does not have.
+    #[error("the policy has no {kind} \"{name}\"; it has {held}")]
+    Unknown {
+        /// `stage` or `value`.
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names that there are.
+        held: String,
     },
 
     /// A failure of a policy that is not a network (a script, a remote policy).

@@ -1,47 +1,46 @@
 //! A policy turns an observation into a chunk of actions.
 //!
 //! Here live the trait that the control loop drives, the policy package (a folder with `policy.json`) and its checks and,
-//! behind the feature `onnx`, the guard, the graphs and the tokenizer that run it. Nothing here knows an arm's joints:
+//! behind the feature `onnx`, the tokenizer, the stages and the loops that run it. Nothing here knows an arm's joints:
 //! actions leave in the units of the package's action space.
 
+#[cfg(feature = "onnx")]
+mod action;
 mod error;
 #[cfg(feature = "onnx")]
+mod feeds;
+#[cfg(feature = "onnx")]
 mod golden;
+#[cfg(feature = "onnx")]
+mod loops;
 pub mod manifest;
+mod observation;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod package;
 pub mod preprocess;
+#[cfg(feature = "onnx")]
+mod stages;
 #[cfg(test)]
 #[cfg(feature = "onnx")]
 mod tests;
 #[cfg(feature = "onnx")]
 mod text;
-#[cfg(feature = "onnx")]
-mod wired;
 
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
-pub use golden::GoldenReport;
+pub use golden::{GoldenReport, GoldenValue};
+pub use observation::{CameraFrame, Name, Observation, StateVector};
 #[cfg(feature = "onnx")]
-pub use onnx::{GraphReport, OnnxPolicy};
+pub use onnx::{OnnxPolicy, StageReport};
 pub use package::{Package, PackageError};
 #[cfg(feature = "onnx")]
+pub use stages::StageRun;
+#[cfg(feature = "onnx")]
 pub use wink_engine::{
-    EngineError, Execution, Fusion, GraphInfo, LoadTimes, OpInfo, OpTime, TensorInfo, Threads,
-    Unmatched,
+    Element, EngineError, Execution, Fusion, GraphInfo, LoadTimes, OpInfo, OpTime, Tensor,
+    TensorInfo, TensorSpec, Threads, Unmatched, View,
 };
-
-use crate::camera::Frame;
-
-/// What a policy sees at one tick.
-#[derive(Debug, Clone, Copy)]
-pub struct Observation<'a> {
-    /// The camera's frame; `None` where [`Policy::needs_frame`] is false or nothing new was captured.
-    pub frame: Option<&'a Frame>,
-    /// Proprioception: tool x, y, z (m, world), roll, pitch, yaw (rad), finger distance / 0.08 m.
-    pub proprio: &'a [f32],
-}
 
 /// A chunk of `steps` x `dim` actions, row-major, in the units of the action space (not normalised).
 ///
@@ -114,11 +113,30 @@ pub trait Policy: Send {
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError>;
 
-    /// Whether [`Observation::frame`] is looked at; where false, the loop captures nothing.
+    /// Whether [`Observation::cameras`] are looked at; where false, the loop captures nothing.
     fn needs_frame(&self) -> bool;
 
     /// The size of the chunks that [`Policy::act`] writes.
     fn chunk_shape(&self) -> ChunkShape;
+
+    /// Rate of the control loop that the policy was trained for, Hz: its actions are 1 / rate apart. `None` where any rate will do.
+    fn control_hz(&self) -> Option<f64> {
+        None
+    }
+
+    /// Whether the policy is given a history, so that it must be shown every tick: [`Policy::see`].
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
+    /// Shows the policy a tick at which it is not asked for actions. Called where [`Policy::keeps_history`] is true.
+    ///
+    /// # Errors
+    /// When the observation does not fit.
+    fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
+        let _ = observation;
+        Ok(())
+    }
 
     /// Times of the last [`Policy::act`]; zero where a policy does not measure.
     fn times(&self) -> PolicyTimes {

@@ -256,33 +256,53 @@ fn read_manifest(folder: &Path, path: &Path) -> Result<Manifest, PackageError> {
             limit: MAX_MANIFEST_BYTES,
         });
     }
-    parse_manifest(&content, file)
+    Manifest::parse(&content, &file)
 }
 
-fn parse_manifest(content: &[u8], file: PathBuf) -> Result<Manifest, PackageError> {
-    /// The version decides how the rest is read, so it is read first.
-    #[derive(Deserialize)]
-    struct Head {
-        format: u64,
+impl Manifest {
+    /// Reads and checks the content of `policy.json`; errors name `file`.
+    ///
+    /// # Errors
+    /// When it is not the JSON that it should be, or a field has a value that cannot be.
+    pub fn parse(content: &[u8], file: &Path) -> Result<Self, PackageError> {
+        /// The version decides how the rest is read, so it is read first.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u64,
+        }
+        let refused = |error: serde_json::Error| PackageError::Manifest {
+            file: file.to_owned(),
+            message: one_line(&error.to_string()),
+        };
+        let head: Head = serde_json::from_slice(content).map_err(refused)?;
+        if head.format != u64::from(FORMAT) {
+            return Err(PackageError::Format {
+                file: file.to_owned(),
+                found: head.format,
+            });
+        }
+        let manifest: Self = serde_json::from_slice(content).map_err(refused)?;
+        match manifest.check() {
+            Ok(()) => Ok(manifest),
+            Err(fault) => Err(PackageError::Field {
+                file: file.to_owned(),
+                field: fault.field,
+                message: fault.message,
+            }),
+        }
     }
-    let refused = |error: serde_json::Error| PackageError::Manifest {
-        file: file.clone(),
-        message: error.to_string(),
-    };
-    let head: Head = serde_json::from_slice(content).map_err(refused)?;
-    if head.format != u64::from(FORMAT) {
-        return Err(PackageError::Format {
-            file,
-            found: head.format,
-        });
+}
+
+/// Errors quote names of the file, which may hold line ends.
+fn one_line(message: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    let mut line = String::new();
+    for c in message.chars().take(MAX_CHARS) {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
     }
-    let manifest: Manifest = serde_json::from_slice(content).map_err(refused)?;
-    match manifest.check() {
-        Ok(()) => Ok(manifest),
-        Err(fault) => Err(PackageError::Field {
-            file,
-            field: fault.field,
-            message: fault.message,
-        }),
-    }
+    line
 }

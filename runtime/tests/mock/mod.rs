@@ -258,7 +258,7 @@ impl Policy for Constant {
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
         self.asked += 1;
-        self.saw_frame = observation.frame.is_some();
+        self.saw_frame = !observation.cameras.is_empty();
         out.reset(self.shape.steps, self.shape.dim);
         for step in out.data.chunks_exact_mut(ACTION_DIM) {
             step.copy_from_slice(&self.action);

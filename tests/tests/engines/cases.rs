@@ -1,7 +1,11 @@
 //! The cases. Each gets a freshly loaded policy.
 
-use wink_runtime::camera::Frame;
-use wink_runtime::policy::{ActionChunk, Execution, Observation, OnnxPolicy, Package, Policy};
+use wink_runtime::camera::{FRONT_CAMERA, Frame};
+use wink_runtime::control::proprio_state;
+use wink_runtime::policy::preprocess::Normaliser;
+use wink_runtime::policy::{
+    ActionChunk, CameraFrame, Execution, Observation, OnnxPolicy, Package, Policy,
+};
 use wink_sim::board::{SimBoard, SimOptions};
 use wink_sim::scene::{Scene, Split};
 
@@ -47,11 +51,15 @@ fn act(policy: &mut OnnxPolicy, frame: &Frame) -> ActionChunk {
     let shape = policy.chunk_shape();
     let mut chunk = ActionChunk::default();
     chunk.reset(shape.steps, shape.dim);
+    let camera = CameraFrame {
+        name: FRONT_CAMERA,
+        frame,
+    };
     policy
         .act(
             &Observation {
-                frame: Some(frame),
-                proprio: &PROPRIO,
+                cameras: &[camera],
+                states: &[proprio_state(&PROPRIO)],
             },
             &mut chunk,
         )
@@ -59,11 +67,11 @@ fn act(policy: &mut OnnxPolicy, frame: &Frame) -> ActionChunk {
     chunk
 }
 
-fn agrees_with_the_reference_engine(package: &Package, mut policy: OnnxPolicy) {
+fn agrees_with_the_reference_engine(package: &Package, policy: OnnxPolicy) {
     let report = policy
         .check(package)
-        .expect("a readable golden.json")
-        .expect("a golden chunk of this precision");
+        .expect("readable golden values")
+        .expect("golden values of this precision");
     assert!(report.passed(), "{report:?}");
 }
 
@@ -74,6 +82,7 @@ fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
     let mut plain =
         OnnxPolicy::load_with(package, Some(&precision), Execution::Plain).expect("it loads");
     let spec = package.manifest().action.clone();
+    let normaliser = Normaliser::new(&spec.normalisation, spec.names.len());
     for seed in 0..4 {
         let scene = Scene::new(Split::Val, seed);
         let frame = benchmark_frame(&scene);
@@ -86,7 +95,7 @@ fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
         for (index, (ours, theirs)) in ours.data.iter().zip(&theirs.data).enumerate() {
             let axis = index % spec.names.len();
             if !spec.threshold.contains_key(&spec.names[axis]) {
-                let off = (ours - theirs).abs() / spec.std[axis];
+                let off = ((ours - theirs) / normaliser.unit(axis)).abs();
                 assert!(
                     off < 0.05,
                     "{precision} {}: {ours} instead of {theirs}",
@@ -98,7 +107,7 @@ fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
 }
 
 fn quantised_products_are_fused(_: &Package, policy: OnnxPolicy) {
-    for graph in policy.graphs() {
+    for graph in policy.stages() {
         let Some(fusion) = graph.fusion else {
             continue;
         };

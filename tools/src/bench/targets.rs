@@ -1,10 +1,10 @@
-//! What is timed: the act graphs of packages, and loose ONNX files.
+//! What is timed: the graphs of packages that run more than once an episode, and loose ONNX files.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use wink_runtime::policy::Package;
-use wink_runtime::policy::manifest::Role;
+use wink_runtime::policy::manifest::Run;
 
 use crate::bad_input::{as_bad_input, bad_input};
 
@@ -32,18 +32,25 @@ pub fn of(paths: &[PathBuf]) -> Result<Vec<Target>> {
 fn of_package(dir: &Path) -> Result<Vec<Target>> {
     let package = Package::open(dir).map_err(as_bad_input)?;
     let manifest = package.manifest();
-    let graphs = manifest
-        .precisions
-        .iter()
-        .filter_map(|(precision, graphs)| {
-            let act = graphs.graph(Role::Act)?;
-            Some(Target {
-                model: manifest.name.clone(),
+    let mut targets = Vec::new();
+    for precision in manifest.precisions.keys() {
+        let files = manifest.stage_files(precision);
+        let often: Vec<_> = files
+            .filter(|(stage, _)| stage.run != Run::Episode)
+            .collect();
+        for (stage, file) in &often {
+            let model = match often.len() {
+                1 => manifest.name.clone(),
+                _ => format!("{} {}", manifest.name, stage.name),
+            };
+            targets.push(Target {
+                model,
                 precision: precision.clone(),
-                file: package.path(&act.file),
-            })
-        });
-    Ok(graphs.collect())
+                file: package.path(file),
+            });
+        }
+    }
+    Ok(targets)
 }
 
 fn of_file(path: &Path) -> Result<Target> {

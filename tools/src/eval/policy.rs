@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use wink_runtime::camera::{FRONT_CAMERA, Frame};
+use wink_runtime::control::{PROPRIO_DIM, proprio_state};
+use wink_runtime::policy::manifest::{ActionSpace, Manifest};
 use wink_runtime::policy::{
-    ActionChunk, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError, PolicyTimes,
-    Threads,
+    ActionChunk, CameraFrame, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError,
+    PolicyTimes, Threads,
 };
 use wink_sim::Scene;
 use wink_sim::expert::{Expert, RandomPolicy};
@@ -38,6 +41,7 @@ impl Choice {
                 let package = Package::open(&find(dir)).map_err(|error| told(error.into()))?;
                 let network =
                     OnnxPolicy::load(&package, precision).map_err(|error| told(error.into()))?;
+                drivable(network.manifest()).map_err(|error| told(error.into()))?;
                 return Ok(Self::Network(Box::new(network)));
             }
         };
@@ -51,10 +55,10 @@ impl Choice {
 
     /// Shares a network's inferences among threads. Episodes that run side by side take turns with them.
     pub fn use_threads(&mut self, threads: Threads) -> Result<()> {
-        if let Self::Network(network) = self {
-            network.use_threads(threads).map_err(as_bad_input)?;
+        match self {
+            Self::Network(network) => network.use_threads(threads).map_err(as_bad_input),
+            Self::Expert | Self::Random => Ok(()),
         }
-        Ok(())
     }
 
     /// For the report.
@@ -102,6 +106,31 @@ impl Choice {
     }
 }
 
+/// Whether the simulated arm measures and does what a policy was trained with.
+fn drivable(manifest: &Manifest) -> Result<(), PolicyError> {
+    let action = &manifest.action;
+    if action.space != ActionSpace::EeDelta {
+        return Err(PolicyError::Other(format!(
+            "the simulated arm cannot execute {} actions ({}): check this policy by its golden values (wink inspect)",
+            action.space.name(),
+            action.names.join(", ")
+        )));
+    }
+    let frame = Frame::default();
+    let camera = CameraFrame {
+        name: FRONT_CAMERA,
+        frame: &frame,
+    };
+    let observation = Observation {
+        cameras: match manifest.observations.cameras.is_empty() {
+            true => &[],
+            false => &[camera],
+        },
+        states: &[proprio_state(&[0.0; PROPRIO_DIM])],
+    };
+    observation.check(manifest)
+}
+
 /// The shipped package is also found from elsewhere, where the sources that this was built from still lie.
 pub fn find(dir: &str) -> PathBuf {
     let near = PathBuf::from(dir);
@@ -131,7 +160,7 @@ impl AnyPilot {
         match self {
             Self::Expert(expert) => *expert = Some(Box::new(Expert::new(scene))),
             Self::Random(random) => *random = RandomPolicy::new(scene.seed),
-            Self::Network(_) => {}
+            Self::Network(network) => network.seed(scene.seed),
         }
     }
 
@@ -196,6 +225,18 @@ impl Policy for AnyPilot {
             },
             |policy| policy.chunk_shape(),
         )
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        self.policy().ok().and_then(|policy| policy.control_hz())
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.policy().is_ok_and(|policy| policy.keeps_history())
+    }
+
+    fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
+        self.policy_mut()?.see(observation)
     }
 
     fn times(&self) -> PolicyTimes {

@@ -6,13 +6,14 @@ use std::fmt::Write;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use wink_runtime::policy::Fusion;
-use wink_runtime::policy::manifest::{Channels, Layout, Manifest};
+use wink_runtime::policy::manifest::Manifest;
 
-use super::{GraphRow, Report, Wire};
+use super::{Check, GraphRow, Report, Wire};
 
 /// What the policy is, then each precision's graphs, tensors and operators.
 pub fn render(report: &Report) -> String {
     let mut text = summary(&report.manifest);
+    text.push_str(&wired(&report.wiring));
     let default = &report.manifest.default_precision;
     for (name, precision) in &report.precisions {
         let mark = if name == default { " (default)" } else { "" };
@@ -28,17 +29,47 @@ pub fn render(report: &Report) -> String {
         for graph in &precision.graphs {
             let _ = write!(text, "{}", fast_path(graph));
         }
-        if let Some(check) = &precision.check {
-            let word = if check.passed { "passed" } else { "FAILED" };
-            let golden = &check.golden;
-            let _ = writeln!(
-                text,
-                "self-check {word}: off by at most {:.1e} (rms {:.1e}) from {} over {} values, {:.0e} passes",
-                golden.max_error, golden.rms_error, golden.engine, golden.count, golden.tolerance
-            );
+        match &precision.check {
+            Some(check) => {
+                let word = if check.passed { "passed" } else { "FAILED" };
+                let reference = &check.golden.reference;
+                let _ = writeln!(text, "golden values of {reference}: {word}");
+                let _ = writeln!(text, "{}", golden(check));
+            }
+            None => text.push_str("no golden values\n"),
         }
     }
     text
+}
+
+/// How far each golden value is off.
+fn golden(check: &Check) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "value",
+        "numbers",
+        "largest difference",
+        "rms",
+        "passes",
+        "",
+    ]);
+    for row in &check.golden.values {
+        table.add_row([
+            row.value.clone(),
+            row.count.to_string(),
+            format!("{:.1e}", row.max_error),
+            format!("{:.1e}", row.rms_error),
+            format!("{:.0e}", row.tolerance),
+            if row.passed() { "" } else { "OFF" }.to_owned(),
+        ]);
+    }
+    for index in 1..5 {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
 }
 
 /// What runs in fused ops, and a line for each product that does not.
@@ -75,6 +106,19 @@ pub fn fused(fusion: &Fusion) -> String {
     text
 }
 
+/// From camera to joint.
+fn wired(wires: &[super::wiring::Wire]) -> String {
+    let mut text = String::from("\nwiring\n");
+    for wire in wires {
+        let _ = writeln!(text, "{}", wire.from);
+        for step in &wire.through {
+            let _ = writeln!(text, "    {step}");
+        }
+        let _ = writeln!(text, "  -> {}", wire.to);
+    }
+    text
+}
+
 fn summary(manifest: &Manifest) -> String {
     let mut text = format!(
         "{} {}, {}\n",
@@ -82,47 +126,6 @@ fn summary(manifest: &Manifest) -> String {
     );
     if !manifest.description.is_empty() {
         let _ = writeln!(text, "{}", manifest.description);
-    }
-    let action = &manifest.action;
-    let _ = writeln!(
-        text,
-        "action  {} values, chunk of {}, {} executed, {} Hz",
-        action.names.len(),
-        action.chunk,
-        action.execute,
-        manifest.control_hz
-    );
-    let _ = writeln!(text, "state   {}", manifest.state.names.join(", "));
-    if let Some(image) = &manifest.image {
-        let channels = match image.channels {
-            Channels::Rgb => "RGB",
-            Channels::Bgr => "BGR",
-        };
-        let layout = match image.layout {
-            Layout::Nchw => "NCHW",
-            Layout::Nhwc => "NHWC",
-        };
-        let crop = image.crop.map_or_else(String::new, |crop| {
-            format!(
-                ", of the frame's part from {:.1}%, {:.1}% that is {:.1}% x {:.1}%",
-                100.0 * crop.left,
-                100.0 * crop.top,
-                100.0 * crop.width,
-                100.0 * crop.height
-            )
-        });
-        let _ = writeln!(
-            text,
-            "image   {} x {} {channels} {layout}{crop}",
-            image.width, image.height
-        );
-    }
-    if let Some(spec) = &manifest.text {
-        let _ = writeln!(
-            text,
-            "text    {}, at most {} tokens",
-            spec.tokenizer, spec.max_tokens
-        );
     }
     let total: u64 = manifest.files.values().map(|record| record.bytes).sum();
     let _ = writeln!(
@@ -138,7 +141,8 @@ fn graphs(rows: &[GraphRow]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
-        "role",
+        "stage",
+        "runs",
         "file",
         "size",
         "opset",
@@ -161,7 +165,11 @@ fn graphs(rows: &[GraphRow]) -> Table {
             })
             .collect();
         table.add_row([
-            row.role.to_owned(),
+            row.stage.clone(),
+            match row.steps {
+                1 => format!("per {}", row.run),
+                steps => format!("{steps} per observation"),
+            },
             row.file.clone(),
             megabytes(row.bytes),
             row.opset.to_string(),
@@ -171,7 +179,7 @@ fn graphs(rows: &[GraphRow]) -> Table {
             format!("{:.1}", row.macs as f64 / 1e6),
         ]);
     }
-    for index in [2, 3, 4, 5, 7] {
+    for index in [3, 4, 5, 6, 8] {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -182,11 +190,17 @@ fn graphs(rows: &[GraphRow]) -> Table {
 fn tensors(rows: &[GraphRow]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["graph", "", "feed", "tensor", "type"]);
+    table.set_header(["stage", "", "value", "tensor", "type"]);
     for row in rows {
         for (side, wires) in [("in", &row.inputs), ("out", &row.outputs)] {
             for wire in wires {
-                table.add_row([row.role, side, &wire.feed, &wire.tensor, &kind(wire)]);
+                table.add_row([
+                    row.stage.as_str(),
+                    side,
+                    &wire.value,
+                    &wire.tensor,
+                    &kind(wire),
+                ]);
             }
         }
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use wink_runtime::episode::TickReport;
-use wink_runtime::policy::manifest::Role;
 use wink_runtime::policy::{OpTime, Policy, PolicyTimes};
 use wink_sim::{Scene, SimBoard, SimOptions, Split};
 
@@ -120,8 +119,7 @@ fn encode(subject: &mut Subject, instruction: &str) -> Result<()> {
             continue;
         };
         if ops {
-            let times = subject.policy.op_times(Role::Text);
-            subject.samples.text_ops.run(span.time, times);
+            subject.take_ops(true, span.time);
         } else {
             subject.samples.text.push(span.time);
         }
@@ -150,8 +148,7 @@ fn episode_twice(
                 subject.samples.tick(report);
             } else if report.inferred {
                 let whole = Duration::from_micros(report.policy_times.inference_us);
-                let ops = subject.policy.op_times(Role::Act);
-                subject.samples.act_ops.run(whole, ops);
+                subject.take_ops(false, whole);
             }
             if report.inferred {
                 next_timed = !next_timed;
@@ -173,10 +170,10 @@ pub fn follow(subject: &mut Subject, order: &Order) -> Result<Course> {
     drive(subject, &order.scene(0), order.runs, |subject, report| {
         let end = Instant::now();
         if course.text.is_none() {
-            let ops = subject.policy.op_times(Role::Text).to_vec();
+            let ops = subject.op_times(true);
             course.text = subject.policy.text.map(|span| (span, ops));
         }
-        let ops = || subject.policy.op_times(Role::Act).to_vec();
+        let ops = || subject.op_times(false);
         let act = subject.policy.act.filter(|_| report.inferred);
         course.ticks.push(Tick {
             report: *report,

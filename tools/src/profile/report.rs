@@ -205,7 +205,7 @@ fn load(subject: &Subject) -> Load {
             optimise: ms(times.optimise),
         };
         rest -= split.read + split.parse + split.rewrite + split.optimise;
-        graphs.insert(graph.report.role.to_owned(), split);
+        graphs.insert(graph.report.stage.clone(), split);
     }
     let takes_text = subject.takes_text();
     Load {
@@ -253,15 +253,21 @@ fn stages(subject: &Subject) -> Vec<Stage> {
 /// `None` where the graph never ran.
 fn graph_of(subject: &Subject, graph: &Loaded) -> Option<Graph> {
     let samples = &subject.samples;
-    let (whole, timed) = match graph.is_text() {
-        true => (&samples.text, &samples.text_ops),
-        false => (&samples.inference, &samples.act_ops),
+    let timed = samples.ops.get(&graph.report.stage)?;
+    let whole = match graph.is_text() {
+        true => &samples.text,
+        false => &samples.inference,
     };
-    let us = Spread::of(whole)?;
+    // The whole is that of one stage where no other one runs as often.
+    let alike = |other: &&Loaded| other.is_text() == graph.is_text();
+    let us = match subject.graphs.iter().filter(alike).count() {
+        1 => Spread::of(whole)?,
+        _ => Spread::of(&timed.sums())?,
+    };
     let mut ops = op_rows(&graph.ops, timed);
     ops.sort_by(|a, b| b.us.p50.total_cmp(&a.us.p50));
     Some(Graph {
-        role: graph.report.role.to_owned(),
+        role: graph.report.stage.clone(),
         file: graph.report.file.clone(),
         macs: graph.report.macs,
         gops: gops(graph.report.macs, us.p50),

@@ -1,5 +1,6 @@
 //! Times as they were measured.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wink_runtime::episode::TickReport;
@@ -23,9 +24,8 @@ pub struct Samples {
     /// The simulator's work.
     pub render: Vec<Duration>,
     pub physics: Vec<Duration>,
-    /// With every op timed.
-    pub text_ops: OpSamples,
-    pub act_ops: OpSamples,
+    /// Of each stage, with every op timed.
+    pub ops: BTreeMap<String, OpSamples>,
 }
 
 /// Runs of a graph with every op timed.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
-use wink_runtime::policy::manifest::Role;
-use wink_runtime::policy::{Execution, GraphReport, OnnxPolicy, OpInfo, Package, Threads};
+use wink_runtime::policy::manifest::Run;
+use wink_runtime::policy::{Execution, OnnxPolicy, OpInfo, OpTime, Package, StageReport, Threads};
 
 use super::report::Memory;
 use super::samples::Samples;
@@ -45,14 +45,14 @@ pub struct Subject {
 
 /// A graph with its ops in the order in which they run.
 pub struct Loaded {
-    pub role: Role,
-    pub report: GraphReport,
+    pub report: StageReport,
     pub ops: Vec<OpInfo>,
 }
 
 impl Loaded {
+    /// Whether it runs once an episode.
     pub fn is_text(&self) -> bool {
-        self.role == Role::Text
+        self.report.run == Run::Episode
     }
 }
 
@@ -60,6 +60,24 @@ impl Subject {
     /// Whether an instruction goes through a graph of its own.
     pub fn takes_text(&self) -> bool {
         self.graphs.iter().any(Loaded::is_text)
+    }
+
+    /// Takes in the last run of every stage that runs once an episode, or of every other one.
+    pub fn take_ops(&mut self, text: bool, whole: Duration) {
+        for graph in self.graphs.iter().filter(|graph| graph.is_text() == text) {
+            let stage = &graph.report.stage;
+            let samples = self.samples.ops.entry(stage.clone()).or_default();
+            samples.run(whole, self.policy.op_times(stage));
+        }
+    }
+
+    /// The times of the last run of these stages, one behind the other.
+    pub fn op_times(&self, text: bool) -> Vec<OpTime> {
+        let graphs = self.graphs.iter().filter(|graph| graph.is_text() == text);
+        graphs
+            .flat_map(|graph| self.policy.op_times(&graph.report.stage))
+            .copied()
+            .collect()
     }
 
     pub fn load(source: &Source, threads: Threads) -> Result<Self> {
@@ -83,15 +101,11 @@ impl Subject {
             peak_load_bytes: memory::peak(),
             peak_bytes: None,
         };
-        let graphs: Vec<Loaded> = network
-            .graphs()
-            .into_iter()
-            .filter_map(|report| {
-                let role = [Role::Text, Role::Act]
-                    .into_iter()
-                    .find(|role| role.name() == report.role)?;
-                let ops = network.ops(role);
-                Some(Loaded { role, report, ops })
+        let stages = network.stages().into_iter();
+        let graphs: Vec<Loaded> = stages
+            .map(|report| {
+                let ops = network.ops(&report.stage);
+                Loaded { report, ops }
             })
             .collect();
         let manifest = network.manifest();

@@ -105,16 +105,18 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn course(&mut self, subject: &Subject, course: &Course) {
-        let ops_of = |text: bool| {
-            let graph = subject.graphs.iter().find(|graph| graph.is_text() == text);
-            graph.map_or(&[][..], |graph| &graph.ops)
+        let ops_of = |text: bool| -> Vec<OpInfo> {
+            let graphs = subject.graphs.iter();
+            let graphs = graphs.filter(|graph| graph.is_text() == text);
+            graphs.flat_map(|graph| graph.ops.clone()).collect()
         };
         if let Some((span, ops)) = course.text.as_ref().filter(|_| subject.takes_text()) {
             self.push("text", RUNTIME, span.start, span.time, json!({}));
-            self.ops(ops_of(true), ops);
+            self.ops(&ops_of(true), ops);
         }
+        let ops = ops_of(false);
         for tick in &course.ticks {
-            self.tick(tick, ops_of(false));
+            self.tick(tick, &ops);
         }
     }
 

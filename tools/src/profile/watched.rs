@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use wink_runtime::policy::manifest::Role;
 use wink_runtime::policy::{
     ActionChunk, ChunkShape, Observation, OnnxPolicy, OpTime, Policy, PolicyError, PolicyTimes,
 };
@@ -41,8 +40,8 @@ impl Watched {
     }
 
     /// The times of a graph's last run, op by op.
-    pub fn op_times(&self, role: Role) -> &[OpTime] {
-        self.network.op_times(role)
+    pub fn op_times(&self, stage: &str) -> &[OpTime] {
+        self.network.op_times(stage)
     }
 }
 
@@ -79,6 +78,18 @@ impl Policy for Watched {
 
     fn chunk_shape(&self) -> ChunkShape {
         self.network.chunk_shape()
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        self.network.control_hz()
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.network.keeps_history()
+    }
+
+    fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
+        self.network.see(observation)
     }
 
     fn times(&self) -> PolicyTimes {

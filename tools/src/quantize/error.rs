@@ -3,7 +3,10 @@
 use anyhow::Result;
 use wink_quantize::Scheme;
 use wink_quantize::sensitivity::Emitted;
-use wink_runtime::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy};
+use wink_runtime::camera::FRONT_CAMERA;
+use wink_runtime::control::proprio_state;
+use wink_runtime::policy::preprocess::Normaliser;
+use wink_runtime::policy::{ActionChunk, CameraFrame, Observation, OnnxPolicy, Package, Policy};
 
 use super::package::Writer;
 use super::record::ActionError;
@@ -22,14 +25,15 @@ const RUNS: usize = 21;
 pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> Result<ActionError> {
     let (mut policy, mut float) = (policy.clone(), float.clone());
     let spec = float.manifest().action.clone();
+    let normaliser = Normaliser::new(&spec.normalisation, spec.names.len());
     let (mut wanted, mut got) = (ActionChunk::default(), ActionChunk::default());
     let (mut squares, mut count, mut largest) = (0.0, 0_usize, 0.0_f32);
     let (mut translation, mut translations) = (0.0, 0_usize);
     let (mut flips, mut grips) = (0, 0);
     for moment in moments {
         let observation = Observation {
-            frame: Some(&moment.frame),
-            proprio: &moment.state,
+            cameras: &[moment.camera()],
+            states: &[proprio_state(&moment.state)],
         };
         float.begin_episode(&moment.instruction)?;
         float.act(&observation, &mut wanted)?;
@@ -45,7 +49,7 @@ pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> R
                 }
                 continue;
             }
-            let error = (a - b) / spec.std[value];
+            let error = (a - b) / normaliser.unit(value);
             squares += f64::from(error * error);
             largest = largest.max(error.abs());
             count += 1;
@@ -106,9 +110,13 @@ pub fn latency_ms(package: &Package, from: &str, emitted: Emitted) -> Result<f64
         ..Default::default()
     };
     let state = [0.0; 7];
+    let camera = CameraFrame {
+        name: FRONT_CAMERA,
+        frame: &frame,
+    };
     let observation = Observation {
-        frame: Some(&frame),
-        proprio: &state,
+        cameras: &[camera],
+        states: &[proprio_state(&state)],
     };
     let mut chunk = ActionChunk::default();
     policy.begin_episode("pick the block and place it on star")?;

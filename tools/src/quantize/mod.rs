@@ -18,7 +18,7 @@ use wink_quantize::emit::{Part, Rounding};
 use wink_quantize::range::Method;
 use wink_quantize::sensitivity::{HeldOut, Plan, Policy, fewest_spared, spare};
 use wink_quantize::{Graph, Layer, Precision, Sample, Scheme, reshape};
-use wink_runtime::policy::manifest::{GraphSpec, Role};
+use wink_runtime::policy::manifest::{Run, StageSpec};
 use wink_runtime::policy::{OnnxPolicy, Package};
 
 use crate::bad_input::{as_bad_input, bad_input};
@@ -348,29 +348,57 @@ fn gather(args: &Args, source: &Source) -> Result<Moments> {
     Ok(Moments { all, calibration })
 }
 
+/// The stages of a policy that can be quantised: at most one an episode, and one an observation.
+pub struct Stages<'a> {
+    pub text: Option<&'a StageSpec>,
+    pub act: &'a StageSpec,
+}
+
+/// The stages of a package, where it has no others.
+pub fn stages(package: &Package) -> Result<Stages<'_>> {
+    let runs = |run: Run| {
+        let stages = package.manifest().stages.iter();
+        stages.filter(move |stage| stage.run == run)
+    };
+    let (mut episode, mut observation) = (runs(Run::Episode), runs(Run::Observation));
+    let text = episode.next();
+    match (observation.next(), observation.next(), episode.next()) {
+        (Some(act), None, None) if runs(Run::Loop).next().is_none() => Ok(Stages { text, act }),
+        _ => Err(bad_input(format!(
+            "{}: only policies of one stage an observation and at most one an episode can be quantised",
+            package.dir().display()
+        ))),
+    }
+}
+
 /// Reads the float graphs, reshapes and calibrates them.
 fn prepare(args: &Args, package: &Package, samples: &[Sample]) -> Result<(Policy, Vec<String>)> {
-    let Some(precision) = package.manifest().precisions.get(&args.from) else {
-        return Err(bad_input(format!(
-            "--from {}: is not in the package",
-            args.from
-        )));
-    };
-    let read = |spec: &GraphSpec| -> Result<Graph> {
+    let stages = stages(package)?;
+    let read = |stage: &StageSpec| -> Result<Graph> {
+        let mut files = package.manifest().stage_files(&args.from);
+        let Some((_, file)) = files.find(|(spec, _)| spec.name == stage.name) else {
+            return Err(bad_input(format!(
+                "--from {}: is not in the package",
+                args.from
+            )));
+        };
+        let inputs = stage.inputs.iter();
+        let outputs = stage.outputs.iter();
         let parsed = Graph::parse(
-            &package.read(&spec.file)?,
-            spec.inputs.clone(),
-            spec.outputs.clone(),
+            &package.read(file)?,
+            inputs
+                .map(|(tensor, value)| (value.clone(), tensor.clone()))
+                .collect(),
+            outputs
+                .map(|tensor| (format!("{}.{tensor}", stage.name), tensor.clone()))
+                .collect(),
         );
         parsed
             .map_err(as_bad_input)
-            .with_context(|| package.path(&spec.file).display().to_string())
+            .with_context(|| package.path(file).display().to_string())
     };
-    let text = precision.graph(Role::Text).map(read).transpose()?;
-    let act = precision
-        .graph(Role::Act)
-        .context("the package has no act graph")?;
-    let act = read(act)?;
+    let text = stages.text.map(read).transpose()?;
+    let act = read(stages.act)?;
     let mut reshaped = Vec::new();
     let bar = progress::bar(4 * samples.len() as u64, "calibrating");
     let text = match text {

@@ -1,5 +1,6 @@
 //! The package that is written: the float graphs as they were, and those of each scheme beside them.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -7,12 +8,9 @@ use wink_quantize::Scheme;
 use wink_quantize::graph::to_bytes;
 use wink_quantize::sensitivity::Emitted;
 use wink_runtime::policy::Package;
-use wink_runtime::policy::manifest::{FileRecord, Manifest, Precision, Role};
+use wink_runtime::policy::manifest::{FileRecord, Manifest};
 
 use crate::out_dir::OutDir;
-
-/// The self-check of the source's other precisions is no check of these.
-const GOLDEN: &str = "golden.json";
 
 /// A package under way.
 pub struct Writer<'a> {
@@ -35,15 +33,10 @@ impl<'a> Writer<'a> {
             manifest,
             float: float.to_owned(),
         };
-        let graphs = writer.manifest.precisions.values().flat_map(|p| &p.graphs);
-        let mut kept: Vec<String> = graphs.map(|graph| graph.file.clone()).collect();
-        kept.extend(
-            writer
-                .manifest
-                .text
-                .as_ref()
-                .map(|text| text.tokenizer.clone()),
-        );
+        let graphs = writer.manifest.precisions.values().flat_map(|p| p.values());
+        let mut kept: Vec<String> = graphs.cloned().collect();
+        let text = writer.manifest.observations.text.as_ref();
+        kept.extend(text.map(|text| text.tokenizer.clone()));
         for file in kept {
             let bytes = source.read(&file)?;
             writer.write(&file, &bytes)?;
@@ -52,16 +45,19 @@ impl<'a> Writer<'a> {
         Ok(writer)
     }
 
-    /// Keeps of the self-check what speaks of the float graphs.
+    /// Keeps the golden values of the float graphs.
     fn golden(&mut self) -> Result<()> {
-        if !self.source.manifest().files.contains_key(GOLDEN) {
+        let Some(file) = self.manifest.golden.clone() else {
             return Ok(());
+        };
+        let mut golden: serde_json::Value = serde_json::from_slice(&self.source.read(&file)?)?;
+        if let Some(precisions) = golden
+            .get_mut("precisions")
+            .and_then(|precisions| precisions.as_object_mut())
+        {
+            precisions.retain(|name, _| *name == self.float);
         }
-        let mut golden: serde_json::Value = serde_json::from_slice(&self.source.read(GOLDEN)?)?;
-        if let Some(actions) = golden.get_mut("action").and_then(|a| a.as_object_mut()) {
-            actions.retain(|name, _| *name == self.float);
-        }
-        self.write(GOLDEN, serde_json::to_string(&golden)?.as_bytes())
+        self.write(&file, serde_json::to_string(&golden)?.as_bytes())
     }
 
     fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -74,29 +70,21 @@ impl<'a> Writer<'a> {
 
     /// Adds a scheme's graphs. Returns their bytes.
     pub fn add(&mut self, scheme: Scheme, emitted: Emitted) -> Result<u64> {
-        let mut precision = self
-            .manifest
-            .precisions
-            .get(&self.float)
-            .cloned()
-            .unwrap_or(Precision { graphs: Vec::new() });
+        let mut files = BTreeMap::new();
         let mut total = 0;
         let Emitted { text, act, .. } = emitted;
-        let (mut text, mut act) = (text, Some(act));
-        for graph in &mut precision.graphs {
-            let model = match graph.role {
-                Role::Text => text.take(),
-                Role::Act => act.take(),
-            };
-            let bytes = to_bytes(model.context("a graph of the package was not quantised")?);
-            graph.file = format!("{}.{}.onnx", graph.role.name(), scheme.name());
+        let stages = super::stages(self.source)?;
+        let graphs = stages.text.zip(text).into_iter().chain([(stages.act, act)]);
+        for (stage, model) in graphs {
+            let bytes = to_bytes(model);
+            let file = format!("{}.{}.onnx", stage.name, scheme.name());
             total += bytes.len() as u64;
-            let file = graph.file.clone();
             self.write(&file, &bytes)?;
+            files.insert(stage.name.clone(), file);
         }
         self.manifest
             .precisions
-            .insert(scheme.name().to_owned(), precision);
+            .insert(scheme.name().to_owned(), files);
         scheme
             .name()
             .clone_into(&mut self.manifest.default_precision);

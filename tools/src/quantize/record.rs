@@ -65,13 +65,9 @@ pub struct ActionError {
 
 /// Bytes of the graphs of a precision; 0 where the package does not hold it.
 pub fn graph_bytes(manifest: &Manifest, precision: &str) -> u64 {
-    let graphs = manifest
-        .precisions
-        .get(precision)
-        .into_iter()
-        .flat_map(|p| &p.graphs);
-    graphs
-        .filter_map(|graph| manifest.files.get(&graph.file))
+    let files = manifest.stage_files(precision);
+    files
+        .filter_map(|(_, file)| manifest.files.get(file))
         .map(|file| file.bytes)
         .sum()
 }

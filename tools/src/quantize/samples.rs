@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use wink_quantize::{Sample, feed};
-use wink_runtime::camera::Frame;
-use wink_runtime::policy::manifest::Manifest;
-use wink_runtime::policy::preprocess::{ImagePreprocessor, normalise_state};
-use wink_runtime::policy::{OnnxPolicy, PolicyError};
+use wink_runtime::camera::{FRONT_CAMERA, Frame};
+use wink_runtime::control::proprio_state;
+use wink_runtime::policy::{CameraFrame, Observation, OnnxPolicy};
 
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::frames::dataset::Dataset;
@@ -108,39 +107,34 @@ impl Source {
     }
 }
 
-/// What `policy` feeds its graphs at a moment.
-pub fn sample(policy: &OnnxPolicy, moment: &Moment) -> Result<Sample> {
-    let manifest = policy.manifest();
-    let mut sample = Sample::new();
-    sample.insert(
-        "state".to_owned(),
-        feed(&[1, manifest.state.names.len()], &state(manifest, moment)?)?,
-    );
-    if let Some(spec) = &manifest.image {
-        let mut preprocessor = ImagePreprocessor::new(spec);
-        let shape = preprocessor.shape();
-        let mut values = vec![0.0; shape.iter().product()];
-        preprocessor.run(&moment.frame, &mut values)?;
-        sample.insert("image".to_owned(), feed(&shape, &values)?);
+impl Moment {
+    /// What the policy is shown.
+    pub fn camera(&self) -> CameraFrame<'_> {
+        CameraFrame {
+            name: FRONT_CAMERA,
+            frame: &self.frame,
+        }
     }
-    let tokens = policy
-        .tokens(&moment.instruction)
-        .map_err(|e| as_bad_input(e).context("the calibration samples do not fit this policy"))?;
-    if !tokens.is_empty() {
-        sample.insert("tokens".to_owned(), feed(&[1, tokens.len()], &tokens)?);
-    }
-    Ok(sample)
 }
 
-fn state(manifest: &Manifest, moment: &Moment) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; manifest.state.names.len()];
-    normalise_state(
-        &moment.state,
-        &manifest.state.mean,
-        &manifest.state.std,
-        &mut values,
-    )
-    .map_err(|e: PolicyError| as_bad_input(e))
-    .context("the calibration samples do not fit this policy")?;
-    Ok(values)
+/// The values that the stages of `policy` read at a moment.
+pub fn sample(policy: &OnnxPolicy, moment: &Moment) -> Result<Sample> {
+    let misfit = "the calibration samples do not fit this policy";
+    let observation = Observation {
+        cameras: &[moment.camera()],
+        states: &[proprio_state(&moment.state)],
+    };
+    let mut sample = Sample::new();
+    let values = policy
+        .observed(&moment.instruction, &observation)
+        .map_err(|e| as_bad_input(e).context(misfit))?;
+    for (name, tensor) in values {
+        let view = tensor.view();
+        let value = match view.values::<f32>() {
+            Ok(values) => feed(view.shape(), values)?,
+            Err(_) => feed(view.shape(), view.values::<i64>()?)?,
+        };
+        sample.insert(name, value);
+    }
+    Ok(sample)
 }

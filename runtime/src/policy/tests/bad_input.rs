@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto};
 
+use super::loops;
 use super::tiny::{Tiny, integers, node, value};
+use crate::policy::manifest::Manifest;
 use crate::policy::{OnnxPolicy, Package, Policy, PolicyError};
 
 fn load(tiny: &Tiny) -> Result<OnnxPolicy, PolicyError> {
@@ -44,11 +46,11 @@ type FolderEdit = fn(&Path);
 
 #[test]
 fn manifests() {
-    let cases: [(&str, Edit<Value>, &[&str]); 33] = [
+    let cases: &[(&str, Edit<Value>, &[&str])] = &[
         (
             "other format",
-            |m| m["format"] = json!(2),
-            &["policy.json", "format 2", "format 1"],
+            |m| m["format"] = json!(1),
+            &["policy.json", "format 1", "format 2"],
         ),
         (
             "no format",
@@ -62,7 +64,7 @@ fn manifests() {
         ),
         (
             "unknown field",
-            |m| m["image"]["widht"] = json!(1),
+            |m| m["observations"]["cameras"][0]["widht"] = json!(1),
             &["widht", "line 1 column"],
         ),
         (
@@ -73,53 +75,69 @@ fn manifests() {
         ("rate", |m| m["control_hz"] = json!(0), &["`control_hz`"]),
         (
             "image too large",
-            |m| m["image"]["width"] = json!(100_000),
-            &["`image.width`", "100000"],
+            |m| resize(m)["width"] = json!(100_000),
+            &[
+                "`observations.cameras[0].transform[0].resize.width`",
+                "100000",
+            ],
         ),
         (
             "image of nothing",
-            |m| m["image"]["height"] = json!(0),
-            &["`image.height`"],
+            |m| resize(m)["height"] = json!(0),
+            &["transform[0].resize.height`"],
         ),
         (
             "channel order",
-            |m| m["image"]["channels"] = json!("rbg"),
+            |m| m["observations"]["cameras"][0]["channels"] = json!("rbg"),
             &["rbg", "rgb"],
         ),
         (
             "crop",
-            |m| m["image"]["crop"] = json!({"left": 0.6, "top": 0, "width": 0.5, "height": 1}),
-            &["`image.crop`"],
+            |m| resize(m)["box"] = json!({"left": 0.6, "top": 0, "width": 0.5, "height": 1}),
+            &["transform[0].resize.box`"],
         ),
         (
             "image std 0",
-            |m| m["image"]["std"][1] = json!(0),
-            &["`image.std[1]`", "above 0"],
+            |m| m["observations"]["cameras"][0]["normalisation"]["mean_std"]["std"][1] = json!(0),
+            &[
+                "`observations.cameras[0].normalisation.mean_std.std[1]`",
+                "divided",
+            ],
         ),
         (
-            "state order",
-            |m| m["state"]["names"][0] = json!("y"),
-            &["`state.names`", "roll"],
+            "a name twice",
+            |m| m["observations"]["states"][0]["names"][0] = json!("y"),
+            &["`observations.states[0].names[1]`", "\"y\""],
         ),
         (
             "short mean",
-            |m| drop(m["state"]["mean"].as_array_mut().unwrap().pop()),
-            &["`state.mean`", "6 values instead of 7"],
+            |m| {
+                drop(
+                    state(m)["normalisation"]["mean_std"]["mean"]
+                        .as_array_mut()
+                        .unwrap()
+                        .pop(),
+                )
+            },
+            &[
+                "states[0].normalisation.mean_std.mean`",
+                "6 values instead of 7",
+            ],
         ),
         (
             "infinite mean",
-            |m| m["action"]["mean"][3] = json!(1e39),
-            &["action.mean[3]", "not finite"],
+            |m| m["action"]["normalisation"]["mean_std"]["mean"][3] = json!(1e39),
+            &["action.normalisation.mean_std.mean[3]", "not finite"],
         ),
         (
             "negative std",
-            |m| m["action"]["std"][6] = json!(-0.5),
-            &["`action.std[6]`", "-0.5"],
+            |m| m["action"]["normalisation"]["mean_std"]["std"][6] = json!(-0.5),
+            &["action.normalisation.mean_std.std[6]`", "-0.5"],
         ),
         (
             "denormal std",
-            |m| m["action"]["std"][6] = json!(1e-44),
-            &["`action.std[6]`"],
+            |m| m["action"]["normalisation"]["mean_std"]["std"][6] = json!(1e-44),
+            &["action.normalisation.mean_std.std[6]`"],
         ),
         (
             "chunk of nothing",
@@ -143,8 +161,8 @@ fn manifests() {
         ),
         (
             "no tokens",
-            |m| m["text"]["max_tokens"] = json!(0),
-            &["`text.max_tokens`"],
+            |m| text(m)["max_tokens"] = json!(0),
+            &["`observations.text.max_tokens`"],
         ),
         (
             "precision name",
@@ -157,44 +175,34 @@ fn manifests() {
             &["`default_precision`", "int8"],
         ),
         (
-            "no act graph",
-            |m| {
-                drop(
-                    m["precisions"]["f32"]["graphs"]
-                        .as_array_mut()
-                        .unwrap()
-                        .pop(),
-                )
-            },
-            &["no graph of the role \"act\""],
+            "no stages",
+            |m| m["stages"] = json!([]),
+            &["`stages`", "0 entries"],
         ),
         (
-            "two act graphs",
-            |m| {
-                let graphs = m["precisions"]["f32"]["graphs"].as_array_mut().unwrap();
-                graphs.push(graphs[1].clone());
-            },
-            &["two graphs of the role \"act\""],
+            "two stages of a name",
+            |m| m["stages"][0]["name"] = json!("act"),
+            &["`stages[1].name`", "\"act\""],
         ),
         (
-            "unknown role",
-            |m| m["precisions"]["f32"]["graphs"][0]["role"] = json!("dream"),
-            &["dream", "`text`"],
+            "unknown rate",
+            |m| m["stages"][0]["run"] = json!("dream"),
+            &["dream", "`episode`"],
         ),
         (
-            "unknown feed",
-            |m| m["precisions"]["f32"]["graphs"][1]["inputs"]["smell"] = json!("x"),
-            &["nothing feeds \"smell\""],
+            "unknown value",
+            |m| m["stages"][1]["inputs"]["smell"] = json!("x"),
+            &["`stages[1].inputs.smell`", "\"x\"", "front"],
         ),
         (
-            "feed without section",
-            |m| m["image"] = Value::Null,
-            &["\"image\" needs the section \"image\""],
+            "a camera that is gone",
+            |m| m["observations"]["cameras"] = json!([]),
+            &["`stages[1].inputs.image`", "\"front\""],
         ),
         (
             "unlisted file",
-            |m| m["text"]["tokenizer"] = json!("other.json"),
-            &["`text.tokenizer`", "other.json", "not list"],
+            |m| text(m)["tokenizer"] = json!("other.json"),
+            &["`observations.text.tokenizer`", "other.json", "not list"],
         ),
         (
             "path escape",
@@ -222,6 +230,85 @@ fn manifests() {
         edit(&mut tiny.manifest);
         assert_told(case, load(&tiny), words);
     }
+}
+
+/// Every field of a manifest, one at a time, is left out or becomes something else. What is refused is refused in one line that
+/// names the field or its place.
+#[test]
+fn one_changed_field_is_accepted_or_refused_in_one_line() {
+    let odd = [
+        Value::Null,
+        json!(-1),
+        json!(0),
+        json!(1e300),
+        json!(u64::MAX),
+        json!(""),
+        json!("a\nb"),
+        json!([]),
+        json!({}),
+        json!({"a\nb": 1}),
+        json!([[1]]),
+        json!(true),
+    ];
+    let manifests = [
+        Tiny::new().manifest,
+        loops::flow(loops::ones()).manifest,
+        loops::summing(Value::Null).manifest,
+    ];
+    let mut refused = 0;
+    for whole in manifests {
+        let mut paths = Vec::new();
+        leaves(&whole, String::new(), &mut paths);
+        assert!(paths.len() > 60, "{paths:?}");
+        for path in &paths {
+            for value in &odd {
+                let mut manifest = whole.clone();
+                *manifest.pointer_mut(path).unwrap() = value.clone();
+                let bytes = manifest.to_string();
+                if let Err(error) = Manifest::parse(bytes.as_bytes(), Path::new("policy.json")) {
+                    let message = error.to_string();
+                    assert!(
+                        !message.contains('\n') && message.len() < 700,
+                        "{path}: {message}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+/// JSON pointers to everything in a value.
+fn leaves(value: &Value, path: String, paths: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(item, format!("{path}/{index}"), paths);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, item) in fields {
+                leaves(item, format!("{path}/{name}"), paths);
+            }
+        }
+        _ => {}
+    }
+    if !path.is_empty() {
+        paths.push(path);
+    }
+}
+
+fn resize(manifest: &mut Value) -> &mut Value {
+    &mut manifest["observations"]["cameras"][0]["transform"][0]["resize"]
+}
+
+fn state(manifest: &mut Value) -> &mut Value {
+    &mut manifest["observations"]["states"][0]
+}
+
+fn text(manifest: &mut Value) -> &mut Value {
+    &mut manifest["observations"]["text"]
 }
 
 #[test]
@@ -411,7 +498,7 @@ fn graphs() {
         (
             "wrong output shape",
             |m| graph(m).initializer[1] = integers("shape", &[3], &[2, 1, 7]),
-            &["act.onnx", "action"],
+            &["action"],
         ),
         (
             "weight without data",

@@ -1,16 +1,53 @@
 //! The loader and the policy, on a package small enough to compute by hand.
 
 mod bad_input;
+mod loops;
 mod quantised;
 mod tiny;
+
+use std::borrow::Cow;
 
 use tiny::{DIM, FEATURES, STEPS, Tiny, text_features, weight};
 
 use crate::camera::Frame;
-use crate::policy::manifest::Role;
+use crate::policy::manifest::Unit;
 use crate::policy::{
-    ActionChunk, ChunkShape, Observation, OnnxPolicy, OpTime, Package, Policy, PolicyError,
+    ActionChunk, CameraFrame, ChunkShape, GoldenReport, Name, Observation, OnnxPolicy, OpTime,
+    Package, Policy, PolicyError, StateVector,
 };
+
+const NAMES: [Name; DIM] = [
+    Cow::Borrowed("x"),
+    Cow::Borrowed("y"),
+    Cow::Borrowed("z"),
+    Cow::Borrowed("roll"),
+    Cow::Borrowed("pitch"),
+    Cow::Borrowed("yaw"),
+    Cow::Borrowed("gripper"),
+];
+const UNITS: [Unit; DIM] = [
+    Unit::M,
+    Unit::M,
+    Unit::M,
+    Unit::Rad,
+    Unit::Rad,
+    Unit::Rad,
+    Unit::Fraction,
+];
+
+fn camera(frame: &Frame) -> CameraFrame<'_> {
+    let name = "front";
+    CameraFrame { name, frame }
+}
+
+fn state(values: &[f32]) -> StateVector<'_> {
+    StateVector {
+        name: "state",
+        names: &NAMES,
+        units: &UNITS,
+        values,
+    }
+}
 
 const STATE: [f32; DIM] = [0.5, 1.0, -1.0, 0.25, 0.125, 2.0, -0.5];
 
@@ -34,8 +71,8 @@ fn act(policy: &mut OnnxPolicy, instruction: &str) -> Result<Vec<f32>, PolicyErr
     policy.begin_episode(instruction)?;
     policy.act(
         &Observation {
-            frame: Some(&frame()),
-            proprio: &STATE,
+            cameras: &[camera(&frame())],
+            states: &[state(&STATE)],
         },
         &mut out,
     )?;
@@ -123,24 +160,24 @@ fn clones_share_the_graphs_and_give_the_same_bits() {
 fn timing_the_ops_changes_no_bit() {
     let mut policy = load(&Tiny::new());
     let alone = act(&mut policy, "pick the block").unwrap();
-    assert!(policy.op_times(Role::Act).is_empty());
+    assert!(policy.op_times("act").is_empty());
     policy.time_ops(true);
     for _ in 0..2 {
         assert_eq!(act(&mut policy, "pick the block").unwrap(), alone);
-        for role in [Role::Text, Role::Act] {
-            let (ops, times) = (policy.ops(role), policy.op_times(role));
+        for stage in ["text", "act"] {
+            let (ops, times) = (policy.ops(stage), policy.op_times(stage));
             assert!(!ops.is_empty() && ops.len() == times.len());
             let in_turn = |pair: &[OpTime]| pair[0].start + pair[0].time <= pair[1].start;
             assert!(times.windows(2).all(in_turn));
         }
     }
-    let ops = policy.ops(Role::Act);
+    let ops = policy.ops("act");
     let macs: u64 = ops.iter().map(|op| op.macs).sum();
     assert_eq!(macs, (FEATURES * STEPS * DIM) as u64);
     let weights: u64 = ops.iter().map(|op| op.weight_bytes).sum();
     assert!(weights >= 4 * macs, "{weights}");
     policy.time_ops(false);
-    assert!(policy.op_times(Role::Act).is_empty());
+    assert!(policy.op_times("act").is_empty());
 }
 
 #[test]
@@ -174,8 +211,8 @@ fn a_failed_start_leaves_no_episode() {
     let mut policy = load(&Tiny::new());
     let frame = frame();
     let observation = Observation {
-        frame: Some(&frame),
-        proprio: &STATE,
+        cameras: &[camera(&frame)],
+        states: &[state(&STATE)],
     };
     let mut out = ActionChunk::default();
     assert!(matches!(
@@ -202,15 +239,74 @@ fn observations_that_do_not_fit_are_refused_and_forgotten() {
     };
     let mut nan = STATE;
     nan[2] = f32::NAN;
-    let cases = [
-        (None, &STATE[..], "camera frame"),
-        (Some(&cut), &STATE[..], "11 bytes"),
-        (Some(&frame), &STATE[..6], "7 state values"),
-        (Some(&frame), &nan[..], "state is not finite at index 2"),
+    let good_frame = [camera(&frame)];
+    let good_state = [state(&STATE)];
+    let mut renamed = NAMES;
+    renamed.swap(0, 1);
+    let mut degrees = UNITS;
+    degrees[4] = Unit::Degrees;
+    let other = CameraFrame {
+        name: "wrist",
+        frame: &frame,
+    };
+    let swapped = StateVector {
+        names: &renamed,
+        ..state(&STATE)
+    };
+    let in_degrees = StateVector {
+        units: &degrees,
+        ..state(&STATE)
+    };
+    let cases: [(&[CameraFrame<'_>], &[StateVector<'_>], &str); 10] = [
+        (&[], &good_state, "needs the camera \"front\""),
+        (
+            &[other],
+            &good_state,
+            "needs the camera \"front\" and was given wrist",
+        ),
+        (
+            &[good_frame[0], other],
+            &good_state,
+            "does not read the camera \"wrist\"; it reads front",
+        ),
+        (&[camera(&cut)], &good_state, "11 bytes"),
+        (
+            &good_frame,
+            &[],
+            "needs the state \"state\" and was given none",
+        ),
+        (
+            &good_frame,
+            &[
+                good_state[0],
+                StateVector {
+                    name: "effort",
+                    ..good_state[0]
+                },
+            ],
+            "\"effort\"",
+        ),
+        (&good_frame, &[state(&STATE[..6])], "7 values"),
+        (
+            &good_frame,
+            &[state(&nan)],
+            "state is not finite at index 2",
+        ),
+        (
+            &good_frame,
+            &[swapped],
+            "value 0 is \"x\" to the policy and \"y\" to the arm",
+        ),
+        (
+            &good_frame,
+            &[in_degrees],
+            "\"pitch\" is in rad to the policy and in degrees",
+        ),
     ];
-    for (frame, proprio, words) in cases {
+    for (cameras, states, words) in cases {
+        let observation = Observation { cameras, states };
         let error = policy
-            .act(&Observation { frame, proprio }, &mut ActionChunk::default())
+            .act(&observation, &mut ActionChunk::default())
             .unwrap_err();
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
@@ -218,8 +314,8 @@ fn observations_that_do_not_fit_are_refused_and_forgotten() {
     policy
         .act(
             &Observation {
-                frame: Some(&frame),
-                proprio: &STATE,
+                cameras: &[camera(&frame)],
+                states: &[state(&STATE)],
             },
             &mut out,
         )
@@ -235,16 +331,7 @@ fn an_action_that_is_not_a_number_never_leaves() {
         bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
     let error = act(&mut load(&tiny), "block").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            PolicyError::NotFinite {
-                what: "action",
-                index: 0
-            }
-        ),
-        "{error}"
-    );
+    assert_eq!(error.to_string(), "act.action is not finite at index 0");
 }
 
 #[test]
@@ -267,8 +354,8 @@ fn a_frame_of_another_size_is_resized() {
     policy
         .act(
             &Observation {
-                frame: Some(&big),
-                proprio: &STATE,
+                cameras: &[camera(&big)],
+                states: &[state(&STATE)],
             },
             &mut a,
         )
@@ -276,8 +363,8 @@ fn a_frame_of_another_size_is_resized() {
     policy
         .act(
             &Observation {
-                frame: Some(&small),
-                proprio: &STATE,
+                cameras: &[camera(&small)],
+                states: &[state(&STATE)],
             },
             &mut b,
         )
@@ -287,84 +374,105 @@ fn a_frame_of_another_size_is_resized() {
     }
 }
 
-#[test]
-fn the_self_check_tells_right_from_wrong() {
+/// A package without weights, whose normalised action is 0 whatever is fed, with golden values.
+fn golden(edit: impl FnOnce(&mut serde_json::Value)) -> Result<GoldenReport, PolicyError> {
     let mut tiny = Tiny::new();
     tiny.edit("act.onnx", |model| {
-        // Without weights the normalised action is 0 whatever is fed.
         model.graph.as_mut().unwrap().initializer[0]
             .raw_data
             .fill(0);
     });
-    for (value, passes) in [(0.0, true), (0.01, false)] {
-        let golden = serde_json::json!({
-            "engine": "by hand", "instruction": "pick block", "tokens": [2, 4, 0, 0], "image_seed": 1, "state_seed": 2,
-            "action": {"f32": vec![value; STEPS * DIM]}
-        });
-        tiny.files
-            .insert("golden.json".to_owned(), golden.to_string().into_bytes());
-        let dir = tempfile::tempdir().unwrap();
-        tiny.write(dir.path());
-        let package = Package::open(dir.path()).unwrap();
-        let report = OnnxPolicy::load(&package, None)
-            .unwrap()
-            .check(&package)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            (report.passed(), report.count),
-            (passes, STEPS * DIM),
-            "{report:?}"
-        );
-        assert!((report.max_error - value).abs() < 1e-7, "{report:?}");
-    }
-    let wrong = serde_json::json!({
-        "engine": "by hand", "instruction": "pick the block", "tokens": [2, 4, 0, 0], "image_seed": 1, "state_seed": 2,
-        "action": {"f32": vec![0.0; STEPS * DIM]}
+    let zeros = vec![0.0; STEPS * DIM];
+    let row = [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let mut golden = serde_json::json!({
+        "reference": "by hand", "instruction": "pick block", "tokens": [2, 4, 0, 0],
+        "frames": {"front": {"width": 2, "height": 2, "seeds": [1]}},
+        "inputs": {"state": {"shape": [1, DIM], "seed": 2, "low": -1, "high": 1}},
+        "precisions": {"f32": {
+            "values": {"act.action": {"shape": [1, STEPS, DIM], "every": 1, "values": zeros, "tolerance": 1e-6},
+                       "text.text": {"shape": [1, 4], "every": 3, "values": [3, 2], "tolerance": 0}},
+            "action": {"shape": [STEPS, DIM], "values": row.repeat(STEPS), "tolerance": 1e-6}}}
     });
+    edit(&mut golden);
     tiny.files
-        .insert("golden.json".to_owned(), wrong.to_string().into_bytes());
+        .insert("golden.json".to_owned(), golden.to_string().into_bytes());
+    tiny.manifest["golden"] = "golden.json".into();
     let dir = tempfile::tempdir().unwrap();
     tiny.write(dir.path());
     let package = Package::open(dir.path()).unwrap();
-    let error = OnnxPolicy::load(&package, None)
-        .unwrap()
-        .check(&package)
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("tokenizer makes [2, 3, 4, 0]"),
-        "{error}"
-    );
+    let report = OnnxPolicy::load(&package, None).unwrap().check(&package);
+    report.map(|report| report.unwrap())
 }
 
-/// Once a chunk was inferred, the next one is written into the same memory: nothing else holds the buffers.
 #[test]
-fn input_buffers_are_written_in_place() {
-    let mut policy = load(&Tiny::new());
-    act(&mut policy, "block").unwrap();
-    let mut addresses = vec![];
-    for _ in 0..3 {
-        for feed in ["image", "state"] {
-            let index = policy.input_position(feed).unwrap();
-            policy
-                .fill_input(index, |values| {
-                    addresses.push(values.as_ptr() as usize);
-                    Ok(())
-                })
-                .unwrap();
-        }
-        let mut out = ActionChunk::default();
-        let frame = frame();
-        policy
-            .act(
-                &Observation {
-                    frame: Some(&frame),
-                    proprio: &STATE,
-                },
-                &mut out,
-            )
-            .unwrap();
+fn golden_values_tell_right_from_wrong() {
+    let report = golden(|_| {}).unwrap();
+    assert!(report.passed(), "{report:?}");
+    let named: Vec<(&str, usize)> = report
+        .values
+        .iter()
+        .map(|row| (row.value.as_str(), row.count))
+        .collect();
+    assert_eq!(
+        named,
+        [("text.text", 2), ("act.action", 14), ("action", 14)]
+    );
+    for (value, index) in [("act.action", 5), ("text.text", 1)] {
+        let report = golden(|golden| {
+            let values = &mut golden["precisions"]["f32"]["values"][value]["values"];
+            values[index] = (values[index].as_f64().unwrap() + 0.01).into();
+        })
+        .unwrap();
+        assert!(!report.passed());
+        let worst = report.worst().unwrap();
+        assert_eq!(worst.value, value);
+        assert!((worst.max_error - 0.01).abs() < 1e-6, "{report:?}");
     }
-    assert_eq!(addresses[..2], addresses[2..4]);
-    assert_eq!(addresses[..2], addresses[4..]);
+}
+
+#[test]
+fn golden_values_that_fit_no_package_are_refused_by_name() {
+    type Edit = fn(&mut serde_json::Value);
+    let cases: [(Edit, &str); 9] = [
+        (
+            |g| g["tokens"] = serde_json::json!([2, 3, 0, 0]),
+            "tokenizer makes [2, 4, 0, 0]",
+        ),
+        (
+            |g| g["tokens"] = serde_json::json!([2]),
+            "`tokens` has 1 values instead of 4",
+        ),
+        (
+            |g| g["inputs"] = serde_json::json!({}),
+            "gives no value to \"state\"",
+        ),
+        (
+            |g| g["inputs"]["state"]["shape"] = serde_json::json!([7]),
+            "`inputs.state` has the shape [7]",
+        ),
+        (
+            |g| g["frames"]["wrist"] = g["frames"]["front"].clone(),
+            "`frames.wrist` is no camera",
+        ),
+        (
+            |g| g["frames"]["front"]["width"] = 0.into(),
+            "impossible size",
+        ),
+        (
+            |g| g["precisions"]["f32"]["action"]["shape"][0] = 1.into(),
+            "golden `action`",
+        ),
+        (
+            |g| g["precisions"]["f32"]["values"]["act.action"]["every"] = 2.into(),
+            "\"act.action\"",
+        ),
+        (|g| g["unknown"] = 1.into(), "unknown"),
+    ];
+    for (edit, words) in cases {
+        let error = golden(edit).unwrap_err().to_string();
+        assert!(
+            error.contains(words) && error.contains("golden.json"),
+            "{words}: {error}"
+        );
+    }
 }

@@ -153,7 +153,7 @@ fn load_with(tiny: &Tiny, execution: Execution) -> Result<OnnxPolicy, PolicyErro
 fn a_product_with_odd_sizes_is_fused_and_right() {
     let tiny = Scales::good().policy();
     let mut fused = load(&tiny);
-    let fusion = fused.graphs()[1].fusion.clone().unwrap();
+    let fusion = fused.stages()[1].fusion.clone().unwrap();
     assert_eq!(fusion.fused.get("FusedLinear"), Some(&1), "{fusion:?}");
     let mut plain = load_with(&tiny, Execution::Plain).unwrap();
     let wanted = act(&mut plain, "pick the block").unwrap();
@@ -173,7 +173,7 @@ fn a_product_with_odd_sizes_is_fused_and_right() {
 fn four_bit_weights_stay_packed_and_are_right() {
     let tiny = four_bits(OUTPUTS * 32);
     let mut fused = load(&tiny);
-    let fusion = fused.graphs()[1].fusion.clone().unwrap();
+    let fusion = fused.stages()[1].fusion.clone().unwrap();
     assert_eq!(fusion.fused.get("FusedLinearW4"), Some(&1), "{fusion:?}");
     assert_eq!(fusion.engine.len(), 0, "{fusion:?}");
     let mut plain = load_with(&tiny, Execution::Plain).unwrap();

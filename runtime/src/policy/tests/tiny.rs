@@ -83,26 +83,37 @@ pub(super) fn text_features(tokens: [i64; TOKENS]) -> Vec<f32> {
 }
 
 fn manifest() -> Value {
-    let graphs = json!([
-        {"role": "text", "file": "text.onnx", "inputs": {"tokens": "tokens"},
-         "outputs": {"text": "text", "text_mask": "text_mask"}},
-        {"role": "act", "file": "act.onnx",
-         "inputs": {"image": "image", "state": "state", "text": "text", "text_mask": "text_mask"},
-         "outputs": {"action": "action"}}
-    ]);
+    let resize = json!({"width": SIDE, "height": SIDE, "fit": "stretch", "filter": "bilinear", "antialias": true,
+                        "on": "floats"});
     json!({
-        "format": 1, "name": "tiny", "version": "0.0.1", "licence": "MIT", "control_hz": 20,
-        "image": {"feature": "front", "width": SIDE, "height": SIDE, "crop": null, "channels": "rgb",
-                  "layout": "nchw", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-        "state": {"feature": "state", "names": ["x", "y", "z", "roll", "pitch", "yaw", "gripper"],
-                  "mean": [0.25, 0, 0, 0, 0, 0, 0], "std": [0.5, 1, 1, 1, 1, 1, 1]},
-        "action": {"space": "ee_delta",
+        "format": 2, "name": "tiny", "version": "0.0.1", "licence": "MIT", "control_hz": 20,
+        "observations": {
+            "cameras": [{"name": "front", "transform": [{"resize": resize}], "channels": "rgb", "layout": "nchw",
+                         "history": 1,
+                         "normalisation": {"mean_std": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "epsilon": 0}}}],
+            "states": [{"name": "state", "names": ["x", "y", "z", "roll", "pitch", "yaw", "gripper"],
+                        "units": ["m", "m", "m", "rad", "rad", "rad", "fraction"], "history": 1,
+                        "normalisation": {"mean_std": {"mean": [0.25, 0, 0, 0, 0, 0, 0], "std": [0.5, 1, 1, 1, 1, 1, 1],
+                                                       "epsilon": 0}}}],
+            "text": {"name": "tokens", "tokenizer": "tokenizer.json", "template": "{instruction}", "clean": [],
+                     "special_tokens": true, "max_tokens": TOKENS, "padding": "right", "pad_id": 0, "element": "i64"}
+        },
+        "stages": [
+            {"name": "text", "run": "episode", "inputs": {"tokens": "tokens"}, "outputs": ["text", "text_mask"]},
+            {"name": "act", "run": "observation",
+             "inputs": {"image": "front", "state": "state", "text": "text.text", "text_mask": "text.text_mask"},
+             "outputs": ["action"]}
+        ],
+        "action": {"from": "act.action", "space": "ee_delta", "reference": "relative",
                    "names": ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"],
-                   "mean": [0.5, 0, 0, 0, 0, 0, 0.5], "std": [2, 1, 1, 1, 1, 1, 0.5],
-                   "chunk": STEPS, "execute": 1, "threshold": {"gripper": 0.5}},
-        "text": {"tokenizer": "tokenizer.json", "max_tokens": TOKENS, "pad_id": 0},
+                   "units": ["decimetre", "decimetre", "decimetre", "decirad", "decirad", "decirad", "fraction"],
+                   "chunk": STEPS, "first": 0, "execute": 1, "width": DIM,
+                   "normalisation": {"mean_std": {"mean": [0.5, 0, 0, 0, 0, 0, 0.5], "std": [2, 1, 1, 1, 1, 1, 0.5],
+                                                  "epsilon": 0}},
+                   "threshold": {"gripper": 0.5}},
+        "auxiliary": [],
         "default_precision": "f32",
-        "precisions": {"f32": {"graphs": graphs}},
+        "precisions": {"f32": {"text": "text.onnx", "act": "act.onnx"}},
         "files": {}
     })
 }
@@ -200,7 +211,7 @@ fn act_graph() -> ModelProto {
     )
 }
 
-fn model(
+pub(super) fn model(
     node: Vec<NodeProto>,
     initializer: Vec<TensorProto>,
     input: &[ValueInfoProto],
