@@ -57,7 +57,11 @@ impl Clone for Tensors {
         match self {
             Self::Program(memory) => Self::Program(memory.clone()),
             Self::Plain { plan, .. } => Self::Plain {
-                plan: plan::with_values(plan.clone()),
+                // A new state computes the constants, which tract's own clone lacks.
+                plan: plan
+                    .plan()
+                    .spawn()
+                    .unwrap_or_else(|_| plan::with_values(plan.clone())),
                 outputs: tvec![],
             },
         }

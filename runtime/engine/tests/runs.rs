@@ -89,6 +89,37 @@ fn a_clone_of_a_state_runs_ops_that_only_tract_has() {
 }
 
 #[test]
+fn a_clone_of_a_state_has_the_weights() {
+    for execution in BOTH {
+        let file = source(
+            vec![node("Gather", &["table", "ids"], "rows")],
+            vec![value("ids", DataType::Int64, &[1])],
+            vec![value("rows", DataType::Float, &[1, 1])],
+            vec![floats("table", &[2, 1], &[1.0, 2.0])],
+        );
+        let graph = load_with(
+            execution,
+            file,
+            &[("ids", Element::I64, &[1], 0)],
+            &["rows"],
+        )
+        .unwrap();
+        let mut state = graph.state().unwrap();
+        let inputs = [View::of(&[1], &[1_i64]).unwrap()];
+        let early = state.clone();
+        graph.run(&mut state, &inputs, Rate(0)).unwrap();
+        for mut clone in [early, state.clone()] {
+            graph.run(&mut clone, &inputs, Rate(0)).unwrap();
+            assert_eq!(
+                graph.values::<f32>(&clone, 0).unwrap(),
+                [2.0],
+                "{execution:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_node_that_fails_is_named() {
     let gather = || {
         source(
