@@ -38,6 +38,15 @@ pub(crate) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
 
 /// A constant as floats, row by row.
 pub(crate) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
+    with_floats(model, outlet, <[f32]>::to_vec)
+}
+
+/// What `of` makes of a constant as floats, row by row, which is not copied where it is of f32.
+pub(crate) fn with_floats<R>(
+    model: &TypedModel,
+    outlet: OutletId,
+    of: impl FnOnce(&[f32]) -> R,
+) -> Option<R> {
     let mut value = constant(model, outlet)?;
     // 2-bit weights in blocks, as tract keeps them; those of 4 bits stay packed.
     if let Some(blocks) = value.storage_as::<BlockQuantStorage>() {
@@ -45,7 +54,7 @@ pub(crate) fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f32>> {
     }
     let value = value.cast_to::<f32>().ok()?;
     let values = value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
-    Some(values.to_vec())
+    Some(of(values))
 }
 
 /// A constant of one value.

@@ -11,7 +11,7 @@ use crate::math::exp;
 use crate::tiles::TALLEST;
 use crate::{Isa, PANEL, Pool, Quantisation, compiled_for};
 
-/// Queries, keys or values: rows of `heads * width` values.
+/// Queries, keys or values.
 #[derive(Debug, Clone, Copy)]
 pub enum Head<'a> {
     /// Floats.
@@ -20,17 +20,49 @@ pub enum Head<'a> {
     Quantised(Bytes<'a>, Quantisation),
 }
 
+/// Where the values of a side lie: value `d` of head `h` in row `r` is number `first + r * row + h * head + d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Where the first value lies.
+    pub first: usize,
+    /// From one row to the next.
+    pub row: usize,
+    /// From one head to the next.
+    pub head: usize,
+}
+
+impl Layout {
+    /// Rows of heads that lie side by side.
+    #[must_use]
+    pub fn side_by_side(heads: usize, width: usize) -> Self {
+        Self {
+            first: 0,
+            row: heads * width,
+            head: width,
+        }
+    }
+
+    #[inline(always)]
+    fn at(self, row: usize, head: usize) -> usize {
+        self.first + row * self.row + head * self.head
+    }
+}
+
 /// One attention.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention<'a> {
-    /// Queries, `queries` rows.
+    /// Queries, `queries` rows of `heads`.
     pub q: Head<'a>,
-    /// Keys, `keys` rows.
+    /// Keys, `keys` rows of `shared_heads`.
     pub k: Head<'a>,
-    /// Values, `keys` rows.
+    /// Values, `keys` rows of `shared_heads`.
     pub v: Head<'a>,
+    /// Where queries, keys and values lie.
+    pub layouts: [Layout; 3],
     /// Number of heads.
     pub heads: usize,
+    /// Number of heads of keys and values: as many, or fewer, each of which so many consecutive heads share.
+    pub shared_heads: usize,
     /// Values per head.
     pub width: usize,
     /// Number of queries.
@@ -39,8 +71,55 @@ pub struct Attention<'a> {
     pub keys: usize,
     /// Multiplies the scores.
     pub scale: f32,
-    /// Added to the scaled scores: one row for all queries, or one row for each. The same for all heads.
-    pub mask: Option<&'a [f32]>,
+    /// What becomes of the scaled scores before the softmax.
+    pub mask: Option<Mask<'a>>,
+    /// What a query gets whose weights are NaN, as they are where the mask leaves no key: 0 instead of NaN.
+    pub zero_for_nan: bool,
+}
+
+/// A mask: a row of as many values as there are keys for all queries, one for each query, or one for each query of each head.
+#[derive(Debug, Clone, Copy)]
+pub enum Mask<'a> {
+    /// Added to the scores.
+    Added(&'a [f32]),
+    /// A score stays where the value is `keep`, and becomes `otherwise` elsewhere.
+    Kept {
+        /// Values of the mask.
+        values: &'a [bool],
+        /// The value of scores that stay.
+        keep: bool,
+        /// What the other scores become: minus infinity, or a large negative number.
+        otherwise: f32,
+    },
+}
+
+impl Mask<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Added(values) => values.len(),
+            Self::Kept { values, .. } => values.len(),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(self, from: usize, scores: &mut [f32]) {
+        match self {
+            Self::Added(values) => {
+                for (v, m) in scores.iter_mut().zip(&values[from..]) {
+                    *v += m;
+                }
+            }
+            Self::Kept {
+                values,
+                keep,
+                otherwise,
+            } => {
+                for (v, &m) in scores.iter_mut().zip(&values[from..]) {
+                    *v = if m == keep { *v } else { otherwise };
+                }
+            }
+        }
+    }
 }
 
 impl Head<'_> {
@@ -72,19 +151,30 @@ impl Head<'_> {
     }
 }
 
-/// `softmax(scale * q k^T + mask) v` for each head; the output has `queries` rows of `heads * width` values.
+/// `softmax(mask(scale * q k^T)) v` for each head; the output has `queries` rows of `heads * width` values.
 ///
 /// # Panics
 /// When the lengths do not fit.
 pub fn attend(isa: Isa, a: &Attention<'_>, output: &mut Output<'_>, pool: &Pool) {
+    assert!(
+        a.shared_heads > 0 && a.heads.is_multiple_of(a.shared_heads),
+        "heads"
+    );
+    let sides = [
+        ("queries", a.q, a.queries, a.heads),
+        ("keys", a.k, a.keys, a.shared_heads),
+        ("values", a.v, a.keys, a.shared_heads),
+    ];
+    for ((name, side, rows, heads), layout) in sides.into_iter().zip(a.layouts) {
+        let last = rows.checked_sub(1).map(|row| layout.at(row, heads - 1));
+        let end = last.map_or(0, |last| last + a.width);
+        assert!(end <= side.len(), "{name}");
+    }
     let row = a.heads * a.width;
-    assert_eq!(a.q.len(), a.queries * row, "queries");
-    assert_eq!(a.k.len(), a.keys * row, "keys");
-    assert_eq!(a.v.len(), a.keys * row, "values");
     assert_eq!(output.len(), a.queries * row, "output");
     if let Some(mask) = a.mask {
-        let rows = [a.keys, a.queries * a.keys];
-        assert!(rows.contains(&mask.len()), "mask");
+        let rows = [1, a.queries, a.heads * a.queries];
+        assert!(rows.map(|rows| rows * a.keys).contains(&mask.len()), "mask");
     }
     let output = output.raw();
     let floats = a.scratch(isa).iter().sum();
@@ -100,6 +190,16 @@ impl Attention<'_> {
             self.keys.next_multiple_of(PANEL),
             self.width.next_multiple_of(PANEL),
         )
+    }
+
+    /// Where the mask of a row of scores begins.
+    fn mask_row(&self, mask: Mask<'_>, head: usize, query: usize) -> usize {
+        let row = match mask.len() / self.keys.max(1) {
+            1 => 0,
+            rows if rows == self.queries => query,
+            _ => head * self.queries + query,
+        };
+        row * self.keys
     }
 
     /// Floats for one head's keys, values, queries and scores.
@@ -129,15 +229,17 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
     let (values, rest) = rest.split_at_mut(sizes[1]);
     let (queries, scores) = rest.split_at_mut(sizes[2]);
     let first = head * a.width;
+    let shared = head / (a.heads / a.shared_heads);
+    let [of_q, of_k, of_v] = a.layouts;
     // What fills up the last panels is whatever was there: it only meets itself, and those columns are not read.
     for key in 0..a.keys {
         let line = &mut queries[..a.width];
-        a.k.read(key * row + first, 1.0, line);
+        a.k.read(of_k.at(key, shared), 1.0, line);
         let panel = &mut keys[key / PANEL * a.width * PANEL..];
         for (to, &v) in panel.chunks_exact_mut(PANEL).zip(&*line) {
             to[key % PANEL] = v;
         }
-        a.v.read(key * row + first, 1.0, line);
+        a.v.read(of_v.at(key, shared), 1.0, line);
         for (panel, from) in values
             .chunks_exact_mut(a.keys * PANEL)
             .zip(line.chunks(PANEL))
@@ -148,7 +250,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
     for start in (0..a.queries).step_by(tall) {
         let count = tall.min(a.queries - start);
         for (i, line) in queries.chunks_exact_mut(wide).enumerate().take(count) {
-            let from = (start + i) * row + first;
+            let from = of_q.at(start + i, head);
             a.q.read(from, a.scale, &mut line[..a.width]);
         }
         small_product(
@@ -160,11 +262,15 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
         );
         let mut inverse = [0.0; TALLEST];
         for (i, line) in scores.chunks_exact_mut(wide_keys).enumerate().take(count) {
-            let mask = a.mask.map(|mask| match mask.len() == a.keys {
-                true => mask,
-                false => &mask[(start + i) * a.keys..(start + i + 1) * a.keys],
-            });
-            inverse[i] = exponentials(&mut line[..a.keys], mask);
+            let line = &mut line[..a.keys];
+            if let Some(mask) = a.mask {
+                mask.apply(a.mask_row(mask, head, start + i), line);
+            }
+            inverse[i] = exponentials(line);
+            if a.zero_for_nan && inverse[i].is_nan() {
+                line.fill(0.0);
+                inverse[i] = 0.0;
+            }
         }
         small_product(
             isa,
@@ -185,12 +291,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
 
 /// Exponentials in place; returns one over their sum.
 #[inline(always)]
-pub(crate) fn exponentials(line: &mut [f32], mask: Option<&[f32]>) -> f32 {
-    if let Some(mask) = mask {
-        for (v, m) in line.iter_mut().zip(mask) {
-            *v += m;
-        }
-    }
+pub(crate) fn exponentials(line: &mut [f32]) -> f32 {
     let (chunks, rest) = line.as_chunks::<PANEL>();
     let mut tops = [f32::NEG_INFINITY; PANEL];
     for chunk in chunks {

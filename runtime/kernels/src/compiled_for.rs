@@ -9,12 +9,21 @@ macro_rules! compiled_for {
         fn $name(isa: $crate::Isa, $($arg: $type),*) $(-> $ret)? {
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::Isa::Avx2 | $crate::Isa::AvxVnni | $crate::Isa::Avx512Vnni if isa.available() => {
+                $crate::Isa::Avx512Vnni if isa.available() => {
+                    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+                    fn with_avx512($($arg: $type),*) $(-> $ret)? {
+                        $plain($($arg),*)
+                    }
+                    // SAFETY: these were detected.
+                    unsafe { with_avx512($($arg),*) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                $crate::Isa::Avx2 | $crate::Isa::AvxVnni if isa.available() => {
                     #[target_feature(enable = "avx2,fma")]
                     fn with_avx2($($arg: $type),*) $(-> $ret)? {
                         $plain($($arg),*)
                     }
-                    // SAFETY: all three need AVX2 and FMA, which were detected.
+                    // SAFETY: both need AVX2 and FMA, which were detected.
                     unsafe { with_avx2($($arg),*) }
                 }
                 _ => $plain($($arg),*),

@@ -235,7 +235,7 @@ fn fold(x: &[f32], count: usize, inner: usize, out: &mut [f32], of: impl Fn(f32,
 fn softmax_rows(x: &[f32], width: usize, out: &mut [f32]) {
     for (out, row) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         out.copy_from_slice(row);
-        let scale = exponentials(out, None);
+        let scale = exponentials(out);
         for out in out {
             *out *= scale;
         }

@@ -195,32 +195,51 @@ pub(crate) fn small_product(
     for (index, row) in strip.rows.iter_mut().enumerate().take(rows) {
         *row = values[index * stride..].as_ptr().cast();
     }
-    for panel in 0..columns / PANEL {
+    let count = columns / PANEL;
+    let mut panel = 0;
+    while panel < count {
         strip.weights = panels[panel * panel_size..].as_ptr().cast();
-        // SAFETY: the rows and the panel are readable to their ends and the instruction set is there: checked above.
-        unsafe { tile(isa, &strip, rows, &mut sums) }
-        for (sum, line) in sums.iter().zip(output.chunks_exact_mut(columns)).take(rows) {
-            line[panel * PANEL..][..PANEL].copy_from_slice(sum);
+        // SAFETY: the rows and the panels are readable to their ends and the instruction set is there: checked above.
+        let done = unsafe { tile(isa, &strip, rows, count - panel, &mut sums) };
+        for (index, sums) in sums.chunks_exact(rows.max(1)).enumerate().take(done) {
+            for (sum, line) in sums.iter().zip(output.chunks_exact_mut(columns)) {
+                line[(panel + index) * PANEL..][..PANEL].copy_from_slice(sum);
+            }
         }
+        panel += done;
     }
 }
 
+/// Fills the sums of one panel, or of two where the instruction set has registers for that many; how many.
+///
 /// # Safety
-/// `rows` rows of the strip and the panel must be readable to their ends, and the instruction set there.
+/// `rows` rows of the strip and `left` panels must be readable to their ends, and the instruction set there.
 #[inline(always)]
-unsafe fn tile(isa: Isa, strip: &Strip<'_>, rows: usize, sums: &mut Tile<f32>) {
+unsafe fn tile(
+    isa: Isa,
+    strip: &Strip<'_>,
+    rows: usize,
+    left: usize,
+    sums: &mut Tile<f32>,
+) -> usize {
     // SAFETY: the caller's promise.
     unsafe {
-        match isa {
+        match (isa, left) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_float_tile(strip, rows, sums),
+            (Isa::Avx2 | Isa::AvxVnni, _) => crate::x86_64::avx2_float_tile(strip, rows, sums),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => crate::x86_64::avx512_float_tile(strip, rows, sums),
+            (Isa::Avx512Vnni, 2..) => {
+                crate::x86_64::avx512_two_panels(strip, rows, sums);
+                return 2;
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512Vnni, _) => crate::x86_64::avx512_float_tile(strip, rows, sums),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::Dotprod | Isa::I8mm => {
-                crate::aarch64::neon_float_tile(strip, rows, sums)
+            (Isa::Neon | Isa::Dotprod | Isa::I8mm, _) => {
+                crate::aarch64::neon_float_tile(strip, rows, sums);
             }
             _ => crate::scalar::float_tile(strip, rows, sums),
         }
     }
+    1
 }

@@ -206,7 +206,9 @@ pub(crate) unsafe fn unpack<L: Lanes>(blocks: &[Block], to: &mut [f32]) {
 fn unpacker(isa: Isa) -> unsafe fn(&[Block], &mut [f32]) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => crate::x86_64::avx2_unpack,
+        Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_unpack,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => crate::x86_64::avx512_unpack,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::Dotprod | Isa::I8mm => unpack::<crate::lanes::Neon>,
         _ => unpack::<crate::lanes::Scalar>,
@@ -216,7 +218,9 @@ fn unpacker(isa: Isa) -> unsafe fn(&[Block], &mut [f32]) {
 fn kernel(isa: Isa) -> Kernel {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => crate::x86_64::avx2_four_row,
+        Isa::Avx2 | Isa::AvxVnni => crate::x86_64::avx2_four_row,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => crate::x86_64::avx512_four_row,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::Dotprod | Isa::I8mm => crate::aarch64::neon_four_row,
         _ => crate::scalar::scalar_four_row,

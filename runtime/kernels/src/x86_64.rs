@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::epilogue::Tile;
 use crate::fours::{Block, row_tile, unpack};
-use crate::lanes::Avx2;
+use crate::lanes::{Avx2, Avx512};
 use crate::tiles::{Job, Strip, by_rows, walk, walk_by_two};
 
 /// # Safety
@@ -31,7 +31,7 @@ pub(crate) unsafe fn avx_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<u
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe { walk_by_two!(Avx2, tile_avx512_vnni, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
+    unsafe { walk_by_two!(Avx512, tile_avx512_vnni, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// # Safety
@@ -61,6 +61,24 @@ pub(crate) unsafe fn avx2_four_row(job: &Job<'_>, rows: Range<usize>, panels: Ra
 }
 
 /// # Safety
+/// AVX-512 F, BW and VL must be there.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+pub(crate) unsafe fn avx512_unpack(blocks: &[Block], to: &mut [f32]) {
+    // SAFETY: the caller's promise.
+    unsafe { unpack::<Avx512>(blocks, to) }
+}
+
+/// For products of one row.
+///
+/// # Safety
+/// As for `tiles::Kernel`.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+pub(crate) unsafe fn avx512_four_row(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { walk!(Avx512, tile_avx512_fours, job, rows, panels: 1) }
+}
+
+/// # Safety
 /// As for the tile.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -71,10 +89,10 @@ pub(crate) unsafe fn avx2_float_tile(strip: &Strip<'_>, count: usize, sums: &mut
 
 /// # Safety
 /// As for `tiles::Kernel`.
-#[target_feature(enable = "avx2,fma,avx512f")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
 pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
-    unsafe { walk_by_two!(Avx2, tile_avx512_floats, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
+    unsafe { walk_by_two!(Avx512, tile_avx512_floats, job, rows, panels: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// # Safety
@@ -84,6 +102,17 @@ pub(crate) unsafe fn avx512_floats(job: &Job<'_>, rows: Range<usize>, panels: Ra
 pub(crate) unsafe fn avx512_float_tile(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
     // SAFETY: the caller's promise.
     unsafe { by_rows!(tile_avx512_floats, strip, count, sums: 1 2 3 4 5 6 7 8 9 10) }
+}
+
+/// Two panels.
+///
+/// # Safety
+/// As for the tile.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub(crate) unsafe fn avx512_two_panels(strip: &Strip<'_>, count: usize, sums: &mut Tile<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe { by_rows!(tile_avx512_floats, 2, strip, count, sums: 1 2 3 4 5 6 7 8 9 10) }
 }
 
 /// Two 16-bit products of a pair of values per 32-bit sum: `vpmaddwd` cannot overflow here, as a difference of two 8-bit values
@@ -228,6 +257,19 @@ unsafe fn tile_avx2_fours<const R: usize, const P: usize>(strip: &Strip<'_>, sum
     const { assert!(R == 1, "one row at a time") };
     // SAFETY: the caller's promise.
     unsafe { row_tile::<Avx2, P>(strip, sums) }
+}
+
+/// # Safety
+/// As for [`row_tile`].
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+unsafe fn tile_avx512_fours<const R: usize, const P: usize>(
+    strip: &Strip<'_>,
+    sums: &mut Tile<f32>,
+) {
+    const { assert!(R == 1, "one row at a time") };
+    // SAFETY: the caller's promise.
+    unsafe { row_tile::<Avx512, P>(strip, sums) }
 }
 
 /// One float of each row times a row of the panel in one register.

@@ -1,8 +1,8 @@
 //! Quantisation, norms and attention against plain formulas in f64.
 
 use wink_kernels::{
-    Attention, Bytes, Head, Isa, NormInput, Output, Pool, Quantisation, attend, dequantise,
-    dynamic_range, layer_norm, quantise,
+    Attention, Bytes, Head, Isa, Layout, Mask, NormInput, Output, Pool, Quantisation, attend,
+    dequantise, dynamic_range, layer_norm, quantise,
 };
 
 fn wave(count: usize, by: f32) -> Vec<f32> {
@@ -117,78 +117,243 @@ fn norm_is_the_formula() {
     }
 }
 
+/// Masks of all kinds, with where the test finds their value for a head, a query and a key.
+struct Masks {
+    added: Vec<f32>,
+    kept: Vec<bool>,
+    keep: bool,
+    otherwise: f32,
+}
+
+impl Masks {
+    fn at(&self, index: usize, score: f64) -> f64 {
+        if !self.added.is_empty() {
+            score + f64::from(self.added[index])
+        } else if self.kept[index] == self.keep {
+            score
+        } else {
+            f64::from(self.otherwise)
+        }
+    }
+}
+
+/// `rows` rows of masks of each kind; where `dead`, the first row leaves no key.
+fn masks(rows: usize, keys: usize, dead: bool) -> Vec<Masks> {
+    let mut added = wave(rows * keys, 1.0);
+    added[0] = -1e9;
+    let kept: Vec<bool> = (0..rows * keys)
+        .map(|i| i % 3 != 1 && !(dead && i < keys))
+        .collect();
+    let of = |kept: Vec<bool>, keep, otherwise| Masks {
+        added: vec![],
+        kept,
+        keep,
+        otherwise,
+    };
+    let turned = kept.iter().map(|kept| !kept).collect();
+    vec![
+        Masks {
+            added,
+            ..of(vec![], true, 0.0)
+        },
+        of(kept.clone(), true, f32::NEG_INFINITY),
+        of(kept, true, f32::MIN),
+        of(turned, false, f32::NEG_INFINITY),
+    ]
+}
+
 #[test]
 fn attention_is_the_formula() {
     for isa in present() {
-        for (heads, width, queries, keys) in [
-            (1, 1, 1, 1),
-            (2, 5, 3, 7),
-            (4, 48, 35, 35),
-            (3, 64, 9, 17),
-            (1, 16, 4, 16),
+        for (heads, shared, width, queries, keys) in [
+            (1, 1, 1, 1, 1),
+            (2, 2, 5, 3, 7),
+            (4, 4, 48, 35, 35),
+            (3, 3, 64, 9, 17),
+            (1, 1, 16, 4, 16),
+            (6, 2, 24, 7, 40),
+            (8, 1, 32, 3, 33),
         ] {
-            let row = heads * width;
-            let (q, k, v) = (
-                wave(queries * row, 1.0),
-                wave(keys * row, 1.5),
-                wave(keys * row, 2.0),
-            );
-            for masked in [0, 1, queries] {
-                let mut mask = wave(masked * keys, 1.0);
-                if masked > 0 {
-                    mask[0] = -1e9;
-                }
-                let scale = 0.2;
-                let mut out = vec![0.0; queries * row];
-                let attention = Attention {
-                    q: Head::Float(&q),
-                    k: Head::Float(&k),
-                    v: Head::Float(&v),
-                    heads,
-                    width,
-                    queries,
-                    keys,
-                    scale,
-                    mask: (masked > 0).then_some(&*mask),
-                };
-                attend(
-                    isa,
-                    &attention,
-                    &mut Output::Float(&mut out),
-                    &Pool::alone(),
-                );
-                for h in 0..heads {
-                    for i in 0..queries {
-                        let at =
-                            |x: &[f32], r: usize, d: usize| f64::from(x[r * row + h * width + d]);
-                        let score = |j: usize| {
-                            let dot: f64 = (0..width).map(|d| at(&q, i, d) * at(&k, j, d)).sum();
-                            let masks = match masked {
-                                0 => 0.0,
-                                1 => mask[j],
-                                _ => mask[i * keys + j],
-                            };
-                            (dot * 0.2 + f64::from(masks)).exp()
-                        };
-                        let total: f64 = (0..keys).map(score).sum();
-                        if total == 0.0 {
-                            continue;
-                        }
-                        for d in 0..width {
-                            let wanted =
-                                (0..keys).map(|j| score(j) * at(&v, j, d)).sum::<f64>() / total;
-                            let got = at(&out, i, d);
-                            assert!(
-                                (got - wanted).abs() < 1e-4,
-                                "{} {heads} {width} {queries} {keys} {masked}: {got} {wanted}",
-                                isa.name()
-                            );
-                        }
+            check_attention(isa, [heads, shared, width, queries, keys], None);
+            for rows in [1, queries, heads * queries] {
+                for dead in [false, true] {
+                    for mask in masks(rows, keys, dead) {
+                        let sizes = [heads, shared, width, queries, keys];
+                        check_attention(isa, sizes, Some(&mask));
                     }
                 }
             }
         }
     }
+}
+
+fn check_attention(isa: Isa, sizes: [usize; 5], masks: Option<&Masks>) {
+    let [heads, shared_heads, width, queries, keys] = sizes;
+    let (row, shared_row) = (heads * width, shared_heads * width);
+    let (q, k, v) = (
+        wave(queries * row, 1.0),
+        wave(keys * shared_row, 1.5),
+        wave(keys * shared_row, 2.0),
+    );
+    let mask = masks.map(|masks| match &*masks.added {
+        [] => Mask::Kept {
+            values: &masks.kept,
+            keep: masks.keep,
+            otherwise: masks.otherwise,
+        },
+        added => Mask::Added(added),
+    });
+    let layouts =
+        [heads, shared_heads, shared_heads].map(|heads| Layout::side_by_side(heads, width));
+    let rows = masks.map_or(1, |masks| masks.added.len().max(masks.kept.len()) / keys);
+    for zero_for_nan in [false, true] {
+        let mut out = vec![0.0; queries * row];
+        let attention = Attention {
+            q: Head::Float(&q),
+            k: Head::Float(&k),
+            v: Head::Float(&v),
+            layouts,
+            heads,
+            shared_heads,
+            width,
+            queries,
+            keys,
+            scale: 0.2,
+            mask,
+            zero_for_nan,
+        };
+        let (mut to, pool) = (Output::Float(&mut out), Pool::alone());
+        attend(isa, &attention, &mut to, &pool);
+        for (i, h) in (0..queries).flat_map(|i| (0..heads).map(move |h| (i, h))) {
+            let of = h / (heads / shared_heads) * width;
+            let side = |x: &[f32], j: usize, d: usize| f64::from(x[j * shared_row + of + d]);
+            let score = |j: usize| {
+                let dot: f64 = (0..width)
+                    .map(|d| f64::from(q[i * row + h * width + d]) * side(&k, j, d))
+                    .sum();
+                let row = match rows {
+                    1 => 0,
+                    rows if rows == queries => i,
+                    _ => h * queries + i,
+                };
+                masks.map_or(dot * 0.2, |mask| mask.at(row * keys + j, dot * 0.2))
+            };
+            let scores: Vec<f64> = (0..keys).map(score).collect();
+            let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..width {
+                let found = out[i * row + h * width + d];
+                let sum = (0..keys).map(|j| weights[j] * side(&v, j, d)).sum::<f64>();
+                let wanted = sum / total;
+                let name = format!("{} {sizes:?} of {rows}: {found} {wanted}", isa.name());
+                if wanted.is_nan() && !zero_for_nan {
+                    assert!(found.is_nan(), "{name}");
+                } else {
+                    let wanted = if wanted.is_nan() { 0.0 } else { wanted };
+                    assert!((f64::from(found) - wanted).abs() < 1e-4, "{name}");
+                }
+            }
+        }
+    }
+}
+
+/// Heads one after the other, and parts of one tensor that holds all three, give what heads side by side give.
+#[test]
+fn heads_may_lie_anywhere() {
+    let (heads, shared_heads, width, queries) = (6, 2, 5, 9);
+    let rows = [heads, shared_heads, shared_heads].map(|heads| heads * width);
+    let sides: Vec<Vec<f32>> = (1..)
+        .zip(rows)
+        .map(|(by, row)| wave(queries * row, by as f32))
+        .collect();
+    let run = |isa: Isa, sides: [&[f32]; 3], layouts: [Layout; 3]| {
+        let attention = Attention {
+            q: Head::Float(sides[0]),
+            k: Head::Float(sides[1]),
+            v: Head::Float(sides[2]),
+            layouts,
+            heads,
+            shared_heads,
+            width,
+            queries,
+            keys: queries,
+            scale: 0.3,
+            mask: None,
+            zero_for_nan: false,
+        };
+        let mut out = vec![0.0; queries * heads * width];
+        let (mut to, pool) = (Output::Float(&mut out), Pool::alone());
+        attend(isa, &attention, &mut to, &pool);
+        out
+    };
+    let apart: Vec<Vec<f32>> = sides
+        .iter()
+        .zip(rows)
+        .map(|(side, row)| {
+            let places = (0..row / width).flat_map(|head| (0..queries).map(move |at| (head, at)));
+            places
+                .flat_map(|(head, at)| &side[at * row + head * width..][..width])
+                .copied()
+                .collect()
+        })
+        .collect();
+    let whole: usize = rows.iter().sum();
+    let together: Vec<f32> = (0..queries)
+        .flat_map(|at| {
+            sides
+                .iter()
+                .zip(rows)
+                .flat_map(move |(s, row)| &s[at * row..][..row])
+        })
+        .copied()
+        .collect();
+    for isa in present() {
+        let beside = rows.map(|row| Layout::side_by_side(row / width, width));
+        let wanted = run(isa, [&sides[0], &sides[1], &sides[2]], beside);
+        let after = Layout {
+            first: 0,
+            row: width,
+            head: queries * width,
+        };
+        assert_eq!(
+            run(isa, [&apart[0], &apart[1], &apart[2]], [after; 3]),
+            wanted
+        );
+        let firsts = [0, rows[0], rows[0] + rows[1]];
+        let packed = firsts.map(|first| Layout {
+            first,
+            row: whole,
+            head: width,
+        });
+        assert_eq!(run(isa, [&together; 3], packed), wanted);
+    }
+}
+
+#[test]
+#[should_panic(expected = "keys")]
+fn keys_must_lie_in_their_tensor() {
+    let attention = Attention {
+        q: Head::Float(&[0.0; 4]),
+        k: Head::Float(&[0.0; 7]),
+        v: Head::Float(&[0.0; 8]),
+        layouts: [Layout::side_by_side(1, 4); 3],
+        heads: 1,
+        shared_heads: 1,
+        width: 4,
+        queries: 1,
+        keys: 2,
+        scale: 1.0,
+        mask: None,
+        zero_for_nan: false,
+    };
+    let mut to = [0.0; 4];
+    attend(
+        Isa::Scalar,
+        &attention,
+        &mut Output::Float(&mut to),
+        &Pool::alone(),
+    );
 }
 
 /// Threads share heads and rows: none is forgotten. And every instruction set computes the same.
@@ -205,12 +370,15 @@ fn neither_threads_nor_instruction_sets_change_a_bit() {
         q: Head::Float(&q),
         k: Head::Float(&k),
         v: Head::Float(&k),
+        layouts: [Layout::side_by_side(heads, width); 3],
         heads,
+        shared_heads: heads,
         width,
         queries,
         keys,
         scale: 0.3,
         mask: None,
+        zero_for_nan: false,
     };
     // Rows enough to be worth sharing, and not the same number for each thread.
     let (rows, columns) = (301, 64);

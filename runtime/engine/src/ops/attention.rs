@@ -2,22 +2,37 @@
 
 use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Attention as Kernel, Head, Isa, attend};
+use wink_kernels::{Attention as Kernel, Head, Isa, Layout, Mask, attend};
 
 use super::format::{Format, bytes, output_of};
 use super::scratch;
 use super::view::ViewMut;
 use super::write::{Inputs, Write, eval_by_write};
 
-/// `softmax(scale * q k^T + mask) v` over heads that lie side by side in the last axis.
+/// What a fourth input does to the scores: see [`Mask`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum MaskKind {
+    /// Floats that are added.
+    Added,
+    /// Bools: a score stays where they are `keep`, and becomes `otherwise` elsewhere.
+    Kept { keep: bool, otherwise: f32 },
+}
+
+/// `softmax(mask(scale * q k^T)) v`; the heads of the output lie side by side in the last axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attention {
     pub(crate) heads: usize,
+    /// Heads of keys and values.
+    pub(crate) shared_heads: usize,
     pub(crate) width: usize,
     pub(crate) queries: usize,
     pub(crate) keys: usize,
+    /// Where queries, keys and values lie in their tensors.
+    pub(crate) layouts: [Layout; 3],
     pub(crate) scale: f32,
-    pub(crate) masked: bool,
+    pub(crate) mask: Option<MaskKind>,
+    /// Whether weights that are NaN count as 0.
+    pub(crate) zero_for_nan: bool,
     pub(crate) inputs: [Format; 3],
     pub(crate) output: Format,
     pub(crate) shape: TVec<usize>,
@@ -33,12 +48,19 @@ impl Op for Attention {
     fn info(&self) -> TractResult<Vec<String>> {
         let Self {
             heads,
+            shared_heads,
             width,
             queries,
             keys,
             ..
         } = self;
-        Ok(vec![format!("{heads} heads of {width}, {queries}x{keys}")])
+        let shared = match shared_heads == heads {
+            true => String::new(),
+            false => format!(" ({shared_heads} of keys)"),
+        };
+        Ok(vec![format!(
+            "{heads} heads{shared} of {width}, {queries}x{keys}"
+        )])
     }
 
     op_as_typed_op!();
@@ -56,20 +78,28 @@ impl Write for Attention {
                 }
             })
         };
-        let mask = match self.masked {
-            true => Some(inputs.values::<f32>(3)?),
-            false => None,
+        let mask = match self.mask {
+            None => None,
+            Some(MaskKind::Added) => Some(Mask::Added(inputs.values(3)?)),
+            Some(MaskKind::Kept { keep, otherwise }) => Some(Mask::Kept {
+                values: inputs.get(3)?.to_bools()?,
+                keep,
+                otherwise,
+            }),
         };
         let attention = Kernel {
             q: head(0)?,
             k: head(1)?,
             v: head(2)?,
+            layouts: self.layouts,
             heads: self.heads,
+            shared_heads: self.shared_heads,
             width: self.width,
             queries: self.queries,
             keys: self.keys,
             scale: self.scale,
             mask,
+            zero_for_nan: self.zero_for_nan,
         };
         let mut output = output_of(output, self.output)?;
         scratch::with(|scratch| attend(Isa::detect(), &attention, &mut output, &scratch.pool));
@@ -85,7 +115,7 @@ impl TypedOp for Attention {
     as_op!();
 
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        ensure!(inputs.len() == 3 + usize::from(self.masked));
+        ensure!(inputs.len() == 3 + usize::from(self.mask.is_some()));
         Ok(tvec![self.output.datum().fact(&*self.shape)])
     }
 

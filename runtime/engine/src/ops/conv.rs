@@ -1,4 +1,4 @@
-//! A 2-D convolution with constant weights and everything that follows it, as one op over channels-last tensors.
+//! A convolution over one or two axes with constant weights and everything that follows it, as one op over channels-last tensors.
 //!
 //! No im2col: a kernel row covers `kernel width x channels` consecutive values of a padded channels-last picture, so each
 //! output pixel is one row of a product, read in as many segments as the kernel has rows.
@@ -81,13 +81,16 @@ impl Geometry {
     }
 }
 
-/// `output = epilogue(convolution(input))`, tensors N x H x W x C.
+/// `output = epilogue(convolution(input))`, tensors N x H x W x C, or N x W x C where the convolution is over one axis: its height
+/// is 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conv {
     pub(crate) operands: Operands,
     pub(crate) epilogue: Arc<Epilogue>,
     pub(crate) geometry: Geometry,
     pub(crate) batch: usize,
+    /// Axes that the kernel moves along: 1 or 2.
+    pub(crate) spatial: usize,
     /// Format of the second input, which is added before the activation.
     pub(crate) residual: Option<Format>,
     pub(crate) output: Format,
@@ -98,9 +101,12 @@ pub(crate) struct Conv {
 impl Eq for Conv {}
 
 impl Conv {
-    fn output_shape(&self) -> [usize; 4] {
-        let [height, width] = self.geometry.output;
-        [self.batch, height, width, self.operands.columns()]
+    fn output_shape(&self) -> TVec<usize> {
+        let sizes = &self.geometry.output[2 - self.spatial..];
+        let mut shape = tvec![self.batch];
+        shape.extend_from_slice(sizes);
+        shape.push(self.operands.columns());
+        shape
     }
 }
 
@@ -235,7 +241,7 @@ impl TypedOp for Conv {
 
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         ensure!(inputs.len() == 1 + usize::from(self.residual.is_some()));
-        Ok(tvec![self.output.datum().fact(self.output_shape())])
+        Ok(tvec![self.output.datum().fact(&*self.output_shape())])
     }
 
     fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {

@@ -36,7 +36,7 @@ mod write;
 
 use tract_onnx::tract_hir::internal::*;
 
-pub(crate) use attention::Attention;
+pub(crate) use attention::{Attention, MaskKind};
 pub(crate) use conv::{Conv, Geometry};
 pub(crate) use format::Format;
 pub(crate) use fours::FourBits;

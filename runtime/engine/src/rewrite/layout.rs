@@ -1,5 +1,6 @@
 //! Takes out what the other rewrites leave behind: equal nodes, and axes moved there and back.
 
+use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::internal::*;
 
 use crate::ops::{Dequantise, Quantise};
@@ -18,6 +19,17 @@ pub(super) fn duplicate(model: &TypedModel, node: &TypedNode) -> Option<TypedMod
         .find(|twin| twin.id < node.id && twin.same_as(node))?;
     let mut patch = TypedModelPatch::new("a duplicate");
     let tap = patch.tap_model(model, twin.id.into()).ok()?;
+    patch.shunt_outside(model, node.id.into(), tap).ok()?;
+    Some(patch)
+}
+
+/// A node that only gives its input another name; exporters leave them between the parts of a pattern.
+pub(super) fn identity(model: &TypedModel, node: &TypedNode) -> Option<TypedModelPatch> {
+    if !node.op_is::<Identity>() || model.outputs.contains(&node.id.into()) {
+        return None;
+    }
+    let mut patch = TypedModelPatch::new("an identity");
+    let tap = patch.tap_model(model, *node.inputs.first()?).ok()?;
     patch.shunt_outside(model, node.id.into(), tap).ok()?;
     Some(patch)
 }

@@ -150,7 +150,8 @@ fn free_dead(model: &mut TypedModel) -> TractResult<()> {
 fn simplify(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     apply(model, report, |model, node| {
         let norm = || norm::quantised(model, node, node.op_as()?);
-        layout::duplicate(model, node)
+        layout::identity(model, node)
+            .or_else(|| layout::duplicate(model, node))
             .or_else(|| layout::there_and_back(model, node))
             .or_else(|| casts::needless(model, node))
             .or_else(norm)

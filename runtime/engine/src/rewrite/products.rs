@@ -14,7 +14,7 @@ use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
 use crate::ops::{Conv, FourBits, Geometry, Linear, Operands};
 use crate::query::{
-    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape,
+    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape, with_floats,
 };
 
 /// A rewrite, or why there is none.
@@ -71,10 +71,12 @@ fn float(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Is
     let (source, operand) = (node.inputs[data], node.inputs[1 - data]);
     let axes = product_axes(model, node, op, data)?;
     let dims = constant_floats(model, [source, operand], isa)?;
-    let weights = floats(model, operand).ok_or("neither operand is constant")?;
     let (step_k, step_n) = axes.steps(&dims);
     let (k, n) = (dims[axes.k], dims[axes.n]);
-    let packed = PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n]);
+    let packed = with_floats(model, operand, |weights| {
+        PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n])
+    });
+    let packed = packed.ok_or("neither operand is constant")?;
     let left = Left {
         source: before_reshapes(model, source),
         start: node.id.into(),
@@ -278,17 +280,18 @@ fn conv_of(
         *sum += bias[if bias.len() == 1 { 0 } else { index }];
     }
     let (rows, segments) = geometry.offsets().map_err(words)?;
-    let op = Conv {
+    let fused = Conv {
         epilogue: Arc::new(epilogue(&scales, &operands, &tail)),
         operands,
         geometry,
         batch,
+        spatial: op.pool_spec.kernel_shape.len(),
         residual: tail.residual.map(|(_, format)| format),
         output: tail.format,
         rows: Arc::new(rows),
         segments: Arc::new(segments),
     };
-    conv_patch(model, node, op, source, &tail).map_err(words)
+    conv_patch(model, node, fused, source, &tail).map_err(words)
 }
 
 /// The input of a convolution, its operands, and the scale of each column.
@@ -362,12 +365,14 @@ fn float_conv_operands(
 ) -> Result<ConvOperands, String> {
     let source = node.inputs[0];
     let dims = constant_floats(model, [source, node.inputs[1]], isa)?;
-    let weights = floats(model, node.inputs[1]).ok_or("the weights are not constant")?;
     let at = geometry.weight_index();
     let (segments, segment) = (geometry.segments().count(), geometry.segment());
-    let packed = PackedFloats::pack(isa, segments, segment, dims[0], |s, k, n| {
-        weights[at(s, k, n)]
+    let packed = with_floats(model, node.inputs[1], |weights| {
+        PackedFloats::pack(isa, segments, segment, dims[0], |s, k, n| {
+            weights[at(s, k, n)]
+        })
     });
+    let packed = packed.ok_or("the weights are not constant")?;
     Ok((
         source,
         Operands::Float(Arc::new(packed)),
@@ -383,6 +388,7 @@ fn conv_patch(
     source: OutletId,
     tail: &Tail,
 ) -> TractResult<TypedModelPatch> {
+    let last = 1 + op.spatial;
     let mut patch = TypedModelPatch::new("a convolution");
     let name = &node.name;
     let mut inputs = tvec![];
@@ -394,13 +400,17 @@ fn conv_patch(
         let tap = patch.tap_model(model, outlet)?;
         let moved = patch.wire_node(
             format!("{name}.channels_last.{index}"),
-            AxisOp::Move(1, 3),
+            AxisOp::Move(1, last),
             &[tap],
         )?;
         inputs.push(moved[0]);
     }
     let wire = patch.wire_node(format!("{name}.fused"), op, &inputs)?;
-    let wire = patch.wire_node(format!("{name}.channels_first"), AxisOp::Move(3, 1), &wire)?;
+    let wire = patch.wire_node(
+        format!("{name}.channels_first"),
+        AxisOp::Move(last, 1),
+        &wire,
+    )?;
     patch.shunt_outside(model, tail.outlet, wire[0])?;
     Ok(patch)
 }
@@ -419,27 +429,39 @@ fn geometry(
     }
     if pool.data_format != DataFormat::NCHW
         || op.kernel_fmt != KernelFormat::OIHW
-        || pool.kernel_shape.len() != 2
+        || ![1, 2].contains(&pool.kernel_shape.len())
     {
-        return Err("only 2-D convolutions of channels-first pictures are fused".into());
+        return Err("only convolutions over one or two axes behind the channels are fused".into());
     }
     let input = shape(model, node.inputs[0]).ok_or("open shapes")?;
     let output = shape(model, node.id.into()).ok_or("open shapes")?;
-    let pair = |values: &Option<TVec<usize>>| values.as_ref().map_or([1, 1], |v| [v[0], v[1]]);
+    // A convolution over one axis is one over pictures of height 1.
+    let pair = |values: &[usize], height: usize| match *values {
+        [height, width] => Ok([height, width]),
+        [width] => Ok([height, width]),
+        _ => Err("sizes for other axes than the kernel's"),
+    };
+    let each = |values: &Option<TVec<usize>>| values.as_ref().map_or(Ok([1, 1]), |v| pair(v, 1));
     let (kernel, strides, dilations) = (
-        [pool.kernel_shape[0], pool.kernel_shape[1]],
-        pair(&pool.strides),
-        pair(&pool.dilations),
+        pair(&pool.kernel_shape, 1)?,
+        each(&pool.strides)?,
+        each(&pool.dilations)?,
     );
+    let explicit = match &pool.padding {
+        PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
+            pair(before, 0)?
+        }
+        _ => [0; 2],
+    };
     let mut geometry = Geometry {
         channels: input[1],
-        input: [input[2], input[3]],
+        input: pair(&input[2..], 1)?,
         kernel,
         strides,
         dilations,
         pad_before: [0; 2],
         pad_after: [0; 2],
-        output: [output[2], output[3]],
+        output: pair(&output[2..], 1)?,
     };
     for axis in 0..2 {
         // What the last window covers, counted from the first.
@@ -447,9 +469,7 @@ fn geometry(
             (geometry.output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
         let total = covered.saturating_sub(geometry.input[axis]);
         let before = match &pool.padding {
-            PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
-                before[axis]
-            }
+            PaddingSpec::Explicit(..) | PaddingSpec::ExplicitOnnxPool(..) => explicit[axis],
             PaddingSpec::Valid => 0,
             PaddingSpec::SameUpper => total / 2,
             PaddingSpec::SameLower => total.div_ceil(2),

@@ -86,6 +86,22 @@ impl<'a> View<'a> {
         cast(self.bytes)
     }
 
+    /// The values of a tensor of bools.
+    ///
+    /// # Errors
+    /// When they are of another type, or a byte is neither 0 nor 1.
+    pub fn to_bools(&self) -> Result<&'a [bool], TensorError> {
+        if self.datum != DatumType::Bool {
+            return Err(TensorError::Element {
+                found: datum_name(self.datum),
+                wanted: Element::Bool,
+            });
+        }
+        let other = self.bytes.iter().copied().find(|byte| *byte > 1);
+        bytemuck::checked::try_cast_slice(self.bytes)
+            .map_err(|_| TensorError::Bool(other.unwrap_or_default()))
+    }
+
     /// Half-precision values by their bits, in this shape.
     ///
     /// # Errors

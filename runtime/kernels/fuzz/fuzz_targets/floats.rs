@@ -9,9 +9,10 @@ mod draw;
 use draw::{Draw, bits, present};
 use libfuzzer_sys::fuzz_target;
 use wink_kernels::{
-    Activation, Attention, BLOCK, Bytes, Epilogue, FloatRows, Four, Head, Isa, NormInput, Output,
-    PackedFloats, PackedFours, Pool, Quantisation, Reduction, Residual, Unary, attend, dequantise,
-    dynamic_range, float_product, four_bit_product, layer_norm, quantise, reduce, softmax, unary,
+    Activation, Attention, BLOCK, Bytes, Epilogue, FloatRows, Four, Head, Isa, Layout, Mask,
+    NormInput, Output, PackedFloats, PackedFours, Pool, Quantisation, Reduction, Residual, Unary,
+    attend, dequantise, dynamic_range, float_product, four_bit_product, layer_norm, quantise,
+    reduce, softmax, unary,
 };
 
 fn quantising(draw: &mut Draw<'_>) {
@@ -101,32 +102,58 @@ impl Side {
 }
 
 fn attention(draw: &mut Draw<'_>) {
-    let (heads, width) = (1 + draw.below(3), 1 + draw.below(40));
+    let (shared_heads, width) = (1 + draw.below(3), 1 + draw.below(40));
+    let heads = shared_heads * (1 + draw.below(3));
     let (queries, keys) = (1 + draw.below(20), 1 + draw.below(40));
-    let row = heads * width;
-    let q = Side::draw(draw, queries * row);
-    let k = Side::draw(draw, keys * row);
-    let v = Side::draw(draw, keys * row);
-    let masks = draw.pick(&[0, 1, queries]);
-    let mut mask: Vec<f32> = (0..masks * keys)
+    let q = Side::draw(draw, queries * heads * width);
+    let k = Side::draw(draw, keys * shared_heads * width);
+    let v = Side::draw(draw, keys * shared_heads * width);
+    let masks = draw.pick(&[0, 1, queries, heads * queries]);
+    let mut added: Vec<f32> = (0..masks * keys)
         .map(|_| draw.pick(&[0.0, -1e9, f32::NEG_INFINITY, -2.5, 1.0]))
         .collect();
-    // Of a row in which everything is masked, nothing is promised.
-    mask.iter_mut().step_by(keys).for_each(|first| *first = 0.0);
+    let keep = draw.byte() & 1 == 1;
+    let mut values: Vec<bool> = (0..masks * keys).map(|_| draw.byte() & 1 == 1).collect();
+    let zero_for_nan = draw.byte() & 1 == 1;
+    // A row in which everything is masked is NaN without it.
+    if !zero_for_nan {
+        added
+            .iter_mut()
+            .step_by(keys)
+            .for_each(|first| *first = 0.0);
+        values
+            .iter_mut()
+            .step_by(keys)
+            .for_each(|first| *first = keep);
+    }
+    let otherwise = draw.pick(&[f32::NEG_INFINITY, f32::MIN, -1e4]);
+    let mask = match draw.below(3) {
+        _ if masks == 0 => None,
+        0 => Some(Mask::Added(&added)),
+        _ => Some(Mask::Kept {
+            values: &values,
+            keep,
+            otherwise,
+        }),
+    };
     let scale = draw.pick(&[1.0, 0.2, 0.01]);
     let run = |isa| {
         let attention = Attention {
             q: q.head(),
             k: k.head(),
             v: v.head(),
+            layouts: [heads, shared_heads, shared_heads]
+                .map(|heads| Layout::side_by_side(heads, width)),
             heads,
+            shared_heads,
             width,
             queries,
             keys,
             scale,
-            mask: (masks > 0).then_some(&*mask),
+            mask,
+            zero_for_nan,
         };
-        let mut out = vec![0.0; queries * row];
+        let mut out = vec![0.0; queries * heads * width];
         let pool = Pool::alone();
         attend(isa, &attention, &mut Output::Float(&mut out), &pool);
         out

@@ -6,15 +6,17 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod scalar;
 #[cfg(target_arch = "x86_64")]
-mod x86_64;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::Neon;
 pub(crate) use scalar::Scalar;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::Avx2;
+pub(crate) use {avx2::Avx2, avx512::Avx512};
 
 use crate::PANEL;
 
