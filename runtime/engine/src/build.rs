@@ -9,12 +9,13 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_hir::infer::InferenceModelExt;
-use tract_onnx::tract_hir::internal::{Framework, InferenceFact};
+use tract_onnx::tract_hir::internal::InferenceFact;
 
 use crate::budget;
 use crate::contain::contain;
 use crate::error::{EngineError, one_line};
 use crate::graph::{Graph, Runner};
+use crate::import::lower::{self, Fixed};
 use crate::import::{self, GraphInfo, TensorInfo, name_nodes, plain_tract, shape_text};
 use crate::plan::{LoadTimes, Program, Rate, macs};
 use crate::rewrite::{Fusion, fuse};
@@ -54,7 +55,8 @@ impl Source {
     /// # Errors
     /// When it is broken, or nothing that may be loaded.
     pub fn info(&self) -> Result<GraphInfo, EngineError> {
-        let info = import::parse(&self.bytes).and_then(|model| import::inspect(&model, |_| true));
+        let info = import::parse(&self.bytes, folder_of(&self.file))
+            .and_then(|model| import::inspect(&model, |_| true));
         info.map_err(|message| EngineError::Graph {
             file: self.file.clone(),
             message: one_line(&message),
@@ -110,7 +112,7 @@ impl Source {
     /// Decodes the file; its bytes are freed on the way.
     pub(crate) fn parse(self) -> Result<Parsed, EngineError> {
         let clock = Instant::now();
-        let model = import::parse_consumed(self.bytes);
+        let model = import::parse_consumed(self.bytes, folder_of(&self.file));
         let model = model.map_err(|message| EngineError::Graph {
             file: self.file.clone(),
             message: one_line(&message),
@@ -161,12 +163,13 @@ pub(crate) fn build(
     if execution == Execution::Fused {
         import::register(&mut framework.op_register);
     }
-    let known = |op: &str| framework.op_register.0.contains_key(op);
+    let known = |op: &str| import::knows(&framework, op);
     let info = import::inspect(&model, known).map_err(refused)?;
     let feeds = match_inputs(&info, feeds, &file)?;
     keep_outputs(&mut model, outputs, &file)?;
+    contain(|| lower::lower(&mut model, &fixed(&feeds))).map_err(refused)?;
     load.parse += clock.elapsed();
-    let built = contain(|| optimise(&framework, model, &feeds, execution, &mut load));
+    let built = contain(|| optimise(&framework, model, &file, &feeds, execution, &mut load));
     let (plan, macs, mut fusion) = built.map_err(refused)?;
     let outputs = output_specs(&plan, outputs).map_err(refused)?;
     let rates: Vec<Rate> = feeds.iter().map(|feed| feed.rate).collect();
@@ -197,6 +200,25 @@ pub(crate) fn build(
         load,
         runner,
     })
+}
+
+/// Where the weights of a graph are that lie outside its file.
+fn folder_of(file: &Path) -> &Path {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+fn fixed(feeds: &[Feed]) -> Vec<Fixed> {
+    let feeds = feeds.iter().filter_map(|feed| {
+        Some(Fixed {
+            name: feed.tensor.clone(),
+            element: import::Element::of_datum(feed.spec.element.datum())?,
+            shape: feed.spec.shape.clone(),
+        })
+    });
+    feeds.collect()
 }
 
 /// Every input of the file must be fed and fit what feeds it. In the order of the file.
@@ -274,13 +296,16 @@ fn keep_outputs(
 fn optimise(
     framework: &tract_onnx::Onnx,
     mut model: ModelProto,
+    file: &Path,
     feeds: &[Feed],
     execution: Execution,
     load: &mut LoadTimes,
 ) -> Result<(Arc<TypedSimplePlan>, u64, Option<Fusion>), String> {
     let clock = Instant::now();
     let weights = model.graph.as_mut().map(import::take_large);
-    let mut graph = framework.model_for_proto_model(&model).map_err(words)?;
+    // Large weights in other files are read from the folder.
+    let folder = folder_of(file).to_str();
+    let mut graph = framework.parse(&model, folder).map_err(words)?.model;
     import::put_back(&mut graph, weights.unwrap_or_default()).map_err(words)?;
     drop(model);
     for (index, Feed { spec, .. }) in feeds.iter().enumerate() {

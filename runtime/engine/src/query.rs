@@ -1,39 +1,84 @@
 //! Questions about a typed graph: constants, shapes, readers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::tract_linalg::block_quant::BlockQuantStorage;
 use tract_onnx::tract_hir::internal::*;
 
+/// How many nodes in a row are followed back to constants.
+const MAX_DEPTH: usize = 256;
+
 /// The value of an outlet that depends only on constants.
 pub(crate) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
+    value_of(model, outlet, MAX_DEPTH, &mut HashMap::new())
+}
+
+/// `known` holds what was looked at already: a node may be reached in very many ways.
+fn value_of(
+    model: &TypedModel,
+    outlet: OutletId,
+    depth: usize,
+    known: &mut HashMap<OutletId, Option<Arc<Tensor>>>,
+) -> Option<Arc<Tensor>> {
     if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
         return Some(value.clone());
     }
-    let node = model.node(outlet.node);
-    if node.inputs.is_empty() {
-        return None;
+    if let Some(value) = known.get(&outlet) {
+        return value.clone();
     }
-    let inputs: Option<TVec<TValue>> = node
-        .inputs
-        .iter()
-        .map(|input| Some(TValue::from_const(constant(model, *input)?)))
-        .collect();
-    let outputs = node.op.eval_out_of_plan(inputs?).ok()??;
-    Some(outputs.get(outlet.slot)?.clone().into_arc_tensor())
+    let node = model.node(outlet.node);
+    let value = match node.inputs.is_empty() || depth == 0 {
+        true => None,
+        false => {
+            let inputs: Option<TVec<TValue>> = node
+                .inputs
+                .iter()
+                .map(|input| {
+                    Some(TValue::from_const(value_of(
+                        model,
+                        *input,
+                        depth - 1,
+                        known,
+                    )?))
+                })
+                .collect();
+            inputs.and_then(|inputs| {
+                let outputs = node.op.eval_out_of_plan(inputs).ok()??;
+                Some(outputs.get(outlet.slot)?.clone().into_arc_tensor())
+            })
+        }
+    };
+    known.insert(outlet, value.clone());
+    value
 }
 
 /// Whether an outlet is a constant or made of such.
 pub(crate) fn hangs_on_constants(model: &TypedModel, outlet: OutletId) -> bool {
-    let node = model.node(outlet.node);
-    let known = |outlet| matches!(model.outlet_fact(outlet), Ok(fact) if fact.konst.is_some());
-    known(outlet)
-        || !node.inputs.is_empty()
-            && node
-                .inputs
-                .iter()
-                .all(|input| hangs_on_constants(model, *input))
+    is_of_constants(model, outlet, MAX_DEPTH, &mut HashMap::new())
+}
+
+fn is_of_constants(
+    model: &TypedModel,
+    outlet: OutletId,
+    depth: usize,
+    known: &mut HashMap<usize, bool>,
+) -> bool {
+    if matches!(model.outlet_fact(outlet), Ok(fact) if fact.konst.is_some()) {
+        return true;
+    }
+    if let Some(&is) = known.get(&outlet.node) {
+        return is;
+    }
+    let inputs = &model.node(outlet.node).inputs;
+    let is = depth > 0
+        && !inputs.is_empty()
+        && inputs
+            .iter()
+            .all(|input| is_of_constants(model, *input, depth - 1, known));
+    known.insert(outlet.node, is);
+    is
 }
 
 /// A constant as floats, row by row.

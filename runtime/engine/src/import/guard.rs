@@ -5,14 +5,16 @@
 //! untrusted bytes happens inside [`contain`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use prost::Message;
 use prost::bytes::Buf;
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::info::{GraphInfo, element_name, tensor_info};
+use super::info::{GraphInfo, TensorInfo, element_name, tensor_info};
 use super::weights::Consumed;
+use super::{external, lower, value};
 use crate::budget::MAX_TENSOR_ELEMENTS;
 use crate::contain::contain;
 
@@ -29,24 +31,28 @@ const RANDOM_OPS: [&str; 6] = [
 /// Ops outside the standard that tract means the same by.
 const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
 
-/// Parses ONNX bytes. The message says what is wrong.
-pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
-    decode(bytes)
+/// The newest version of the standard operator set whose meaning is known here.
+const NEWEST_SET: i64 = 26;
+
+/// Parses ONNX bytes; weights in other files are looked for in `folder`. The message says what is wrong.
+pub(crate) fn parse(bytes: &[u8], folder: &Path) -> Result<ModelProto, String> {
+    decode(bytes, folder)
 }
 
 /// [`parse`], of bytes that are freed on the way.
-pub(crate) fn parse_consumed(bytes: Vec<u8>) -> Result<ModelProto, String> {
-    decode(Consumed::new(bytes))
+pub(crate) fn parse_consumed(bytes: Vec<u8>, folder: &Path) -> Result<ModelProto, String> {
+    decode(Consumed::new(bytes), folder)
 }
 
-fn decode(bytes: impl Buf) -> Result<ModelProto, String> {
+fn decode(bytes: impl Buf, folder: &Path) -> Result<ModelProto, String> {
     // Not by tract's own function, which copies the whole file first.
-    let model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
+    let mut model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
         .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
-    match &model.graph {
-        Some(graph) if !graph.node.is_empty() => Ok(model),
-        _ => Err("is not an ONNX file: it holds no graph".to_owned()),
+    match &mut model.graph {
+        Some(graph) if !graph.node.is_empty() => external::resolve(graph, folder)?,
+        _ => return Err("is not an ONNX file: it holds no graph".to_owned()),
     }
+    Ok(model)
 }
 
 /// Refuses what tract must not see and describes the rest. The message names the node or tensor.
@@ -63,14 +69,7 @@ pub(crate) fn inspect(
             "function \"{name}\": model-local functions are not supported; inline them when exporting"
         ));
     }
-    let opset = model
-        .opset_import
-        .iter()
-        .find(|o| is_standard(&o.domain))
-        .map_or(0, |o| o.version);
-    if opset == 0 {
-        return Err("imports no standard operator set".to_owned());
-    }
+    let opset = standard_set(model)?;
     let producer = format!("{} {}", model.producer_name, model.producer_version)
         .trim()
         .to_owned();
@@ -100,6 +99,15 @@ pub(crate) fn inspect(
         .iter()
         .map(|tensor| tensor.name.as_str())
         .collect();
+    if weights.len() < graph.initializer.len() {
+        let mut seen = BTreeSet::new();
+        let twice = graph
+            .initializer
+            .iter()
+            .find(|weight| !seen.insert(&weight.name));
+        let name = twice.map_or("", |weight| &weight.name);
+        return Err(format!("weight \"{}\" is there twice", name.escape_debug()));
+    }
     for input in graph
         .input
         .iter()
@@ -113,16 +121,50 @@ pub(crate) fn inspect(
         .flat_map(|node| &node.output)
         .map(String::as_str)
         .collect();
+    let given: BTreeSet<&str> = graph
+        .input
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
     for output in &graph.output {
-        if !produced.contains(output.name.as_str()) {
+        let name = output.name.as_str();
+        if !given.contains(name)
+            && !weights.contains(name)
+            && !produced.contains(output.name.as_str())
+        {
             return Err(format!(
                 "output \"{}\" is computed by no node",
                 output.name.escape_debug()
             ));
         }
-        info.outputs.push(tensor_info(output)?);
+        // The type of an output follows from the graph; files without it exist.
+        info.outputs
+            .push(tensor_info(output).unwrap_or_else(|_| TensorInfo {
+                name: output.name.clone(),
+                element: "unknown".to_owned(),
+                shape: vec![],
+            }));
     }
     Ok(info)
+}
+
+/// The version of the standard operator set.
+fn standard_set(model: &ModelProto) -> Result<i64, String> {
+    let sets = model
+        .opset_import
+        .iter()
+        .filter(|set| is_standard(&set.domain));
+    let versions: Vec<i64> = sets.map(|set| set.version).collect();
+    match *versions {
+        [] | [0] => Err("imports no standard operator set".to_owned()),
+        [version] if version > NEWEST_SET => Err(format!(
+            "is of operator set {version}; the newest one that is known is {NEWEST_SET}"
+        )),
+        [version] if version > 0 => Ok(version),
+        _ => Err(format!(
+            "imports the standard operator set in several versions: {versions:?}"
+        )),
+    }
 }
 
 fn is_standard(domain: &str) -> bool {
@@ -155,7 +197,8 @@ impl Walk {
             let name = node_name(node);
             check_growth(&name, node, &constants)?;
             let contributed = (node.domain.as_str(), node.op_type.as_str());
-            if !is_standard(&node.domain) && !CONTRIBUTED_OPS.contains(&contributed) {
+            let expanded = lower::expands(&node.domain, &node.op_type);
+            if !is_standard(&node.domain) && !expanded && !CONTRIBUTED_OPS.contains(&contributed) {
                 let (op, domain) = (node.op_type.escape_debug(), node.domain.escape_debug());
                 return Err(format!(
                     "node \"{name}\": op {op} is of the domain \"{domain}\"; only standard ONNX ops run"
@@ -167,7 +210,7 @@ impl Walk {
                     node.op_type
                 ));
             }
-            if !known_op(&node.op_type) {
+            if !known_op(&node.op_type) && !expanded {
                 self.unknown
                     .entry(node.op_type.escape_debug().to_string())
                     .or_insert_with(|| name.clone());
@@ -206,13 +249,6 @@ impl Walk {
 
     /// Every byte that a tensor claims must be in the file.
     fn tensor(&mut self, place: &str, tensor: &TensorProto) -> Result<(), String> {
-        if tensor.data_location == Some(DataLocation::External as i32)
-            || !tensor.external_data.is_empty()
-        {
-            return Err(format!(
-                "{place}: its data lies outside the file; export without external data"
-            ));
-        }
         let elements = tensor
             .dims
             .iter()
@@ -227,18 +263,20 @@ impl Walk {
                 element_name(tensor.data_type)
             ));
         };
-        let fits = if tensor.raw_data.is_empty() {
-            let typed = match element {
-                DataType::Float => tensor.float_data.len(),
-                DataType::Double => tensor.double_data.len(),
-                DataType::Int64 => tensor.int64_data.len(),
-                DataType::Uint32 | DataType::Uint64 => {
-                    tensor.uint64_data.len().max(tensor.int64_data.len())
+        let four_bits = matches!(element, DataType::Int4 | DataType::Uint4);
+        let fits = if external::is_external(tensor) {
+            // Checked when the file was read.
+            true
+        } else if tensor.raw_data.is_empty() {
+            let typed = value::stored_elements(tensor) as u64;
+            typed
+                == if four_bits {
+                    elements.div_ceil(2)
+                } else {
+                    elements
                 }
-                DataType::String => tensor.string_data.len(),
-                _ => tensor.int32_data.len(),
-            };
-            typed as u64 == elements
+        } else if four_bits {
+            elements.div_ceil(2) == tensor.raw_data.len() as u64
         } else {
             elements.checked_mul(size) == Some(tensor.raw_data.len() as u64)
         };
@@ -338,8 +376,10 @@ fn node_name(node: &NodeProto) -> String {
 /// Bytes per element of the types that tract loads.
 fn element_bytes(element: DataType) -> Option<u64> {
     match element {
-        DataType::Bool | DataType::Int8 | DataType::Uint8 => Some(1),
-        DataType::Float16 | DataType::Int16 | DataType::Uint16 => Some(2),
+        DataType::Bool | DataType::Int8 | DataType::Uint8 | DataType::Int4 | DataType::Uint4 => {
+            Some(1)
+        }
+        DataType::Float16 | DataType::Bfloat16 | DataType::Int16 | DataType::Uint16 => Some(2),
         DataType::Float | DataType::Int32 | DataType::Uint32 => Some(4),
         DataType::Double | DataType::Int64 | DataType::Uint64 => Some(8),
         _ => None,

@@ -99,6 +99,9 @@ pub(super) fn element_name(element: i32) -> String {
         Ok(DataType::Uint16) => "u16".to_owned(),
         Ok(DataType::Uint32) => "u32".to_owned(),
         Ok(DataType::Uint64) => "u64".to_owned(),
+        Ok(DataType::Bfloat16) => "bf16".to_owned(),
+        Ok(DataType::Int4) => "i4".to_owned(),
+        Ok(DataType::Uint4) => "u4".to_owned(),
         Ok(other) => other.as_str_name().to_lowercase(),
         Err(_) => format!("number {element}"),
     }

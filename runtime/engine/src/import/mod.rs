@@ -1,24 +1,40 @@
 //! From ONNX bytes to tract's graph: the guard that looks at a file first, names, and imports that tract lacks or takes apart.
 
+mod cast;
 mod cumsum;
+pub(crate) mod element;
+pub(crate) mod external;
 mod fours;
 mod general;
 mod guard;
 mod info;
+pub(crate) mod lower;
+pub(crate) mod meaning;
 mod names;
 mod norm;
+mod own_op;
 mod plain;
 mod quantise;
+pub(crate) mod reference;
+pub(crate) mod shapes;
+pub(crate) mod value;
 mod weights;
 
 use tract_onnx::model::OnnxOpRegister;
 
+pub use element::Element;
 pub(crate) use guard::{inspect, parse, parse_consumed};
 pub(crate) use info::shape_text;
 pub use info::{GraphInfo, TensorInfo};
 pub use names::name_nodes;
 pub use plain::plain_tract;
+pub use value::Value;
 pub(crate) use weights::{put_back, take_large};
+
+/// Whether an operator of the standard runs, in tract or here.
+pub(crate) fn knows(tract: &tract_onnx::Onnx, op: &str) -> bool {
+    tract.op_register.0.contains_key(op) || meaning::KNOWN.contains(&op)
+}
 
 /// Replaces tract's import of the operators that the rewrites look for.
 pub(crate) fn register(register: &mut OnnxOpRegister) {

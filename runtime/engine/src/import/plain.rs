@@ -6,6 +6,8 @@ use tract_onnx::Onnx;
 #[must_use]
 pub fn plain_tract() -> Onnx {
     let mut engine = tract_onnx::onnx();
+    super::cast::register(&mut engine.op_register);
+    super::own_op::register(&mut engine.op_register);
     super::cumsum::register(&mut engine.op_register);
     engine
 }

@@ -135,13 +135,16 @@ fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewri
     let sum = OutletId::from(sum.ok_or(strange)?.id);
     let scaling = only_reader(model, sum).ok_or(strange)?;
     let factor = other_operand(scaling, "Mul", sum).ok_or(strange)?;
+    // A factor of one row has a number for each column; one of one column has one for each row, as many as there may be of either.
+    let factor_shape = shape(model, factor).ok_or("open shapes")?;
+    let of_columns = factor_shape.iter().rev().skip(1).all(|&axis| axis == 1);
     let factor = scale_factor(model, factor, OutletId::new(dynamic.id, 1)).ok_or(strange)?;
     let weights = Weights8::integers(model, b, zero_b)?;
     let axes = product_axes(model, node, op, 0)?;
     let n = weights.values.shape()[axes.n];
     let scales = match factor.len() {
         1 => vec![factor[0]; n],
-        len if len == n => factor,
+        len if len == n && of_columns => factor,
         _ => return Err("the weights' scales are not those of the columns".into()),
     };
     let left = Left {

@@ -463,7 +463,11 @@ fn graphs() {
                 };
                 weight.external_data.push(entry);
             },
-            &["act.onnx", "weight \"weight\"", "outside the file"],
+            &[
+                "act.onnx",
+                "weight \"weight\"",
+                "only files beside the graph are read",
+            ],
         ),
         (
             "missing input",

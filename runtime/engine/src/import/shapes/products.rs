@@ -1,0 +1,97 @@
+//! Shapes of products and attentions.
+
+use super::super::element::Element;
+use super::super::meaning::{Call, broadcast};
+use super::{Facts, Inferred, at, one};
+
+pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
+    let (Some(a), Some(b)) = (at(inputs, 0), at(inputs, 1)) else {
+        return Ok(None);
+    };
+    match call.op() {
+        "MatMul" => one(a.element, product(a.shape, b.shape)?),
+        "MatMulInteger" => one(Element::I32, product(a.shape, b.shape)?),
+        "Gemm" => {
+            let (&[a0, a1], &[b0, b1]) = (a.shape, b.shape) else {
+                return Err(format!("Gemm of {:?} and {:?}", a.shape, b.shape));
+            };
+            let flag = |name| call.int(name, 0) != 0;
+            let (m, k) = if flag("transA") { (a1, a0) } else { (a0, a1) };
+            let (depth, n) = if flag("transB") { (b1, b0) } else { (b0, b1) };
+            if k != depth {
+                return Err(format!("Gemm of {:?} and {:?}", a.shape, b.shape));
+            }
+            if let Some(c) = at(inputs, 2)
+                && broadcast(&[c.shape, &[m, n]])? != [m, n]
+            {
+                return Err(format!("Gemm: a summand of shape {:?}", c.shape));
+            }
+            one(a.element, vec![m, n])
+        }
+        "Attention" => attention(call, inputs),
+        _ => Ok(None),
+    }
+}
+
+/// The shape of a matrix product, whose leading axes broadcast.
+pub(super) fn product(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    let misfit = || format!("a product of {a:?} and {b:?}");
+    if a.is_empty() || b.is_empty() {
+        return Err(misfit());
+    }
+    let (rows, k) = match a {
+        [k] => (None, *k),
+        [.., m, k] => (Some(*m), *k),
+        [] => return Err(misfit()),
+    };
+    let (depth, columns) = match b {
+        [k] => (*k, None),
+        [.., k, n] => (*k, Some(*n)),
+        [] => return Err(misfit()),
+    };
+    if k != depth {
+        return Err(misfit());
+    }
+    let outer = |shape: &[usize]| shape[..shape.len().saturating_sub(2)].to_vec();
+    let mut shape = broadcast(&[&outer(a), &outer(b)])?;
+    shape.extend(rows);
+    shape.extend(columns);
+    Ok(shape)
+}
+
+/// Standard `Attention`: the output, the present keys and values, and the products of queries and keys.
+fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
+    let (Some(q), Some(k), Some(v)) = (at(inputs, 0), at(inputs, 1), at(inputs, 2)) else {
+        return Ok(None);
+    };
+    let heads = |shape: &[usize], name: &str| -> Result<[usize; 4], String> {
+        match *shape {
+            [b, h, s, d] => Ok([b, h, s, d]),
+            [b, s, width] => {
+                let heads = usize::try_from(call.int(name, 0)).ok().filter(|&h| h > 0);
+                let heads = heads.filter(|&heads| width.is_multiple_of(heads));
+                let heads =
+                    heads.ok_or_else(|| format!("Attention: {name} for a width of {width}"))?;
+                Ok([b, heads, s, width / heads])
+            }
+            _ => Err(format!("Attention over {shape:?}")),
+        }
+    };
+    let [batch, q_heads, rows, _] = heads(q.shape, "q_num_heads")?;
+    let [_, kv_heads, columns, width] = heads(k.shape, "kv_num_heads")?;
+    let [.., v_width] = heads(v.shape, "kv_num_heads")?;
+    let past = at(inputs, 4)
+        .and_then(|past| past.shape.get(2).copied())
+        .unwrap_or(0);
+    let all = past + columns;
+    let output = match q.shape.len() {
+        3 => vec![batch, rows, q_heads * v_width],
+        _ => vec![batch, q_heads, rows, v_width],
+    };
+    Ok(Some(vec![
+        (q.element, output),
+        (k.element, vec![batch, kv_heads, all, width]),
+        (v.element, vec![batch, kv_heads, all, v_width]),
+        (q.element, vec![batch, q_heads, rows, all]),
+    ]))
+}

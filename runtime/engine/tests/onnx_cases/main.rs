@@ -1,0 +1,7 @@
+//! Kinds of ONNX files that were refused, wrong or dangerous, each as a graph of a few nodes with values worked out here.
+
+mod build;
+mod exported;
+mod numbers;
+mod quantised;
+mod refused;
