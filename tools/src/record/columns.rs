@@ -11,6 +11,8 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use parquet::schema::types::ColumnPath;
 
+use crate::data::layout::{INDEX_COLUMNS, TIMESTAMP};
+
 /// The camera feature's name.
 pub const IMAGE: &str = "observation.images.front";
 pub const STATE: &str = "observation.state";
@@ -21,8 +23,6 @@ pub const GOAL: &str = "observation.target_card_position";
 pub const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
 pub const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 pub const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
-/// Columns that every dataset has, after its features.
-pub const INDEX_COLUMNS: [&str; 4] = ["frame_index", "episode_index", "index", "task_index"];
 
 /// What a demonstration shows at one control step.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ pub fn data_schema(images: bool) -> Schema {
         fields.push(Field::new(IMAGE, DataType::Struct(image_fields()), true));
     }
     fields.extend([STATE, ACTION, CUBE, GOAL].map(|name| Field::new(name, floats(), true)));
-    fields.push(Field::new("timestamp", DataType::Float32, true));
+    fields.push(Field::new(TIMESTAMP, DataType::Float32, true));
     fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
     Schema::new(fields)
 }

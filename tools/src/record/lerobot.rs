@@ -3,7 +3,6 @@
 //! Layout: <https://huggingface.co/docs/lerobot/lerobot-dataset-v3>. Images are PNG bytes inside the data files, or left out.
 //! Beside what LeRobot asks for stands what it takes to play every episode again: `meta/replay.json`, and seed and attempt of each.
 
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,11 +19,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::columns::{
-    ACTION, ACTION_NAMES, CUBE, GOAL, IMAGE, INDEX_COLUMNS, POSITION_NAMES, RowIndex, STATE,
-    STATE_NAMES, Step, data_batch, data_schema, image_column,
+    ACTION, ACTION_NAMES, CUBE, GOAL, IMAGE, POSITION_NAMES, RowIndex, STATE, STATE_NAMES, Step,
+    data_batch, data_schema, image_column,
 };
 use super::demonstration::Settings;
 use super::stats::{ImageStats, VectorStats};
+use crate::data::layout::{
+    DATA_FILE, DATA_TEMPLATE, EPISODE_INDEX, EPISODES, FROM_INDEX, INDEX_COLUMNS, INFO, LENGTH,
+    TASK_INDEX, TASK_TEXT, TASKS, TIMESTAMP, TO_INDEX, VERSION, data_path,
+};
 
 /// Data files are closed before they grow beyond this.
 const DATA_FILE_MB: u64 = 100;
@@ -35,8 +38,6 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// Where a dataset says how it was demonstrated.
 pub const REPLAY: &str = "meta/replay.json";
-/// The index of its episodes.
-pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
 /// Columns of that index: which demonstration an episode is, and at which attempt it succeeded.
 pub const SEED: &str = "seed";
 pub const ATTEMPT: &str = "attempt";
@@ -157,7 +158,7 @@ impl DatasetWriter {
         ];
         let mut vector_stats: Vec<_> = names.into_iter().zip(sizes.map(VectorStats::new)).collect();
         vector_stats.extend(
-            ["timestamp"]
+            [TIMESTAMP]
                 .into_iter()
                 .chain(INDEX_COLUMNS)
                 .map(|name| (name, VectorStats::new(1))),
@@ -238,14 +239,14 @@ impl DatasetWriter {
         self.close_data()?;
         let meta = self.root.join("meta");
         fs::create_dir_all(&meta).with_context(|| format!("creating {}", meta.display()))?;
-        self.write_tasks(&meta.join("tasks.parquet"))?;
+        self.write_tasks(&self.root.join(TASKS))?;
         self.write_episodes(&self.root.join(EPISODES))?;
         write_json(&meta.join("stats.json"), &self.stats_json())?;
         write_json(
             &self.root.join(REPLAY),
             &json!(Replay::of(&self.info.settings)),
         )?;
-        write_json(&meta.join("info.json"), &self.info_json())?;
+        write_json(&self.root.join(INFO), &self.info_json())?;
         Ok(Totals {
             episodes: self.episodes.len(),
             frames: self.frames,
@@ -270,7 +271,7 @@ impl DatasetWriter {
                     ACTION => stats.add(&step.action),
                     CUBE => stats.add(&step.cube),
                     GOAL => stats.add(&step.goal),
-                    "timestamp" => stats.add(&[row.timestamp]),
+                    TIMESTAMP => stats.add(&[row.timestamp]),
                     index => {
                         let place = INDEX_COLUMNS
                             .iter()
@@ -327,20 +328,20 @@ impl DatasetWriter {
     /// and every frame would silently belong to task 0.
     fn write_tasks(&self, path: &Path) -> Result<()> {
         let pandas = json!({
-            "index_columns": ["__index_level_0__"],
+            "index_columns": [TASK_TEXT],
             "column_indexes": [{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "object",
                                 "metadata": {"encoding": "UTF-8"}}],
             "columns": [
-                {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": null},
-                {"name": null, "field_name": "__index_level_0__", "pandas_type": "unicode", "numpy_type": "object", "metadata": null},
+                {"name": TASK_INDEX, "field_name": TASK_INDEX, "pandas_type": "int64", "numpy_type": "int64", "metadata": null},
+                {"name": null, "field_name": TASK_TEXT, "pandas_type": "unicode", "numpy_type": "object", "metadata": null},
             ],
             "creator": {"library": "wink", "version": env!("CARGO_PKG_VERSION")},
             "pandas_version": "2.3.3",
         })
         .to_string();
         let schema = Schema::new(vec![
-            Field::new("task_index", DataType::Int64, true),
-            Field::new("__index_level_0__", DataType::Utf8, true),
+            Field::new(TASK_INDEX, DataType::Int64, true),
+            Field::new(TASK_TEXT, DataType::Utf8, true),
         ])
         .with_metadata([("pandas".to_owned(), pandas.clone())]);
         let columns: Vec<ArrayRef> = vec![
@@ -377,13 +378,13 @@ impl DatasetWriter {
             ))
         };
         let columns: Vec<(&str, ArrayRef)> = vec![
-            ("episode_index", int(&|index, _| index)),
+            (EPISODE_INDEX, int(&|index, _| index)),
             ("tasks", strings(&|row| vec![row.instruction.clone()])),
-            ("length", int(&|_, row| row.length)),
-            ("data/chunk_index", int(&|_, row| row.file / CHUNK_FILES)),
-            ("data/file_index", int(&|_, row| row.file % CHUNK_FILES)),
-            ("dataset_from_index", int(&|_, row| row.from)),
-            ("dataset_to_index", int(&|_, row| row.from + row.length)),
+            (LENGTH, int(&|_, row| row.length)),
+            (DATA_FILE[0], int(&|_, row| row.file / CHUNK_FILES)),
+            (DATA_FILE[1], int(&|_, row| row.file % CHUNK_FILES)),
+            (FROM_INDEX, int(&|_, row| row.from)),
+            (TO_INDEX, int(&|_, row| row.from + row.length)),
             ("meta/episodes/chunk_index", int(&|_, _| 0)),
             ("meta/episodes/file_index", int(&|_, _| 0)),
             (SEED, unsigned(&|row| row.seed)),
@@ -429,7 +430,7 @@ impl DatasetWriter {
             ACTION: vector(&ACTION_NAMES),
             CUBE: vector(&POSITION_NAMES),
             GOAL: vector(&POSITION_NAMES),
-            "timestamp": {"dtype": "float32", "shape": [1], "names": null},
+            TIMESTAMP: {"dtype": "float32", "shape": [1], "names": null},
         });
         if self.info.settings.images {
             let side = self.info.settings.frame;
@@ -439,7 +440,7 @@ impl DatasetWriter {
             features[name] = json!({"dtype": "int64", "shape": [1], "names": null});
         }
         json!({
-            "codebase_version": "v3.0",
+            "codebase_version": VERSION,
             "robot_type": self.info.robot_type,
             "total_episodes": self.episodes.len(),
             "total_frames": self.frames,
@@ -449,16 +450,11 @@ impl DatasetWriter {
             "video_files_size_in_mb": 200,
             "fps": self.info.fps,
             "splits": {"train": format!("0:{}", self.episodes.len())},
-            "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+            "data_path": DATA_TEMPLATE,
             "video_path": null,
             "features": features,
         })
     }
-}
-
-/// Where a data file stands.
-pub fn data_path(chunk: impl Display, file: impl Display) -> String {
-    format!("data/chunk-{chunk:03}/file-{file:03}.parquet")
 }
 
 fn properties() -> WriterPropertiesBuilder {

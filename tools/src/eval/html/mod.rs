@@ -1,7 +1,7 @@
 //! `report.html`: one file that opens offline, pictures included.
 
 mod episodes;
-mod markup;
+pub mod markup;
 mod picks;
 mod tables;
 
@@ -60,7 +60,7 @@ pub fn render(report: &Report, episodes: &[Episode]) -> String {
 }
 
 /// Replaces each `{{name}}` of the template in one pass: what is filled in is never searched again.
-fn fill(template: &str, parts: &[(&str, String)]) -> String {
+pub fn fill(template: &str, parts: &[(&str, String)]) -> String {
     let mut page = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {

@@ -1,7 +1,6 @@
 //! The page's plots. Colours are readable on white and on black; the same figures give the same bytes.
 
 mod axis;
-mod canvas;
 mod recognition_execution;
 mod train_val;
 

@@ -1,7 +1,7 @@
 //! Can the arm do it, and does the model know it: one point per way, on cards that no robot data held.
 
 use super::axis::{Axis, CHANCE, spread};
-use super::canvas::{Anchor, Canvas, GREY, short, width};
+use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use super::{Plot, RECOGNITION_EXECUTION, Role};
 use crate::results::tables::Tables;
 

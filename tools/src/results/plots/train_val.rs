@@ -1,7 +1,7 @@
 //! What is lost on unseen cards: recognition on train and on val, one row per way.
 
 use super::axis::{Axis, CHANCE};
-use super::canvas::{Anchor, Canvas, GREY, short, width};
+use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use super::{Plot, Role, TRAIN_VAL};
 use crate::results::tables::{Tables, WayTable};
 

@@ -58,17 +58,25 @@ impl Canvas {
 
     /// A dotted line through points.
     pub fn dotted(&mut self, points: &[[f64; 2]], colour: &str, opacity: f64) {
-        let points: Vec<String> = points
-            .iter()
-            .map(|[x, y]| format!("{x:.1},{y:.1}"))
-            .collect();
         self.add(
             Polyline::new()
-                .set("points", points.join(" "))
+                .set("points", joined(points))
                 .set("fill", "none")
                 .set("stroke", colour)
                 .set("stroke-opacity", opacity)
                 .set("stroke-dasharray", "1.5 3"),
+        );
+    }
+
+    /// A line through points.
+    pub fn through(&mut self, points: &[[f64; 2]], colour: &str, width: f64) {
+        self.add(
+            Polyline::new()
+                .set("points", joined(points))
+                .set("fill", "none")
+                .set("stroke", colour)
+                .set("stroke-width", width)
+                .set("stroke-linejoin", "round"),
         );
     }
 
@@ -133,6 +141,11 @@ pub fn short(title: &str) -> String {
     }
     let kept: String = title.chars().take(LONGEST - 1).collect();
     format!("{}…", kept.trim_end())
+}
+
+fn joined(points: &[[f64; 2]]) -> String {
+    let points = points.iter().map(|[x, y]| format!("{x:.1},{y:.1}"));
+    points.collect::<Vec<_>>().join(" ")
 }
 
 fn straight(from: [f64; 2], to: [f64; 2], colour: &str, width: f64, opacity: f64) -> Line {
