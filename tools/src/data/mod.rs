@@ -9,6 +9,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 mod video;
+pub mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod episode;
 mod html;
 mod instruction;
 mod json;
+mod open_loop;
 mod picture;
 mod plan;
 pub mod policy;
@@ -63,6 +64,19 @@ pub struct Args {
     /// Episodes in each split and each control
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
     episodes: u32,
+
+    /// Compare predicted with recorded actions of a LeRobotDataset, instead of running episodes: needs no robot and no
+    /// simulator. --episodes then are the data set's first N
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["split", "board", "controls", "seed", "jobs", "pictures"]
+    )]
+    data: Option<PathBuf>,
+
+    /// With --data: predict at one frame in K; K is the number of executed steps unless given
+    #[arg(long, value_name = "K", requires = "data", value_parser = value_parser!(u32).range(1..))]
+    stride: Option<u32>,
 
     /// Base seed
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -121,6 +135,7 @@ Examples:
   wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
   wink eval --policy models/wink-s --precision f32 --json
   wink eval --precision f32,int8 --controls none        what does int8 forget? paired tests on the same episodes
+  wink eval --policy my-act --data my-recording --out out/open   predicted against recorded actions, joint by joint
   wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
 /// Runs the command.
@@ -146,6 +161,9 @@ pub fn run(args: &Args) -> Result<()> {
         .map(|path| OutDir::create(path, args.force, marker))
         .transpose()?;
 
+    if let Some(data) = &args.data {
+        return check_recording(args, data, &choices, out);
+    }
     let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
         Controls::all()
     } else {
@@ -164,6 +182,32 @@ pub fn run(args: &Args) -> Result<()> {
         [choice] => evaluate_one(args, &order, choice, out),
         several => compare(args, &order, several, out),
     }
+}
+
+/// Compares a network's actions with recorded ones.
+fn check_recording(
+    args: &Args,
+    data: &Path,
+    choices: &[Choice],
+    out: Option<OutDir>,
+) -> Result<()> {
+    let [choice] = choices else {
+        return Err(bad_input("--precision: --data takes one precision at a time"));
+    };
+    let Some(network) = choice.network() else {
+        return Err(bad_input(format!(
+            "--policy {}: has no actions to compare with a recording; name a package",
+            args.policy
+        )));
+    };
+    let order = open_loop::Order {
+        data,
+        episodes: args.episodes as usize,
+        stride: args.stride.map(|stride| stride as usize),
+        json: args.json,
+        html: !args.no_html,
+    };
+    open_loop::run(&order, network, out)
 }
 
 /// The policy in each precision that was asked for, the package's own default where none was.
