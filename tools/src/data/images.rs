@@ -69,7 +69,7 @@ impl Images {
             .as_ref()
             .is_none_or(|batch| self.place >= batch.len())
         {
-            let Some(rows) = self.batches.next()? else {
+            let Some(rows) = self.batches.batch()? else {
                 return Err(self.wrong("there are no more rows"));
             };
             let column = rows.column(0);

@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::layout::{INFO, VERSION};
 use crate::bad_input::bad_input;
 
+/// Versions that differ in the last number are read alike.
+const MAJOR: &str = "v3.";
 /// Larger files are refused.
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_FEATURES: usize = 512;
@@ -91,9 +93,9 @@ impl Info {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.codebase_version != VERSION {
+        if !self.codebase_version.starts_with(MAJOR) {
             return Err(format!(
-                "codebase_version {} is not {VERSION}; convert the data set with LeRobot",
+                "codebase_version {} is not {VERSION}; convert the data set with LeRobot (convert_dataset_v21_to_v30)",
                 self.codebase_version
             ));
         }

@@ -18,10 +18,10 @@ use anyhow::Result;
 use arrow::datatypes::Int64Type;
 
 use crate::bad_input::bad_input;
-pub use episodes::Episode;
+use episodes::Episode;
 pub use info::{Info, Kind};
 use layout::{EPISODE_INDEX, FRAME_INDEX, INFO, TASK_INDEX};
-pub use pictures::Pictures;
+use pictures::Pictures;
 use table::Source;
 
 /// A data set on disk, of which only the index is in memory.

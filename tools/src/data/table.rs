@@ -135,7 +135,7 @@ pub struct Batches {
 
 impl Batches {
     /// The next rows.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub fn batch(&mut self) -> Result<Option<RecordBatch>> {
         self.reader
             .next()
             .transpose()
@@ -146,7 +146,7 @@ impl Batches {
     pub fn table(mut self) -> Result<Table> {
         let schema = self.reader.schema();
         let mut batches = Vec::new();
-        while let Some(batch) = self.next()? {
+        while let Some(batch) = self.batch()? {
             batches.push(batch);
         }
         let rows = concat_batches(&schema, &batches)

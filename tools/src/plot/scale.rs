@@ -48,7 +48,7 @@ impl Scale {
             .into_iter()
             .find(|step| *step >= rough * (1.0 - 1e-9))
             .unwrap_or(10.0 * power);
-        let digits = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+        let digits = (-(step.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
         let first = (low / step - 1e-9).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
         (first..=last)
