@@ -112,3 +112,86 @@ fn bad_input_is_told_in_one_line() {
         assert!(!Path::new(dir.path()).join("q").exists());
     }
 }
+
+const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/policies");
+
+fn scheme<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let schemes = report["schemes"].as_array().unwrap();
+    schemes.iter().find(|s| s["scheme"] == name).unwrap()
+}
+
+/// Policies of other shapes, calibrated on a recording: every stage has layers, and the error is that of the actions after the loop.
+#[test]
+fn every_stage_of_any_package_is_quantised() {
+    let dir = tempfile::tempdir().unwrap();
+    for (policy, stages) in [("act", &["act"][..]), ("diffusion", &["vision", "step"])] {
+        let policy = format!("{POLICIES}/{policy}");
+        let data = format!("{POLICIES}/dataset");
+        let args = [
+            "quantize",
+            "--policy",
+            &policy,
+            "--data",
+            &data,
+            "--episodes",
+            "1",
+            "--held-out",
+            "1",
+            "--every",
+            "4",
+            "--scheme",
+            "int8,f16",
+            "--out",
+            "q",
+            "--force",
+            "--json",
+        ];
+        let report: Value = serde_json::from_str(&wink_ok(dir.path(), &args)).unwrap();
+        let layers = scheme(&report, "int8")["layers"].as_array().unwrap();
+        for stage in stages {
+            let of_stage = |layer: &&Value| {
+                let name = layer["layer"].as_str().unwrap();
+                name.starts_with(&format!("{stage}/")) && layer["precision"] == "int8"
+            };
+            assert!(layers.iter().filter(of_stage).count() > 2, "{policy}: {stage}");
+        }
+        let rms = |name| scheme(&report, name)["action_rms"].as_f64().unwrap();
+        assert!(rms("f16") > 0.0 && rms("f16") < rms("int8") && rms("int8") < 0.5);
+        let numbers = scheme(&report, "int8")["numbers"].as_array().unwrap();
+        assert_eq!(numbers.len(), 6);
+        assert_eq!(numbers[5]["unit"], "percent");
+        let ran = wink_ok(
+            dir.path(),
+            &["eval", "--policy", "q", "--precision", "int8", "--data", &data, "--json"],
+        );
+        assert!(ran.contains("\"precision\": \"int8\""), "{ran}");
+    }
+}
+
+#[test]
+fn a_budget_keeps_the_layers_that_hurt_in_float() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = format!("{POLICIES}/act");
+    let data = format!("{POLICIES}/dataset");
+    let quantise = |extra: &[&str]| -> Value {
+        let args = [
+            &[
+                "quantize", "--policy", &policy, "--data", &data, "--episodes", "1", "--held-out", "1",
+                "--every", "6", "--scheme", "int8", "--out", "q", "--force", "--json",
+            ],
+            extra,
+        ]
+        .concat();
+        serde_json::from_str(&wink_ok(dir.path(), &args)).unwrap()
+    };
+    let free = quantise(&[]);
+    let free = scheme(&free, "int8");
+    let budget = free["action_rms"].as_f64().unwrap() / 2.0;
+    let kept = quantise(&["--max-action-error", &budget.to_string()]);
+    let kept = scheme(&kept, "int8");
+    assert!(kept["action_rms"].as_f64().unwrap() <= budget * 1.01);
+    assert!(kept["float_layers"].as_u64() > free["float_layers"].as_u64());
+    let by_name = quantise(&["--keep-float", "act/"]);
+    let by_name = scheme(&by_name, "int8");
+    assert_eq!(by_name["action_rms"], 0.0);
+}

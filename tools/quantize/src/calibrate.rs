@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nalgebra::DMatrix;
 
-use crate::engine::{Engine, Sample, values};
+use crate::engine::{Runner, Sample};
 use crate::range::Histogram;
 use crate::{Graph, Kind, Layer, QuantizeError};
 
@@ -28,7 +28,98 @@ pub struct Activation {
 /// Everything that enters a product, by tensor.
 pub type Activations = BTreeMap<String, Activation>;
 
-/// Runs the float graph over `samples`. `grams` asks for second moments, which rounding by [`crate::gptq`] needs.
+/// The first of two passes over the samples: the smallest and largest value of each activation.
+pub struct Ranges {
+    graph: Watched,
+    /// `None` before the first sample.
+    sums: Vec<Option<Sums>>,
+    grams: bool,
+}
+
+/// The second pass: how often each value occurs.
+pub struct Counts {
+    graph: Watched,
+    activations: Vec<Activation>,
+}
+
+/// A float graph whose outputs are the activations that enter its layers.
+struct Watched {
+    runner: Runner,
+    /// Name of each activation, and whether it is an image: [N, C, ...].
+    tensors: Vec<(String, bool)>,
+    samples: usize,
+}
+
+impl Ranges {
+    /// Gets `graph` ready for samples of the types and shapes of `like`. `grams` asks for second moments, which rounding by
+    /// [`crate::gptq`] needs.
+    ///
+    /// # Errors
+    /// When the graph does not run on such samples.
+    pub fn new(
+        graph: &Graph,
+        layers: &[Layer],
+        like: &Sample,
+        grams: bool,
+    ) -> Result<Self, QuantizeError> {
+        let graph = Watched::new(graph, layers, like)?;
+        Ok(Self {
+            sums: graph.tensors.iter().map(|_| None).collect(),
+            graph,
+            grams,
+        })
+    }
+
+    /// Takes a sample in.
+    ///
+    /// # Errors
+    /// When the graph does not run on it, or an activation is not finite.
+    pub fn add(&mut self, sample: &Sample) -> Result<(), QuantizeError> {
+        let (sums, grams) = (&mut self.sums, self.grams);
+        self.graph.run(sample, |place, values, shape, image| {
+            let (channels, inner) = channels(shape, image);
+            sums[place]
+                .get_or_insert_with(|| Sums::new(channels, grams && !image))
+                .add(values, inner);
+        })
+    }
+
+    /// Goes on to the second pass.
+    #[must_use]
+    pub fn counts(self) -> Counts {
+        let sums = self.sums.into_iter();
+        Counts {
+            activations: sums
+                .map(|sums| sums.unwrap_or_else(|| Sums::new(0, false)).finish())
+                .collect(),
+            graph: self.graph,
+        }
+    }
+}
+
+impl Counts {
+    /// Takes a sample in, one of those of the first pass.
+    ///
+    /// # Errors
+    /// When the graph does not run on it.
+    pub fn add(&mut self, sample: &Sample) -> Result<(), QuantizeError> {
+        let activations = &mut self.activations;
+        self.graph.run(sample, |place, values, _, _| {
+            for &value in values {
+                activations[place].histogram.add(value);
+            }
+        })
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self) -> Activations {
+        let names = self.graph.tensors.into_iter().map(|(name, _)| name);
+        names.zip(self.activations).collect()
+    }
+}
+
+/// Both passes over samples in memory.
 ///
 /// # Errors
 /// When the graph does not run, or an activation is not finite.
@@ -37,47 +128,58 @@ pub fn calibrate(
     layers: &[Layer],
     samples: &[Sample],
     grams: bool,
-    mut step: impl FnMut(),
 ) -> Result<Activations, QuantizeError> {
     let Some(first) = samples.first() else {
         return Err(QuantizeError::Sample("there are none".to_owned()));
     };
-    let mut watched: BTreeMap<String, bool> = BTreeMap::new();
-    for layer in layers {
-        watched.insert(layer.input.clone(), layer.kind == Kind::Conv);
-        if layer.kind == Kind::Product && graph.constant(&layer.weight).is_none() {
-            watched.insert(layer.weight.clone(), false);
-        }
+    let mut ranges = Ranges::new(graph, layers, first, grams)?;
+    for sample in samples {
+        ranges.add(sample)?;
     }
-    let names: Vec<String> = watched.keys().cloned().collect();
-    let engine = Engine::new(graph.model(), graph, &names, first)?;
-    let mut found: Vec<Option<Sums>> = names.iter().map(|_| None).collect();
-    for (index, sample) in samples.iter().enumerate() {
-        for ((tensor, name), sums) in engine.run(sample)?.iter().zip(&names).zip(&mut found) {
-            let values = values(tensor)?;
+    let mut counts = ranges.counts();
+    for sample in samples {
+        counts.add(sample)?;
+    }
+    Ok(counts.finish())
+}
+
+impl Watched {
+    fn new(graph: &Graph, layers: &[Layer], like: &Sample) -> Result<Self, QuantizeError> {
+        let mut tensors: BTreeMap<String, bool> = BTreeMap::new();
+        for layer in layers {
+            tensors.insert(layer.input.clone(), layer.kind == Kind::Conv);
+            if layer.kind == Kind::Product && graph.constant(&layer.weight).is_none() {
+                tensors.insert(layer.weight.clone(), false);
+            }
+        }
+        let names: Vec<String> = tensors.keys().cloned().collect();
+        Ok(Self {
+            runner: Runner::new(graph.model(), &names, like)?,
+            tensors: tensors.into_iter().collect(),
+            samples: 0,
+        })
+    }
+
+    /// Runs a sample and hands on each activation: its place, values, shape, and whether it is an image.
+    fn run(
+        &mut self,
+        sample: &Sample,
+        mut each: impl FnMut(usize, &[f32], &[usize], bool),
+    ) -> Result<(), QuantizeError> {
+        self.runner.run(sample)?;
+        for (place, (name, image)) in self.tensors.iter().enumerate() {
+            let (values, shape) = self.runner.output(place, sample)?;
             if !values.iter().all(|v| v.is_finite()) {
                 return Err(QuantizeError::NotFinite {
                     tensor: name.clone(),
-                    sample: index,
+                    sample: self.samples,
                 });
             }
-            let (channels, inner) = channels(tensor.shape(), watched[name]);
-            let grams = grams && !watched[name];
-            sums.get_or_insert_with(|| Sums::new(channels, grams))
-                .add(values, inner);
+            each(place, values, shape, *image);
         }
-        step();
+        self.samples += 1;
+        Ok(())
     }
-    let mut activations: Vec<Activation> = found.into_iter().flatten().map(Sums::finish).collect();
-    for sample in samples {
-        for (tensor, activation) in engine.run(sample)?.iter().zip(&mut activations) {
-            for &value in values(tensor)? {
-                activation.histogram.add(value);
-            }
-        }
-        step();
-    }
-    Ok(names.into_iter().zip(activations).collect())
 }
 
 /// Number of channels, and how many values of one channel follow each other.

@@ -24,6 +24,8 @@ const INT8_PRODUCTS: i64 = 4;
 /// One graph with what calibration found.
 #[derive(Debug, Clone)]
 pub struct Part {
+    /// Name of the stage that runs it.
+    pub stage: String,
     /// The float graph.
     pub graph: Graph,
     /// Its products.

@@ -1,9 +1,20 @@
 //! Why a graph is not quantised.
 
+use std::path::PathBuf;
+
 /// What is wrong, with the name of the node or tensor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantizeError {
+    /// A file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+
     /// The bytes are no ONNX graph.
     #[error("is not an ONNX graph: {0}")]
     Parse(String),
@@ -18,11 +29,11 @@ pub enum QuantizeError {
     },
 
     /// The engine does not run the graph.
-    #[error("the float graph does not run: {0}")]
+    #[error("the graph does not run: {0}")]
     Engine(String),
 
     /// A sample does not fit the graph.
-    #[error("the calibration samples do not fit this policy: {0}")]
+    #[error("the calibration samples do not fit this graph: {0}")]
     Sample(String),
 
     /// An activation is not finite during calibration, so no range fits it.
@@ -53,8 +64,4 @@ pub enum QuantizeError {
         /// Their name.
         tensor: String,
     },
-
-    /// There is nothing to quantise.
-    #[error("holds no product with constant weights (MatMul, Gemm, Conv)")]
-    NoLayers,
 }

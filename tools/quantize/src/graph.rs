@@ -1,6 +1,7 @@
 //! Editing an ONNX graph: look up constants and producers, insert and remove nodes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use half::f16;
@@ -10,6 +11,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use wink_engine::name_nodes;
 
+use crate::external;
 use crate::QuantizeError;
 use crate::names::Names;
 
@@ -28,14 +30,10 @@ const QUANTISED_OPS: [&str; 8] = [
     "MatMulNBits",
 ];
 
-/// A float graph and how the runtime wires it.
+/// A float graph.
 #[derive(Debug, Clone)]
 pub struct Graph {
     model: ModelProto,
-    /// Tensor name of each feed.
-    pub inputs: BTreeMap<String, String>,
-    /// Tensor name of each output, by the name that other graphs know it by.
-    pub outputs: BTreeMap<String, String>,
     constants: HashMap<String, Constant>,
 }
 
@@ -49,25 +47,43 @@ pub struct Constant {
 }
 
 impl Graph {
+    /// Reads a file, and the weights that lie in other files beside it.
+    ///
+    /// # Errors
+    /// As for [`Graph::parse`], and when a file cannot be read.
+    pub fn open(file: &Path) -> Result<Self, QuantizeError> {
+        let read = |file: &Path| {
+            std::fs::read(file).map_err(|source| QuantizeError::Read {
+                file: file.to_owned(),
+                source,
+            })
+        };
+        let bytes = read(file)?;
+        let mut model =
+            ModelProto::decode(&*bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?;
+        drop(bytes);
+        let folder = file.parent().unwrap_or(Path::new("."));
+        if let Some(graph) = &mut model.graph {
+            external::resolve(graph, |name| read(&folder.join(name)))?;
+        }
+        Self::of(model)
+    }
+
     /// Reads a graph; weights that are stored as f16 and cast to f32 become f32, and every node gets a name of its own.
     ///
     /// # Errors
     /// When the bytes are no ONNX graph, or hold quantised ops already.
-    pub fn parse(
-        bytes: &[u8],
-        inputs: BTreeMap<String, String>,
-        outputs: BTreeMap<String, String>,
-    ) -> Result<Self, QuantizeError> {
-        let mut model =
-            ModelProto::decode(bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?;
+    pub fn parse(bytes: &[u8]) -> Result<Self, QuantizeError> {
+        Self::of(ModelProto::decode(bytes).map_err(|e| QuantizeError::Parse(e.to_string()))?)
+    }
+
+    fn of(mut model: ModelProto) -> Result<Self, QuantizeError> {
         let Some(proto) = &mut model.graph else {
             return Err(QuantizeError::Parse("it holds no graph".to_owned()));
         };
         name_nodes(proto);
         let mut graph = Self {
             model,
-            inputs,
-            outputs,
             constants: HashMap::new(),
         };
         if let Some(node) = graph

@@ -1,6 +1,5 @@
 //! The products of a graph: what can be quantised.
 
-use crate::QuantizeError;
 use crate::graph::{Graph, attribute};
 
 /// What sort of product.
@@ -45,17 +44,11 @@ pub struct Layer {
 impl Layer {
     /// The products of a graph in its order. Not among them, and left in float: products whose weights are computed at run time,
     /// `Gemm` that scales or transposes its input, weights that are not of two axes.
-    ///
-    /// # Errors
-    /// When there is none with constant weights.
-    pub fn of(graph: &Graph) -> Result<Vec<Self>, QuantizeError> {
-        let layers: Vec<_> = (0..graph.nodes().len())
+    #[must_use]
+    pub fn of(graph: &Graph) -> Vec<Self> {
+        (0..graph.nodes().len())
             .filter_map(|index| Self::at(graph, index))
-            .collect();
-        if layers.iter().all(|layer| layer.kind == Kind::Product) {
-            return Err(QuantizeError::NoLayers);
-        }
-        Ok(layers)
+            .collect()
     }
 
     fn at(graph: &Graph, index: usize) -> Option<Self> {

@@ -1,149 +1,122 @@
 //! Which layers stay float: those whose rounding moves the actions most.
 //!
-//! Errors are measured where they matter, in action space, on samples that calibration has not seen (as QVLA,
+//! Errors are measured where they matter, at the end of the whole policy, on samples that calibration has not seen (as QVLA,
 //! arXiv 2602.03782, and DA-PTQ, arXiv 2604.11572, do for large models): a layer whose own output changes much may
-//! change no action, and the other way round.
+//! change no action, and the other way round. Running the policy is the caller's part: it knows loops and stages.
 
 use tract_onnx::pb::ModelProto;
 
 use crate::emit::{LayerReport, Part, Rounding, emit, precision};
-use crate::engine::{Sample, action_error, actions, with_text};
 use crate::{Precision, QuantizeError, Scheme};
 
-/// The graphs of a policy with what calibration found.
+/// The graphs of a policy with what calibration found, in the order in which they run.
 #[derive(Debug, Clone)]
-pub struct Policy {
-    /// Encodes the instruction, where there is one.
-    pub text: Option<Part>,
-    /// Gives the actions.
-    pub act: Part,
-}
+pub struct Parts(pub Vec<Part>);
 
-/// Precision of every layer, text graph first.
+/// Precision of every layer, graph after graph.
 pub type Plan = Vec<Precision>;
 
-/// Both graphs as they are to be stored.
+/// The graph of one stage as it is to be stored.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Name of the stage.
+    pub name: String,
+    /// Its graph.
+    pub model: ModelProto,
+}
+
+/// All graphs as they are to be stored.
 #[derive(Debug, Clone)]
 pub struct Emitted {
-    /// The text graph.
-    pub text: Option<ModelProto>,
-    /// The act graph.
-    pub act: ModelProto,
-    /// What became of each layer, text graph first.
+    /// The graph of each stage.
+    pub stages: Vec<Stage>,
+    /// What became of each layer, graph after graph.
     pub layers: Vec<LayerReport>,
 }
 
-/// Held-out samples, and what the float policy does on them.
-pub struct HeldOut {
-    /// As they are fed to the text graph.
-    samples: Vec<Sample>,
-    /// With the float text graph's outputs.
-    with_text: Vec<Sample>,
-    wanted: Vec<Vec<f32>>,
-}
-
-impl HeldOut {
-    /// Runs the float policy on `samples`.
-    ///
-    /// # Errors
-    /// When a graph does not run on them.
-    pub fn new(policy: &Policy, samples: Vec<Sample>) -> Result<Self, QuantizeError> {
-        let with_text = match &policy.text {
-            Some(text) => with_text(text.graph.model(), &text.graph, &samples)?,
-            None => samples.clone(),
-        };
-        let wanted = actions(policy.act.graph.model(), &policy.act.graph, &with_text)?;
-        Ok(Self {
-            samples,
-            with_text,
-            wanted,
-        })
-    }
-}
-
-impl Policy {
-    fn text_layers(&self) -> usize {
-        self.text.as_ref().map_or(0, |text| text.layers.len())
+impl Parts {
+    /// Number of layers of all graphs.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.0.iter().map(|part| part.layers.len()).sum()
     }
 
     /// All layers' precisions under a scheme.
     #[must_use]
     pub fn plan(&self, scheme: Scheme) -> Plan {
-        let text = self.text.iter().flat_map(|text| &text.layers);
-        text.chain(&self.act.layers)
-            .map(|layer| precision(scheme, layer))
-            .collect()
+        let layers = self.0.iter().flat_map(|part| &part.layers);
+        layers.map(|layer| precision(scheme, layer)).collect()
     }
 
-    /// Writes both graphs.
+    /// `STAGE/LAYER` of every layer.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let named = |part: &Part| -> Vec<String> {
+            let layers = part.layers.iter();
+            layers
+                .map(|layer| format!("{}/{}", part.stage, layer.name))
+                .collect()
+        };
+        self.0.iter().flat_map(named).collect()
+    }
+
+    /// Writes all graphs.
     ///
     /// # Errors
     /// When a static precision is asked for what calibration has not seen.
-    pub fn emit(&self, plan: &Plan, rounding: Rounding) -> Result<Emitted, QuantizeError> {
-        let (text_plan, act_plan) = plan.split_at(self.text_layers());
-        let mut layers = Vec::new();
-        let text = match &self.text {
-            Some(text) => {
-                let (model, reports) = emit(text, text_plan, rounding)?;
-                layers.extend(reports);
-                Some(model)
-            }
-            None => None,
-        };
-        let (act, reports) = emit(&self.act, act_plan, rounding)?;
-        layers.extend(reports);
-        Ok(Emitted { text, act, layers })
+    pub fn emit(&self, plan: &[Precision], rounding: Rounding) -> Result<Emitted, QuantizeError> {
+        let (mut stages, mut layers) = (Vec::new(), Vec::new());
+        for (part, plan) in self.with(plan) {
+            let (model, reports) = emit(part, plan, rounding)?;
+            layers.extend(reports);
+            stages.push(Stage {
+                name: part.stage.clone(),
+                model,
+            });
+        }
+        Ok(Emitted { stages, layers })
     }
 
-    /// Root mean square and largest error of the normalised actions, against the float policy.
+    /// For each layer, what `error` says of the policy in which it alone is in its precision of `plan`: the function gets
+    /// the one graph that differs from the float policy.
     ///
     /// # Errors
-    /// When the emitted graphs do not run.
-    pub fn error(
+    /// When a graph cannot be written, and what `error` gives.
+    pub fn sensitivity<E: From<QuantizeError>>(
         &self,
-        emitted: &Emitted,
-        held_out: &HeldOut,
-    ) -> Result<(f32, f32), QuantizeError> {
-        let samples = match (&self.text, &emitted.text) {
-            (Some(text), Some(model)) => &with_text(model, &text.graph, &held_out.samples)?,
-            _ => &held_out.with_text,
-        };
-        let moved = actions(&emitted.act, &self.act.graph, samples)?;
-        Ok(action_error(&moved, &held_out.wanted))
-    }
-
-    /// For each layer, the root mean square error of the actions when it alone is in its precision of `plan`.
-    ///
-    /// # Errors
-    /// When a graph does not run.
-    pub fn sensitivity(
-        &self,
-        plan: &Plan,
+        plan: &[Precision],
         rounding: Rounding,
-        held_out: &HeldOut,
-        mut step: impl FnMut(),
-    ) -> Result<Vec<f32>, QuantizeError> {
+        mut error: impl FnMut(Stage) -> Result<f32, E>,
+    ) -> Result<Vec<f32>, E> {
         let mut errors = Vec::with_capacity(plan.len());
-        for (index, &precision) in plan.iter().enumerate() {
-            let mut alone = vec![Precision::F32; plan.len()];
-            alone[index] = precision;
-            let (text_plan, act_plan) = alone.split_at(self.text_layers());
-            let moved = match &self.text {
-                _ if precision == Precision::F32 => held_out.wanted.clone(),
-                Some(text) if index < text.layers.len() => {
-                    let (model, _) = emit(text, text_plan, rounding)?;
-                    let samples = with_text(&model, &text.graph, &held_out.samples)?;
-                    actions(self.act.graph.model(), &self.act.graph, &samples)?
+        for (part, plan) in self.with(plan) {
+            for (index, &precision) in plan.iter().enumerate() {
+                if precision == Precision::F32 {
+                    errors.push(0.0);
+                    continue;
                 }
-                _ => {
-                    let (model, _) = emit(&self.act, act_plan, rounding)?;
-                    actions(&model, &self.act.graph, &held_out.with_text)?
-                }
-            };
-            errors.push(action_error(&moved, &held_out.wanted).0);
-            step();
+                let mut alone = vec![Precision::F32; plan.len()];
+                alone[index] = precision;
+                let (model, _) = emit(part, &alone, rounding)?;
+                errors.push(error(Stage {
+                    name: part.stage.clone(),
+                    model,
+                })?);
+            }
         }
         Ok(errors)
+    }
+
+    /// Each graph with its part of the plan.
+    fn with<'a>(
+        &'a self,
+        mut plan: &'a [Precision],
+    ) -> impl Iterator<Item = (&'a Part, &'a [Precision])> {
+        self.0.iter().map(move |part| {
+            let (own, rest) = plan.split_at(part.layers.len().min(plan.len()));
+            plan = rest;
+            (part, own)
+        })
     }
 }
 

@@ -8,12 +8,12 @@ use std::path::Path;
 use prost::Message;
 use tract_onnx::pb::{ModelProto, NodeProto};
 
+use wink_engine::{Tensor, View};
 use wink_quantize::calibrate::calibrate;
-use wink_quantize::emit::{Part, Rounding};
+use wink_quantize::emit::{Part, Rounding, emit, precision};
 use wink_quantize::graph::to_bytes;
 use wink_quantize::range::Method;
-use wink_quantize::sensitivity::{HeldOut, Policy};
-use wink_quantize::{Graph, Layer, QuantizeError, Sample, Scheme, feed};
+use wink_quantize::{Graph, Layer, QuantizeError, Runner, Sample, Scheme};
 
 const SCHEMES: [Scheme; 5] = [
     Scheme::F16,
@@ -28,44 +28,58 @@ fn text() -> ModelProto {
     ModelProto::decode(&*std::fs::read(file).unwrap()).unwrap()
 }
 
-/// The text encoder, whose first output is measured as if it were actions.
 fn parse(model: &ModelProto) -> Result<Graph, QuantizeError> {
-    let same = |name: &str| BTreeMap::from([(name.to_owned(), name.to_owned())]);
-    Graph::parse(&model.encode_to_vec(), same("tokens"), same("text"))
+    Graph::parse(&model.encode_to_vec())
 }
 
 fn samples() -> Vec<Sample> {
     let tokens = |i: i64| [2 + i, 40 + 3 * i, 7, 90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     (0..3)
-        .map(|i| Sample::from([("tokens".to_owned(), feed(&[1, 16], &tokens(i)).unwrap())]))
+        .map(|i| {
+            let tokens = tokens(i);
+            let view = View::of(&[1, 16], &tokens).unwrap();
+            Sample::from([("tokens".to_owned(), Tensor::copy_of(view).unwrap())])
+        })
         .collect()
 }
 
-fn policy(model: &ModelProto) -> Policy {
+fn part(model: &ModelProto) -> Part {
     let graph = parse(model).unwrap();
-    let layers = Layer::of(&graph).unwrap();
-    let activations = calibrate(&graph, &layers, &samples(), false, || {}).unwrap();
-    Policy {
-        text: None,
-        act: Part {
-            graph,
-            layers,
-            activations,
-        },
+    let layers = Layer::of(&graph);
+    let activations = calibrate(&graph, &layers, &samples(), false).unwrap();
+    Part {
+        stage: "text".to_owned(),
+        graph,
+        layers,
+        activations,
     }
 }
 
-/// How far each scheme moves the outputs; the emitted graphs hold each name once.
-fn errors(policy: &Policy) -> Vec<(f32, f32)> {
-    let held_out = HeldOut::new(policy, samples()).unwrap();
+/// The encoded text.
+fn outputs(model: &ModelProto) -> Vec<f32> {
+    let samples = samples();
+    let mut runner = Runner::new(model, &["text".to_owned()], &samples[0]).unwrap();
+    let mut outputs = Vec::new();
+    for sample in &samples {
+        runner.run(sample).unwrap();
+        outputs.extend(runner.output(0, sample).unwrap().0);
+    }
+    outputs
+}
+
+/// How far each scheme moves the output, as a root mean square; the emitted graphs hold each name once.
+fn errors(part: &Part) -> Vec<f32> {
+    let wanted = outputs(part.graph.model());
     let rounding = Rounding {
         method: Method::MinMax,
         gptq: false,
         bias_correction: false,
     };
     let error = |scheme| {
-        let emitted = policy.emit(&policy.plan(scheme), rounding).unwrap();
-        let stored = ModelProto::decode(&*to_bytes(emitted.act.clone())).unwrap();
+        let layers = part.layers.iter();
+        let precisions: Vec<_> = layers.map(|layer| precision(scheme, layer)).collect();
+        let (model, _) = emit(part, &precisions, rounding).unwrap();
+        let stored = ModelProto::decode(&*to_bytes(model.clone())).unwrap();
         let graph = stored.graph.unwrap();
         let made = graph.node.iter().flat_map(|node| &node.output);
         let held = graph.initializer.iter().map(|tensor| &tensor.name);
@@ -73,7 +87,9 @@ fn errors(policy: &Policy) -> Vec<(f32, f32)> {
         for name in made.chain(held) {
             assert!(names.insert(name), "{scheme:?}: {name}");
         }
-        policy.error(&emitted, &held_out).unwrap()
+        let got = outputs(&model);
+        let squares = got.iter().zip(&wanted).map(|(a, b)| (a - b) * (a - b));
+        (squares.sum::<f32>() / wanted.len() as f32).sqrt()
     };
     SCHEMES.map(error).to_vec()
 }
@@ -92,23 +108,23 @@ fn with_nodes(change: impl Fn(&mut NodeProto)) -> ModelProto {
 
 #[test]
 fn nodes_without_a_name_or_of_the_same_name_are_told_apart() {
-    let usual = policy(&text());
+    let usual = part(&text());
     let wanted = errors(&usual);
-    assert!(wanted.iter().all(|(rms, _)| *rms > 0.0), "{wanted:?}");
+    assert!(wanted.iter().all(|rms| *rms > 0.0), "{wanted:?}");
     for name in ["", "product"] {
-        let policy = policy(&with_nodes(|node| node.name = name.to_owned()));
-        let names: HashSet<&String> = policy.act.layers.iter().map(|layer| &layer.name).collect();
-        assert_eq!(names.len(), usual.act.layers.len());
+        let part = part(&with_nodes(|node| node.name = name.to_owned()));
+        let names: HashSet<&String> = part.layers.iter().map(|layer| &layer.name).collect();
+        assert_eq!(names.len(), usual.layers.len());
         assert!(names.iter().all(|layer| layer.contains(name)));
-        assert_eq!(errors(&policy), wanted, "\"{name}\"");
+        assert_eq!(errors(&part), wanted, "\"{name}\"");
     }
 }
 
 #[test]
 fn a_graph_may_hold_the_names_of_what_is_made() {
-    let usual = policy(&text());
+    let usual = part(&text());
     let wanted = errors(&usual);
-    let layers = &usual.act.layers;
+    let layers = &usual.layers;
     let first = &layers[0];
     let taken = [
         format!("{}_quantized", first.input),
@@ -128,7 +144,7 @@ fn a_graph_may_hold_the_names_of_what_is_made() {
             }
         }
     });
-    assert_eq!(errors(&policy(&model)), wanted);
+    assert_eq!(errors(&part(&model)), wanted);
 }
 
 #[test]

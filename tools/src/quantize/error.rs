@@ -1,70 +1,126 @@
 //! What a policy in another precision does differently, in the runtime that will run it.
 
 use anyhow::Result;
-use wink_quantize::Scheme;
-use wink_quantize::sensitivity::Emitted;
-use wink_runtime::camera::FRONT_CAMERA;
-use wink_runtime::control::proprio_state;
-use wink_runtime::policy::preprocess::Normaliser;
-use wink_runtime::policy::{ActionChunk, CameraFrame, Observation, OnnxPolicy, Package, Policy};
+use wink_runtime::control::TRANSLATION_SCALE_M;
+use wink_runtime::policy::manifest::{ActionSpace, ActionSpec, Normalisation};
+use wink_runtime::policy::{ActionChunk, OnnxPolicy};
 
-use super::package::Writer;
-use super::record::ActionError;
-use super::samples::{Moment, Source};
-use super::{EPISODES, EVERY, HELD_OUT, timed};
-use crate::out_dir::OutDir;
+use super::moments::{Moment, Source};
+use super::record::{ActionError, NumberError};
+use super::{EPISODES, EVERY, HELD_OUT};
 use crate::progress;
 
 /// A unit of an `ee_delta` translation, millimetres.
-const UNIT_MM: f64 = wink_runtime::control::TRANSLATION_SCALE_M * 1e3;
-const GRIPPER: usize = 6;
-/// Timed runs, after one that is not.
-const RUNS: usize = 21;
+const UNIT_MM: f64 = TRANSLATION_SCALE_M * 1e3;
+/// The translations among the numbers of an `ee_delta` action.
+const TRANSLATIONS: usize = 3;
 
-/// Runs both policies, of the same package but for their precision, on the same moments.
-pub fn measure(policy: &OnnxPolicy, float: &OnnxPolicy, moments: &[Moment]) -> Result<ActionError> {
-    let (mut policy, mut float) = (policy.clone(), float.clone());
-    let spec = float.manifest().action.clone();
-    let normaliser = Normaliser::new(&spec.normalisation, spec.names.len());
-    let (mut wanted, mut got) = (ActionChunk::default(), ActionChunk::default());
-    let (mut squares, mut count, mut largest) = (0.0, 0_usize, 0.0_f32);
-    let (mut translation, mut translations) = (0.0, 0_usize);
-    let (mut flips, mut grips) = (0, 0);
-    for moment in moments {
-        let observation = Observation {
-            cameras: &[moment.camera()],
-            states: &[proprio_state(&moment.state)],
-        };
-        float.begin_episode(&moment.instruction)?;
-        float.act(&observation, &mut wanted)?;
-        policy.begin_episode(&moment.instruction)?;
-        policy.act(&observation, &mut got)?;
+/// The actions of a policy at each moment.
+pub fn actions(policy: &OnnxPolicy, moments: &[Moment]) -> Result<Vec<ActionChunk>> {
+    let mut policy = policy.clone();
+    moments
+        .iter()
+        .map(|moment| {
+            let mut chunk = ActionChunk::default();
+            moment.begin(&mut policy)?;
+            moment.act(&mut policy, &mut chunk)?;
+            Ok(chunk)
+        })
+        .collect()
+}
+
+/// How far the actions of a policy are from those `wanted`, of the same package in float, at the same moments.
+pub fn measure(
+    policy: &OnnxPolicy,
+    wanted: &[ActionChunk],
+    moments: &[Moment],
+) -> Result<ActionError> {
+    let got = actions(policy, moments)?;
+    let spec = &policy.manifest().action;
+    Ok(compare(spec, &got, wanted))
+}
+
+/// The error of some chunks against others.
+fn compare(spec: &ActionSpec, got: &[ActionChunk], wanted: &[ActionChunk]) -> ActionError {
+    let scales: Vec<f32> = (0..spec.names.len())
+        .map(|place| unit_of(&spec.normalisation, place))
+        .collect();
+    let mut numbers = vec![Sum::default(); spec.names.len()];
+    let (mut all, mut translations) = (Sum::default(), Sum::default());
+    let (mut flips, mut switches) = (0, 0);
+    for (got, wanted) in got.iter().zip(wanted) {
         for (index, (a, b)) in got.data.iter().zip(&wanted.data).enumerate() {
-            let (step, value) = (index / spec.names.len(), index % spec.names.len());
+            let (step, place) = (index / spec.names.len(), index % spec.names.len());
             let executed = step < spec.execute;
-            if spec.threshold.contains_key(&spec.names[value]) {
-                if executed && value == GRIPPER {
-                    grips += 1;
+            if spec.threshold.contains_key(&spec.names[place]) {
+                if executed {
+                    switches += 1;
                     flips += usize::from(a != b);
                 }
                 continue;
             }
-            let error = (a - b) / normaliser.unit(value);
-            squares += f64::from(error * error);
-            largest = largest.max(error.abs());
-            count += 1;
-            if executed && value < 3 {
-                translation += (f64::from(a - b) * UNIT_MM).powi(2);
-                translations += usize::from(value == 0);
+            let error = f64::from(a - b);
+            numbers[place].add(error);
+            all.add(error / f64::from(scales[place]));
+            if executed && place < TRANSLATIONS {
+                translations.add(error * UNIT_MM);
             }
         }
     }
-    Ok(ActionError {
-        action_rms: (squares / count.max(1) as f64).sqrt() as f32,
-        action_max: largest,
-        translation_rms_mm: (translation / translations.max(1) as f64).sqrt() as f32,
-        gripper_flips: (flips, grips),
-    })
+    let ee_delta = spec.space == ActionSpace::EeDelta;
+    // The length of a vector, of which each number is a part.
+    let length = (TRANSLATIONS as f64).sqrt();
+    ActionError {
+        action_rms: all.rms() as f32,
+        action_max: all.max as f32,
+        translation_rms_mm: ee_delta.then(|| (translations.rms() * length) as f32),
+        gripper_flips: (switches > 0).then_some((flips, switches)),
+        numbers: spec
+            .names
+            .iter()
+            .zip(&spec.units)
+            .zip(&numbers)
+            .filter(|(_, sum)| sum.count > 0)
+            .map(|((name, unit), sum)| NumberError {
+                name: name.clone(),
+                unit: unit.name().to_owned(),
+                rms: sum.rms() as f32,
+                max: sum.max as f32,
+            })
+            .collect(),
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    squares: f64,
+    max: f64,
+    count: usize,
+}
+
+impl Sum {
+    fn add(&mut self, error: f64) {
+        self.squares += error * error;
+        self.max = self.max.max(error.abs());
+        self.count += 1;
+    }
+
+    fn rms(&self) -> f64 {
+        (self.squares / self.count.max(1) as f64).sqrt()
+    }
+}
+
+/// How much of a number's unit one step of the normalised number is; 1 where the number never varied in training.
+fn unit_of(normalisation: &Normalisation, place: usize) -> f32 {
+    let at = |values: &[f32]| values.get(place).copied().unwrap_or(1.0);
+    let unit = match normalisation {
+        Normalisation::Identity {} => 1.0,
+        Normalisation::MeanStd { std, .. } => at(std),
+        Normalisation::MinMax { min, max, .. } => (at(max) - at(min)) / 2.0,
+        Normalisation::Quantiles { low, high, .. } => (at(high) - at(low)) / 2.0,
+        Normalisation::Affine { scale, .. } => at(scale).recip(),
+    };
+    if unit == 0.0 { 1.0 } else { unit.abs() }
 }
 
 /// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations that `wink
@@ -81,10 +137,11 @@ pub fn errors_against_first(
     let moments = Source::Simulator.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
     bar.finish_and_clear();
     let bar = progress::bar(others.len() as u64, "errors of actions");
+    let wanted = actions(first, &moments)?;
     let errors = others
         .iter()
         .map(|policy| {
-            let error = measure(policy, first, &moments);
+            let error = measure(policy, &wanted, &moments);
             bar.inc(1);
             error
         })
@@ -93,40 +150,48 @@ pub fn errors_against_first(
     Ok((errors, moments.len()))
 }
 
-/// Median time of one action of emitted graphs in the runtime, milliseconds.
-pub fn latency_ms(package: &Package, from: &str, emitted: Emitted) -> Result<f64> {
-    let folder = tempfile::tempdir()?;
-    let out = OutDir::create(&folder.path().join("timed"), true, "policy.json")?;
-    let mut writer = Writer::new(package, out, from)?;
-    writer.add(Scheme::Int8, emitted)?;
-    let staged = writer.finish(Scheme::Int8)?;
-    let package = Package::open(staged.path())?;
-    let mut policy = OnnxPolicy::load(&package, None)?;
-    let side = 224;
-    let frame = wink_runtime::camera::Frame {
-        width: side,
-        height: side,
-        rgb: vec![128; (side * side * 3) as usize],
-        ..Default::default()
-    };
-    let state = [0.0; 7];
-    let camera = CameraFrame {
-        name: FRONT_CAMERA,
-        frame: &frame,
-    };
-    let observation = Observation {
-        cameras: &[camera],
-        states: &[proprio_state(&state)],
-    };
-    let mut chunk = ActionChunk::default();
-    policy.begin_episode("pick the block and place it on star")?;
-    policy.act(&observation, &mut chunk)?;
-    let mut times = Vec::with_capacity(RUNS);
-    for _ in 0..RUNS {
-        let (done, ms) = timed(|| policy.act(&observation, &mut chunk));
-        done?;
-        times.push(ms);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_normalised_step_has_the_size_of_its_statistics() {
+        let two = || vec![0.0, 0.0];
+        for (normalisation, unit) in [
+            (Normalisation::Identity {}, 1.0),
+            (
+                Normalisation::MeanStd {
+                    mean: two(),
+                    std: vec![1.0, 4.0],
+                    epsilon: 0.0,
+                },
+                4.0,
+            ),
+            (
+                Normalisation::MinMax {
+                    min: vec![0.0, -3.0],
+                    max: vec![0.0, 5.0],
+                    epsilon: 1e-8,
+                },
+                4.0,
+            ),
+            (
+                Normalisation::Quantiles {
+                    low: two(),
+                    high: two(),
+                    epsilon: 2.0,
+                },
+                1.0,
+            ),
+            (
+                Normalisation::Affine {
+                    scale: vec![1.0, -0.5],
+                    offset: two(),
+                },
+                2.0,
+            ),
+        ] {
+            assert_eq!(unit_of(&normalisation, 1), unit, "{normalisation:?}");
+        }
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[RUNS / 2])
 }

@@ -1,16 +1,18 @@
 //! The package that is written: the float graphs as they were, and those of each scheme beside them.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 use wink_quantize::Scheme;
 use wink_quantize::graph::to_bytes;
-use wink_quantize::sensitivity::Emitted;
+use wink_quantize::sensitivity::Stage;
 use wink_runtime::policy::Package;
 use wink_runtime::policy::manifest::{FileRecord, Manifest};
 
 use crate::out_dir::OutDir;
+
+/// What was found, beside the graphs.
+pub const REPORT: &str = "quantize.json";
 
 /// A package under way.
 pub struct Writer<'a> {
@@ -24,8 +26,14 @@ impl<'a> Writer<'a> {
     /// Takes over everything but the precisions other than `float`.
     pub fn new(source: &'a Package, out: OutDir, float: &str) -> Result<Self> {
         let mut manifest = source.manifest().clone();
+        let others = manifest.precisions.iter().filter(|(name, _)| *name != float);
+        let mut dropped: Vec<String> = others.flat_map(|(_, files)| files.values().cloned()).collect();
         manifest.precisions.retain(|name, _| name == float);
-        manifest.default_precision = float.to_owned();
+        let kept: Vec<&String> = manifest.precisions.values().flat_map(|f| f.values()).collect();
+        dropped.retain(|file| !kept.contains(&file));
+        float.clone_into(&mut manifest.default_precision);
+        let files: Vec<String> = manifest.files.keys().cloned().collect();
+        let golden = manifest.golden.clone();
         manifest.files.clear();
         let mut writer = Self {
             source,
@@ -33,31 +41,23 @@ impl<'a> Writer<'a> {
             manifest,
             float: float.to_owned(),
         };
-        let graphs = writer.manifest.precisions.values().flat_map(|p| p.values());
-        let mut kept: Vec<String> = graphs.cloned().collect();
-        let text = writer.manifest.observations.text.as_ref();
-        kept.extend(text.map(|text| text.tokenizer.clone()));
-        for file in kept {
-            let bytes = source.read(&file)?;
+        for file in files.into_iter().filter(|file| !dropped.contains(file)) {
+            let mut bytes = source.read(&file)?;
+            if Some(&file) == golden.as_ref() {
+                bytes = writer.golden(&bytes)?;
+            }
             writer.write(&file, &bytes)?;
         }
-        writer.golden()?;
         Ok(writer)
     }
 
-    /// Keeps the golden values of the float graphs.
-    fn golden(&mut self) -> Result<()> {
-        let Some(file) = self.manifest.golden.clone() else {
-            return Ok(());
-        };
-        let mut golden: serde_json::Value = serde_json::from_slice(&self.source.read(&file)?)?;
-        if let Some(precisions) = golden
-            .get_mut("precisions")
-            .and_then(|precisions| precisions.as_object_mut())
-        {
+    /// The golden values without those of the precisions that are left out.
+    fn golden(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut golden: serde_json::Value = serde_json::from_slice(bytes)?;
+        if let Some(precisions) = golden["precisions"].as_object_mut() {
             precisions.retain(|name, _| *name == self.float);
         }
-        self.write(&file, serde_json::to_string(&golden)?.as_bytes())
+        Ok(serde_json::to_vec(&golden)?)
     }
 
     fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -69,25 +69,19 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a scheme's graphs. Returns their bytes.
-    pub fn add(&mut self, scheme: Scheme, emitted: Emitted) -> Result<u64> {
-        let mut files = BTreeMap::new();
+    pub fn add(&mut self, scheme: Scheme, stages: Vec<Stage>) -> Result<u64> {
         let mut total = 0;
-        let Emitted { text, act, .. } = emitted;
-        let stages = super::stages(self.source)?;
-        let graphs = stages.text.zip(text).into_iter().chain([(stages.act, act)]);
-        for (stage, model) in graphs {
-            let bytes = to_bytes(model);
+        let mut files = std::collections::BTreeMap::new();
+        for stage in stages {
+            let bytes = to_bytes(stage.model);
             let file = format!("{}.{}.onnx", stage.name, scheme.name());
-            total += bytes.len() as u64;
             self.write(&file, &bytes)?;
-            files.insert(stage.name.clone(), file);
+            total += bytes.len() as u64;
+            files.insert(stage.name, file);
         }
         self.manifest
             .precisions
             .insert(scheme.name().to_owned(), files);
-        scheme
-            .name()
-            .clone_into(&mut self.manifest.default_precision);
         Ok(total)
     }
 
@@ -103,9 +97,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Puts what is known of the schemes beside the package. It is not part of it: nothing reads it.
-pub fn describe(staged: OutDir, report: &str) -> Result<OutDir> {
-    let path = staged.path().join("quantize.json");
-    fs::write(&path, format!("{report}\n")).with_context(|| path.display().to_string())?;
-    Ok(staged)
+/// Puts what is known of the schemes beside the graphs. It is not part of a package: nothing reads it.
+pub fn describe(staged: &OutDir, report: &str) -> Result<()> {
+    let path = staged.path().join(REPORT);
+    fs::write(&path, format!("{report}\n")).with_context(|| path.display().to_string())
 }

@@ -51,16 +51,34 @@ impl SchemeRecord {
 }
 
 /// How far actions are from those of the float policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionError {
     /// Root mean square of the normalised actions' error.
     pub action_rms: f32,
     /// The largest error of a normalised action.
     pub action_max: f32,
-    /// Root mean square error of the translations that would be executed, millimetres a step.
-    pub translation_rms_mm: f32,
-    /// Actions whose gripper opens where it should close, or the other way round; of all that would be executed.
-    pub gripper_flips: (usize, usize),
+    /// Root mean square error of the translations that would be executed, millimetres a step; for end-effector deltas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation_rms_mm: Option<f32>,
+    /// Numbers with a threshold that became 0 instead of 1, or the other way round; of all that would be executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gripper_flips: Option<(usize, usize)>,
+    /// Each number without a threshold, in its unit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<NumberError>,
+}
+
+/// How far one number of the actions is from the float policy's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NumberError {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// Root mean square error.
+    pub rms: f32,
+    /// The largest error.
+    pub max: f32,
 }
 
 /// Bytes of the graphs of a precision; 0 where the package does not hold it.

@@ -1,5 +1,7 @@
 //! What quantisation did, for people and for programs.
 
+use std::fmt::Write;
+
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
@@ -18,6 +20,8 @@ pub struct Report {
     pub held_out_samples: usize,
     /// How ranges were found.
     pub calibration: String,
+    /// What the errors are of.
+    pub errors_of: &'static str,
     /// What was done to the float graphs before.
     pub reshaped: Vec<String>,
     /// Bytes of the float graphs.
@@ -63,13 +67,14 @@ pub fn schemes(report: &Report) -> String {
         "MB",
         "of float",
         "float layers",
-        "action rms",
+        "rms",
         "max",
         "mm a step",
         "gripper flips",
     ]);
     for scheme in &report.schemes {
-        let (flips, of) = scheme.error.gripper_flips;
+        let error = &scheme.error;
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         table.add_row([
             scheme.scheme.to_owned(),
             format!("{:.2}", scheme.bytes as f64 / 1e6),
@@ -78,19 +83,35 @@ pub fn schemes(report: &Report) -> String {
                 100.0 * scheme.bytes as f64 / report.float_bytes as f64
             ),
             format!("{} of {}", scheme.float_layers, scheme.layers.len()),
-            format!("{:.4}", scheme.error.action_rms),
-            format!("{:.3}", scheme.error.action_max),
-            format!("{:.2}", scheme.error.translation_rms_mm),
-            format!("{flips} of {of}"),
+            format!("{:.4}", error.action_rms),
+            format!("{:.3}", error.action_max),
+            or_none(error.translation_rms_mm.map(|mm| format!("{mm:.2}"))),
+            or_none(
+                error
+                    .gripper_flips
+                    .map(|(flips, of)| format!("{flips} of {of}")),
+            ),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    format!(
-        "{}: ranges ({}) from {} moments, errors against float on {} others, in normalised actions\n{table}\n",
-        report.policy, report.calibration, report.calibration_samples, report.held_out_samples
-    )
+    let mut text = format!(
+        "{}: ranges ({}) from {} moments, errors against float on {} others, of {}\n{table}\n",
+        report.policy,
+        report.calibration,
+        report.calibration_samples,
+        report.held_out_samples,
+        report.errors_of
+    );
+    for scheme in &report.schemes {
+        let numbers = scheme.error.numbers.iter();
+        let numbers: Vec<String> = numbers
+            .map(|n| format!("{} {:.4} ({:.4}) {}", n.name, n.rms, n.max, n.unit))
+            .collect();
+        let _ = writeln!(text, "{}: rms (max) of {}", scheme.scheme, numbers.join(", "));
+    }
+    text
 }
 
 /// The layers of a scheme.
@@ -104,7 +125,7 @@ pub fn layers(scheme: &SchemeReport) -> String {
         "seen",
         "range",
         "weights dB",
-        "alone: action rms",
+        "alone: rms",
     ]);
     for row in &scheme.layers {
         let layer = &row.layer;

@@ -1,140 +1,114 @@
-//! What a policy sees, for calibration and for measuring errors: frames and states of demonstrations.
+//! Samples for a bare graph: arrays that stack many of them, in one file or several.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
-use wink_quantize::{Sample, feed};
-use wink_runtime::camera::{FRONT_CAMERA, Frame};
-use wink_runtime::control::proprio_state;
-use wink_runtime::policy::{CameraFrame, Observation, OnnxPolicy};
+use wink_engine::{Tensor, TensorInfo, TensorSpec, View};
+use wink_quantize::Sample;
 
-use crate::bad_input::{as_bad_input, bad_input};
-use crate::frames::dataset::Dataset;
-use crate::record::course::{Course, Tasks};
-use crate::record::demonstration::{Attempt, Settings};
+use crate::bad_input::bad_input;
 
-/// Standard deviation of the expert's disturbance, metres a step: the states around the straight way count too.
-const NOISE_M: f64 = 0.0015;
-
-/// Where demonstrations come from.
-pub enum Source {
-    /// Made on the spot; those of the benchmark are 0 to 499 and show train cards only.
-    Simulator,
-    /// Recorded by `wink record`, and played again.
-    Recorded(Box<Dataset>),
-}
-
-/// One moment.
-pub struct Moment {
-    /// What was asked for.
-    pub instruction: String,
-    /// What the camera saw.
-    pub frame: Frame,
-    /// Proprioception.
-    pub state: [f32; 7],
-}
-
-impl Source {
-    /// Every `every`th moment of the demonstrations in `range`.
-    pub fn moments(
-        &self,
-        range: Range<u64>,
-        every: usize,
-        mut step: impl FnMut(),
-    ) -> Result<Vec<Moment>> {
-        let mut moments = Vec::new();
-        for number in range {
-            self.demonstrate(number, every, &mut moments)?;
-            step();
-        }
-        Ok(moments)
+/// Cuts the arrays of a file into samples for the inputs of a graph.
+///
+/// An array has the shape of its input, or one axis more in front, or more rows along a first axis of size 1: then it stacks
+/// samples. All arrays of a file stack the same number.
+pub fn cut(inputs: &[TensorInfo], arrays: BTreeMap<String, Tensor>) -> Result<Vec<Sample>> {
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    if let Some(extra) = arrays.keys().find(|name| !names.contains(&name.as_str())) {
+        return Err(bad_input(format!(
+            "holds \"{extra}\", which is no input; the inputs are {}",
+            names.join(", ")
+        )));
     }
-
-    fn demonstrate(&self, number: u64, every: usize, moments: &mut Vec<Moment>) -> Result<()> {
-        let (settings, seed, attempt, recorded) = match self {
-            Self::Simulator => {
-                let settings = Settings {
-                    noise_m: NOISE_M,
-                    tasks: Tasks::Emoji,
-                    tail: 0,
-                    randomise: false,
-                    images: false,
-                    frame: 224,
-                };
-                (settings, number, 0, None)
-            }
-            Self::Recorded(dataset) => {
-                let index = number as usize;
-                let episode = &dataset.episodes[index];
-                let states = dataset.states(index);
-                (
-                    dataset.settings,
-                    episode.number,
-                    episode.attempt,
-                    Some(states),
-                )
-            }
+    let mut count = None;
+    let mut pieces: BTreeMap<&str, (TensorSpec, usize)> = BTreeMap::new();
+    for input in inputs {
+        let Some(array) = arrays.get(&input.name) else {
+            return Err(bad_input(format!(
+                "lacks \"{}\"; the inputs are {}",
+                input.name,
+                names.join(", ")
+            )));
         };
-        let instruction = Course::new(settings.tasks, seed).instruction();
-        let mut attempt = Attempt::begin(&settings, None, seed, attempt)?;
-        let mut index = 0;
-        while attempt.goes_on() {
-            // Demonstrations do not all begin at the same phase, so that every part of the way is seen.
-            let kept = (index + number as usize).is_multiple_of(every);
-            let mut frame = Frame::default();
-            if kept {
-                attempt.look(&mut frame)?;
-            }
-            let (state, _) = attempt.step()?;
-            if let Some(states) = recorded {
-                let was = states.get(index).map(|s| s.map(f32::to_bits));
-                if was != Some(state.map(f32::to_bits)) {
-                    return Err(bad_input(format!(
-                        "--data: demonstration {seed} played again is not what was recorded; record the dataset again with this version"
-                    )));
-                }
-            }
-            if kept {
-                moments.push(Moment {
-                    instruction: instruction.clone(),
-                    frame,
-                    state,
-                });
-            }
-            index += 1;
+        let spec = array.spec();
+        if spec.element.name() != input.element {
+            return Err(bad_input(format!(
+                "\"{}\" is of {}, the input is of {}",
+                input.name, spec.element, input.element
+            )));
         }
-        Ok(())
+        let Some((shape, samples)) = split(&input.shape, &spec.shape) else {
+            return Err(bad_input(format!(
+                "\"{}\" has the shape {:?}, which does not stack inputs of {input}",
+                input.name, spec.shape
+            )));
+        };
+        if *count.get_or_insert(samples) != samples {
+            return Err(bad_input(format!(
+                "\"{}\" stacks {samples} samples, other arrays {}",
+                input.name,
+                count.unwrap_or(0)
+            )));
+        }
+        pieces.insert(&input.name, (TensorSpec::new(spec.element, &shape), samples));
     }
+    (0..count.unwrap_or(0))
+        .map(|index| {
+            inputs
+                .iter()
+                .map(|input| {
+                    let (spec, _) = &pieces[input.name.as_str()];
+                    let bytes = spec.bytes().unwrap_or(0);
+                    let all = arrays[&input.name].view().bytes();
+                    let piece = &all[index * bytes..(index + 1) * bytes];
+                    let view = View::new(spec.element, &spec.shape, piece)?;
+                    Ok((input.name.clone(), Tensor::copy_of(view)?))
+                })
+                .collect()
+        })
+        .collect()
 }
 
-impl Moment {
-    /// What the policy is shown.
-    pub fn camera(&self) -> CameraFrame<'_> {
-        CameraFrame {
-            name: FRONT_CAMERA,
-            frame: &self.frame,
-        }
-    }
-}
-
-/// The values that the stages of `policy` read at a moment.
-pub fn sample(policy: &OnnxPolicy, moment: &Moment) -> Result<Sample> {
-    let misfit = "the calibration samples do not fit this policy";
-    let observation = Observation {
-        cameras: &[moment.camera()],
-        states: &[proprio_state(&moment.state)],
+/// The shape of one sample and the number of samples in an array; `None` for axes that are open in the graph.
+fn split(input: &[Option<u64>], array: &[usize]) -> Option<(Vec<usize>, usize)> {
+    let fits = |shape: &[usize]| {
+        shape.len() == input.len()
+            && shape
+                .iter()
+                .zip(input)
+                .all(|(found, wanted)| wanted.is_none_or(|wanted| wanted == *found as u64))
     };
-    let mut sample = Sample::new();
-    let values = policy
-        .observed(&moment.instruction, &observation)
-        .map_err(|e| as_bad_input(e).context(misfit))?;
-    for (name, tensor) in values {
-        let view = tensor.view();
-        let value = match view.values::<f32>() {
-            Ok(values) => feed(view.shape(), values)?,
-            Err(_) => feed(view.shape(), view.values::<i64>()?)?,
-        };
-        sample.insert(name, value);
+    if fits(array) && !(input.first() == Some(&None) && array.first().is_some_and(|n| *n != 1)) {
+        return Some((array.to_vec(), 1));
     }
-    Ok(sample)
+    let (&count, rest) = array.split_first()?;
+    if fits(rest) {
+        return Some((rest.to_vec(), count));
+    }
+    let one: Vec<usize> = [&[1], rest].concat();
+    fits(&one).then_some((one, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_stacked_along_the_first_axis_or_a_new_one() {
+        let fixed = [Some(1), Some(3)];
+        for (array, wanted) in [
+            (&[1, 3][..], Some((vec![1, 3], 1))),
+            (&[5, 3], Some((vec![1, 3], 5))),
+            (&[5, 1, 3], Some((vec![1, 3], 5))),
+            (&[5, 2, 3], None),
+            (&[5, 4], None),
+            (&[3], None),
+        ] {
+            assert_eq!(split(&fixed, array), wanted, "{array:?}");
+        }
+        // An open first axis is a batch: each row is a sample of its own.
+        assert_eq!(split(&[None, Some(3)], &[5, 3]), Some((vec![1, 3], 5)));
+        assert_eq!(split(&[Some(4)], &[7, 4]), Some((vec![4], 7)));
+        assert_eq!(split(&[], &[7]), Some((vec![], 7)));
+    }
 }
