@@ -38,10 +38,7 @@ fn fixture(action: impl Fn(usize, usize) -> f32 + Copy) -> Fixture {
     let episodes = LENGTHS.map(|length| Recording {
         task: "pick the block",
         vectors: [
-            (
-                STATE,
-                (0..length).map(|f| vec![f as f32; 6]).collect(),
-            ),
+            (STATE, (0..length).map(|f| vec![f as f32; 6]).collect()),
             (
                 "action",
                 (0..length)
@@ -65,7 +62,11 @@ fn fixture(action: impl Fn(usize, usize) -> f32 + Copy) -> Fixture {
 
 fn report(dir: &Path, policy: &str, args: &[&str]) -> Value {
     let policy = format!("{POLICIES}/{policy}");
-    let all = [&["eval", "--json", "--policy", &policy, "--data", "data"], args].concat();
+    let all = [
+        &["eval", "--json", "--policy", &policy, "--data", "data"],
+        args,
+    ]
+    .concat();
     serde_json::from_str(&wink_ok(dir, &all)).unwrap()
 }
 
@@ -143,7 +144,10 @@ fn a_report_holds_a_table_figures_and_plots() {
     let page = fs::read_to_string(dir.path().join("r/report.html")).unwrap();
     // A plot by step, and one for each of the two episodes.
     assert_eq!(page.matches("<svg").count(), 3 * JOINTS.len());
-    let one = wink_ok(dir.path(), &[&args[..], &["--episodes", "1", "--json"]].concat());
+    let one = wink_ok(
+        dir.path(),
+        &[&args[..], &["--episodes", "1", "--json"]].concat(),
+    );
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!(one["frames"], 14);
 }
@@ -173,17 +177,29 @@ fn what_does_not_fit_is_named_with_what_there_is() {
     let cases: [(&Change, &[&str]); 5] = [
         (
             &|f| f.cameras.retain(|(name, _)| *name != WRIST),
-            &["no camera `observation.images.wrist`", "data set's are observation.images.front"],
+            &[
+                "no camera `observation.images.wrist`",
+                "data set's are observation.images.front",
+            ],
         ),
         (
             &|f| f.vectors.retain(|(name, _)| *name != STATE),
-            &["no state `observation.state`", "data set's vectors are action"],
+            &[
+                "no state `observation.state`",
+                "data set's vectors are action",
+            ],
         ),
         (
             &|f| f.vectors[1].1[2] = "elbow",
-            &["action has no `elbow_flex.pos`", "shoulder_lift.pos, elbow, wrist_flex.pos"],
+            &[
+                "action has no `elbow_flex.pos`",
+                "shoulder_lift.pos, elbow, wrist_flex.pos",
+            ],
         ),
-        (&|f| f.fps = 50, &["50 frames a second", "30 Hz (control_hz)"]),
+        (
+            &|f| f.fps = 50,
+            &["50 frames a second", "30 Hz (control_hz)"],
+        ),
         (
             &|f| {
                 for picture in f.episodes[0].pictures.get_mut(FRONT).unwrap() {

@@ -153,7 +153,10 @@ fn every_stage_of_any_package_is_quantised() {
                 let name = layer["layer"].as_str().unwrap();
                 name.starts_with(&format!("{stage}/")) && layer["precision"] == "int8"
             };
-            assert!(layers.iter().filter(of_stage).count() > 2, "{policy}: {stage}");
+            assert!(
+                layers.iter().filter(of_stage).count() > 2,
+                "{policy}: {stage}"
+            );
         }
         let rms = |name| scheme(&report, name)["action_rms"].as_f64().unwrap();
         assert!(rms("f16") > 0.0 && rms("f16") < rms("int8") && rms("int8") < 0.5);
@@ -162,7 +165,16 @@ fn every_stage_of_any_package_is_quantised() {
         assert_eq!(numbers[5]["unit"], "percent");
         let ran = wink_ok(
             dir.path(),
-            &["eval", "--policy", "q", "--precision", "int8", "--data", &data, "--json"],
+            &[
+                "eval",
+                "--policy",
+                "q",
+                "--precision",
+                "int8",
+                "--data",
+                &data,
+                "--json",
+            ],
         );
         assert!(ran.contains("\"precision\": \"int8\""), "{ran}");
     }
@@ -176,8 +188,23 @@ fn a_budget_keeps_the_layers_that_hurt_in_float() {
     let quantise = |extra: &[&str]| -> Value {
         let args = [
             &[
-                "quantize", "--policy", &policy, "--data", &data, "--episodes", "1", "--held-out", "1",
-                "--every", "6", "--scheme", "int8", "--out", "q", "--force", "--json",
+                "quantize",
+                "--policy",
+                &policy,
+                "--data",
+                &data,
+                "--episodes",
+                "1",
+                "--held-out",
+                "1",
+                "--every",
+                "6",
+                "--scheme",
+                "int8",
+                "--out",
+                "q",
+                "--force",
+                "--json",
             ],
             extra,
         ]

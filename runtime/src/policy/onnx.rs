@@ -117,6 +117,34 @@ impl OnnxPolicy {
         })
     }
 
+    /// The same policy with another graph for one stage: the same inputs and outputs, computed in another way. It begins with the
+    /// noise that this one goes on with, and with an episode's beginning.
+    ///
+    /// # Errors
+    /// When there is no such stage, or the graph is broken or of other inputs or outputs.
+    pub fn with_graph(&self, stage: &str, onnx: Vec<u8>) -> Result<Self, PolicyError> {
+        let shared = &self.shared;
+        let mut network = shared.network.clone();
+        let place = network
+            .stage(stage)
+            .ok_or_else(|| PolicyError::Other(format!("there is no stage {stage}")))?;
+        network.stages[place].replace(onnx)?;
+        Ok(Self {
+            runs: Runs::new(&network)?,
+            shared: Arc::new(Shared {
+                action: ActionWriter::new(&shared.manifest.action),
+                manifest: shared.manifest.clone(),
+                precision: shared.precision.clone(),
+                encoder: shared.encoder.clone(),
+                network,
+            }),
+            feeds: self.feeds.clone(),
+            noise: self.noise.clone(),
+            begun: false,
+            times: PolicyTimes::default(),
+        })
+    }
+
     /// Shares the work of the stages with other threads. Clones that are made afterwards share the threads too: one inference at a
     /// time has them, and the others run alone meanwhile. The next thing must be an episode's beginning.
     ///

@@ -89,7 +89,11 @@ impl Runner {
         let graph = Graph::load(source, Execution::default(), feeds, &made).map_err(engine)?;
         Ok(Self {
             state: graph.state().map_err(engine)?,
-            inputs: graph.inputs().iter().map(|(name, _)| name.clone()).collect(),
+            inputs: graph
+                .inputs()
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
             graph,
             outputs: found,
         })
@@ -130,11 +134,7 @@ impl Runner {
     ///
     /// # Errors
     /// When there is no such tensor.
-    pub fn view<'a>(
-        &'a self,
-        place: usize,
-        sample: &'a Sample,
-    ) -> Result<View<'a>, QuantizeError> {
+    pub fn view<'a>(&'a self, place: usize, sample: &'a Sample) -> Result<View<'a>, QuantizeError> {
         match self.outputs.get(place) {
             Some(Found::Input(name)) => Ok(of(sample, name)?.view()),
             Some(Found::Output(index)) => self.graph.output(&self.state, *index).map_err(engine),

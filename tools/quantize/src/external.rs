@@ -22,7 +22,9 @@ pub(crate) fn resolve(
         }
         let entry = |key: &str| {
             let mut entries = tensor.external_data.iter();
-            entries.find(|entry| entry.key == key).map(|e| e.value.clone())
+            entries
+                .find(|entry| entry.key == key)
+                .map(|e| e.value.clone())
         };
         let wrong = |tensor: &TensorProto, message: &str| QuantizeError::Weight {
             tensor: tensor.name.clone(),

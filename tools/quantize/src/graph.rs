@@ -11,8 +11,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use wink_engine::name_nodes;
 
-use crate::external;
 use crate::QuantizeError;
+use crate::external;
 use crate::names::Names;
 
 /// Float weights of fewer elements than this stay f32 in the file.

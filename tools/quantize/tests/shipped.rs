@@ -53,7 +53,10 @@ fn samples(count: usize) -> Vec<Sample> {
                     "image".to_owned(),
                     tensor(View::of(&[1, 3, 80, 112], &image).unwrap()),
                 ),
-                ("state".to_owned(), tensor(View::of(&[1, 7], &state).unwrap())),
+                (
+                    "state".to_owned(),
+                    tensor(View::of(&[1, 7], &state).unwrap()),
+                ),
                 (
                     "tokens".to_owned(),
                     tensor(View::of(&[1, 16], &tokens).unwrap()),
@@ -65,9 +68,8 @@ fn samples(count: usize) -> Vec<Sample> {
 
 /// What the text graph is fed, and what the act graph is when `model` encodes the text.
 fn fed(model: &ModelProto, samples: &[Sample]) -> (Vec<Sample>, Vec<Sample>) {
-    let tokens = |sample: &Sample| -> Sample {
-        [("tokens".to_owned(), sample["tokens"].clone())].into()
-    };
+    let tokens =
+        |sample: &Sample| -> Sample { [("tokens".to_owned(), sample["tokens"].clone())].into() };
     let outputs = ["text", "text_mask"].map(str::to_owned);
     let mut runner = Runner::new(model, &outputs, &tokens(&samples[0])).unwrap();
     let told = samples.iter().map(|sample| {
@@ -121,7 +123,11 @@ fn error(emitted: &Emitted, samples: &[Sample]) -> (f32, f32) {
     };
     let got = actions(&text_stage.model, &act_stage.model, samples);
     let wanted = actions(text().model(), act().model(), samples);
-    let errors: Vec<f32> = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).collect();
+    let errors: Vec<f32> = got
+        .iter()
+        .zip(&wanted)
+        .map(|(a, b)| (a - b).abs())
+        .collect();
     let squares: f32 = errors.iter().map(|e| e * e).sum();
     let rms = (squares / errors.len() as f32).sqrt();
     (rms, errors.iter().copied().fold(0.0, f32::max))

@@ -75,7 +75,10 @@ pub fn read(root: &Path, info: &Info) -> Result<Vec<Episode>> {
         episode.first_row = usize::try_from(row)?;
     }
     episodes.sort_by_key(|episode| episode.index);
-    if let Some(pair) = episodes.windows(2).find(|pair| pair[0].index == pair[1].index) {
+    if let Some(pair) = episodes
+        .windows(2)
+        .find(|pair| pair[0].index == pair[1].index)
+    {
         return Err(bad_input(format!(
             "{}: episode {} stands in it twice",
             told.display(),
@@ -96,7 +99,13 @@ fn add(
             .map(|column| format!("videos/{video}/{column}"))
     };
     let video_columns: Vec<[String; 3]> = videos.iter().map(|video| of_video(video)).collect();
-    let mut columns = vec![EPISODE_INDEX, LENGTH, FROM_INDEX, DATA_FILE[0], DATA_FILE[1]];
+    let mut columns = vec![
+        EPISODE_INDEX,
+        LENGTH,
+        FROM_INDEX,
+        DATA_FILE[0],
+        DATA_FILE[1],
+    ];
     columns.extend(video_columns.iter().flatten().map(String::as_str));
     let table = Table::open(path, Some(&columns))?;
     if episodes.len() + table.len() > MOST_EPISODES {

@@ -104,8 +104,9 @@ impl Images {
             Ok(size) if size > MOST_BYTES => {
                 Err(self.wrong(&format!("{}: is too large", path.display())))
             }
-            _ => fs::read(&path)
-                .map_err(|error| self.wrong(&format!("{}: {error}", path.display()))),
+            _ => {
+                fs::read(&path).map_err(|error| self.wrong(&format!("{}: {error}", path.display())))
+            }
         }
     }
 

@@ -79,11 +79,13 @@ impl Info {
             )));
         }
         let mut text = String::new();
-        let read = File::open(&path)
-            .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+        let read =
+            File::open(&path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
         read.map_err(|error| bad_input(format!("{told}: {error}")))?;
         if text.len() as u64 > MOST_BYTES {
-            return Err(bad_input(format!("{told}: is larger than {MOST_BYTES} bytes")));
+            return Err(bad_input(format!(
+                "{told}: is larger than {MOST_BYTES} bytes"
+            )));
         }
         let info: Self =
             serde_json::from_str(&text).map_err(|error| bad_input(format!("{told}: {error}")))?;
@@ -197,12 +199,7 @@ impl Feature {
 }
 
 /// Fills in a path template, and refuses one that leaves the data set's folder.
-fn expand(
-    template: &str,
-    camera: Option<&str>,
-    chunk: u64,
-    file: u64,
-) -> Result<PathBuf, String> {
+fn expand(template: &str, camera: Option<&str>, chunk: u64, file: u64) -> Result<PathBuf, String> {
     let mut path = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -303,12 +300,12 @@ mod tests {
             ([48, 64, 3], json!(["height", "width", "channels"])),
             ([3, 48, 64], json!(["channels", "height", "width"])),
         ] {
-            assert_eq!(
-                feature("image", &shape, names).image_size(),
-                Some((64, 48))
-            );
+            assert_eq!(feature("image", &shape, names).image_size(), Some((64, 48)));
         }
-        assert_eq!(feature("image", &[48, 64, 3], json!(null)).image_size(), None);
+        assert_eq!(
+            feature("image", &[48, 64, 3], json!(null)).image_size(),
+            None
+        );
     }
 
     #[test]

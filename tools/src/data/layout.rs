@@ -13,8 +13,7 @@ pub const EPISODES_DIR: &str = "meta/episodes";
 /// The first, and often only, file of the episode index.
 pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
 /// Where data files stand, as `meta/info.json` says it.
-pub const DATA_TEMPLATE: &str =
-    "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+pub const DATA_TEMPLATE: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 
 /// The column of the task texts, as pandas names an index without a name.
 pub const TASK_TEXT: &str = "__index_level_0__";

@@ -146,12 +146,17 @@ impl Dataset {
         };
         let ascending = at.is_sorted_by(|a, b| a < b);
         if !ascending || at.last().is_some_and(|last| *last >= episode.length) {
-            return Err(anyhow::anyhow!("frames {at:?} are not an ascending part of the episode"));
+            return Err(anyhow::anyhow!(
+                "frames {at:?} are not an ascending part of the episode"
+            ));
         }
         let size = feature.image_size();
         if feature.kind() == Kind::Video {
             let clip = episode.clips.get(camera).ok_or_else(|| {
-                bad_input(format!("episode {} has no video of {camera}", episode.index))
+                bad_input(format!(
+                    "episode {} has no video of {camera}",
+                    episode.index
+                ))
             })?;
             let file = self.info.video_file(camera, clip.file.0, clip.file.1)?;
             let file = self.root.join(file);

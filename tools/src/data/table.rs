@@ -26,9 +26,8 @@ pub struct Source {
 impl Source {
     /// Opens a file and reads its metadata.
     pub fn open(path: &Path) -> Result<Self> {
-        let open = || -> Result<_> {
-            Ok(ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?)
-        };
+        let open =
+            || -> Result<_> { Ok(ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?) };
         let builder =
             open().map_err(|error| as_bad_input(error.context(path.display().to_string())))?;
         let source = Self {
@@ -68,7 +67,10 @@ impl Source {
     /// Keeps the columns `names` only. One that the file lacks is an error.
     pub fn select(mut self, names: &[&str]) -> Result<Self> {
         let has = self.columns();
-        if let Some(missing) = names.iter().find(|name| !has.iter().any(|has| has == *name)) {
+        if let Some(missing) = names
+            .iter()
+            .find(|name| !has.iter().any(|has| has == *name))
+        {
             return Err(bad_input(format!(
                 "{}: no column `{missing}`; it holds {}",
                 self.path.display(),
@@ -183,7 +185,9 @@ impl Table {
     pub fn numbers<T: ArrowPrimitiveType>(&self, name: &str) -> Result<Vec<T::Native>> {
         let found = self.column(name)?.data_type();
         if T::DATA_TYPE.is_integer() && !found.is_integer() {
-            return Err(self.wrong(&format!("column `{name}` holds {found} instead of integers")));
+            return Err(self.wrong(&format!(
+                "column `{name}` holds {found} instead of integers"
+            )));
         }
         let column = self.cast(name, &T::DATA_TYPE)?;
         self.check_whole(name, &column)?;
@@ -231,9 +235,14 @@ impl Table {
             )));
         };
         let flat = flat.as_primitive::<Float32Type>();
-        let bad = (0..flat.len()).find(|&place| flat.is_null(place) || !flat.value(place).is_finite());
+        let bad =
+            (0..flat.len()).find(|&place| flat.is_null(place) || !flat.value(place).is_finite());
         if let Some(place) = bad {
-            let what = if flat.is_null(place) { "empty" } else { "not finite" };
+            let what = if flat.is_null(place) {
+                "empty"
+            } else {
+                "not finite"
+            };
             return Err(self.wrong_at(
                 name,
                 place / size.max(1),
@@ -247,7 +256,10 @@ impl Table {
         self.rows.column_by_name(name).ok_or_else(|| {
             let schema = self.rows.schema();
             let names: Vec<_> = schema.fields().iter().map(|f| f.name().clone()).collect();
-            self.wrong(&format!("no column `{name}`; it holds {}", names.join(", ")))
+            self.wrong(&format!(
+                "no column `{name}`; it holds {}",
+                names.join(", ")
+            ))
         })
     }
 

@@ -64,7 +64,9 @@ fn written(storage: Storage) -> tempfile::TempDir {
 fn check_pictures(dataset: &Dataset, camera: &str, number: u8) {
     for (episode, &length) in LENGTHS.iter().enumerate() {
         let every: Vec<usize> = (0..length).collect();
-        let some: Vec<usize> = (0..length).filter(|f| f % 5 == 3 || f + 1 == length).collect();
+        let some: Vec<usize> = (0..length)
+            .filter(|f| f % 5 == 3 || f + 1 == length)
+            .collect();
         for at in [every, some] {
             let mut pictures = dataset.pictures(episode, camera, &at).unwrap();
             let mut frame = Frame::default();
@@ -114,7 +116,9 @@ fn videos_are_decoded_from_any_episode_on() {
     check_pictures(&dataset, WRIST, 2);
 
     // A file cut short, and one that is no video.
-    let path = dir.path().join(format!("videos/{WRIST}/chunk-000/file-000.mp4"));
+    let path = dir
+        .path()
+        .join(format!("videos/{WRIST}/chunk-000/file-000.mp4"));
     for bytes in [&b"not a video"[..], b""] {
         fs::write(&path, bytes).unwrap();
         let mut pictures = dataset.pictures(0, WRIST, &[0]).unwrap();
@@ -135,7 +139,10 @@ fn a_video_that_ends_before_its_episode_is_an_error() {
         return;
     }
     let dir = written(Storage::Video);
-    let file = |n: usize| dir.path().join(format!("videos/{WRIST}/chunk-000/file-00{n}.mp4"));
+    let file = |n: usize| {
+        dir.path()
+            .join(format!("videos/{WRIST}/chunk-000/file-00{n}.mp4"))
+    };
     // The last file holds one frame, the first one 30.
     fs::copy(file(2), file(0)).unwrap();
     let dataset = Dataset::open(dir.path()).unwrap();
@@ -143,7 +150,10 @@ fn a_video_that_ends_before_its_episode_is_an_error() {
     let mut frame = Frame::default();
     pictures.next(&mut frame).unwrap();
     let told = one_line(&pictures.next(&mut frame).unwrap_err());
-    assert!(told.contains("frame 1") && told.contains("the video ends"), "{told}");
+    assert!(
+        told.contains("frame 1") && told.contains("the video ends"),
+        "{told}"
+    );
 }
 
 /// Replaces text in a file that holds it.
@@ -209,7 +219,10 @@ fn an_index_that_disagrees_with_the_data_is_refused() {
     edit(&info, "\"total_frames\": 48", "\"total_frames\": 47");
 
     // Each data file holds two episodes; here the second stands where the first should.
-    let file = |n: usize| dir.path().join(format!("data/chunk-000/file-00{n}.parquet"));
+    let file = |n: usize| {
+        dir.path()
+            .join(format!("data/chunk-000/file-00{n}.parquet"))
+    };
     fs::copy(file(1), file(0)).unwrap();
     let dataset = Dataset::open(dir.path()).unwrap();
     let told = one_line(&dataset.rows(0, &[]).unwrap_err());

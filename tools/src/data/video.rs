@@ -104,7 +104,9 @@ impl Video {
         let mut message = Vec::new();
         let _ = self.child.wait();
         let _ = self.messages.rewind();
-        let _ = (&self.messages).take(MESSAGE_BYTES).read_to_end(&mut message);
+        let _ = (&self.messages)
+            .take(MESSAGE_BYTES)
+            .read_to_end(&mut message);
         let message = String::from_utf8_lossy(&message);
         self.wrong(message.lines().next().unwrap_or("the video ends").trim())
     }
@@ -145,7 +147,9 @@ fn picture(from: &mut impl Read, frame: &mut Frame) -> io::Result<bool> {
     }
     let [width, height, largest] = header;
     if !(1..=MOST_SIDE).contains(&width) || !(1..=MOST_SIDE).contains(&height) || largest != 255 {
-        return Err(wrong(&format!("{width} x {height}, values up to {largest}")));
+        return Err(wrong(&format!(
+            "{width} x {height}, values up to {largest}"
+        )));
     }
     frame.resize(width, height);
     from.read_exact(&mut frame.rgb)?;
@@ -176,7 +180,10 @@ mod tests {
         let stream = b"P6\n2 1\n255\nabcdefP6\n1 1\n255\nxyz";
         let (mut from, mut frame) = (&stream[..], Frame::default());
         assert!(picture(&mut from, &mut frame).unwrap());
-        assert_eq!((frame.width, frame.height, &frame.rgb[..]), (2, 1, &b"abcdef"[..]));
+        assert_eq!(
+            (frame.width, frame.height, &frame.rgb[..]),
+            (2, 1, &b"abcdef"[..])
+        );
         assert!(picture(&mut from, &mut frame).unwrap());
         assert_eq!((frame.width, &frame.rgb[..]), (1, &b"xyz"[..]));
         assert!(!picture(&mut from, &mut frame).unwrap());

@@ -52,7 +52,11 @@ impl Matching {
         }
         let observations = &manifest.observations;
         let held = dataset.info.named(&[Kind::Image, Kind::Video]);
-        let cameras: Vec<String> = observations.cameras.iter().map(|c| c.name.clone()).collect();
+        let cameras: Vec<String> = observations
+            .cameras
+            .iter()
+            .map(|c| c.name.clone())
+            .collect();
         if let Some(missing) = cameras.iter().find(|name| !held.contains(&name.as_str())) {
             return Err(bad_input(format!(
                 "{told}: has no camera `{missing}`; the policy's cameras are {}, the data set's are {}",
@@ -61,7 +65,11 @@ impl Matching {
             )));
         }
         let held = dataset.info.named(&[Kind::Vector]);
-        let names: Vec<&str> = observations.states.iter().map(|s| s.name.as_str()).collect();
+        let names: Vec<&str> = observations
+            .states
+            .iter()
+            .map(|s| s.name.as_str())
+            .collect();
         if let Some(missing) = names.iter().find(|name| !held.contains(name)) {
             return Err(bad_input(format!(
                 "{told}: has no state `{missing}`; the policy's states are {}, the data set's vectors are {}",
@@ -172,7 +180,11 @@ pub fn places(dataset: &Dataset, feature: &str, names: &[String]) -> Result<Vec<
 
 /// The numbers at `places` of a row.
 pub fn pick(row: &[f32], places: &[usize]) -> Vec<f32> {
-    places.iter().filter_map(|place| row.get(*place)).copied().collect()
+    places
+        .iter()
+        .filter_map(|place| row.get(*place))
+        .copied()
+        .collect()
 }
 
 /// The frames `wanted` with the `history - 1` before each of them.

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::value_parser;
 
-use crate::bad_input::bad_input;
+use crate::bad_input::{as_bad_input, bad_input};
 use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 use crate::threads::ThreadArgs;
@@ -147,6 +147,9 @@ pub fn run(args: &Args) -> Result<()> {
             args.seed
         )));
     }
+    if let Some(data) = &args.data {
+        return check_recording(args, data);
+    }
     let mut choices = choices(args)?;
     for choice in &mut choices {
         choice.use_threads(args.threads.threads())?;
@@ -161,9 +164,6 @@ pub fn run(args: &Args) -> Result<()> {
         .map(|path| OutDir::create(path, args.force, marker))
         .transpose()?;
 
-    if let Some(data) = &args.data {
-        return check_recording(args, data, &choices, out);
-    }
     let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
         Controls::all()
     } else {
@@ -184,22 +184,26 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Compares a network's actions with recorded ones.
-fn check_recording(
-    args: &Args,
-    data: &Path,
-    choices: &[Choice],
-    out: Option<OutDir>,
-) -> Result<()> {
-    let [choice] = choices else {
-        return Err(bad_input("--precision: --data takes one precision at a time"));
+/// Compares a package's actions with recorded ones.
+fn check_recording(args: &Args, data: &Path) -> Result<()> {
+    let precision = match &args.precision[..] {
+        [] => None,
+        [one] => Some(one.as_str()),
+        _ => {
+            return Err(bad_input(
+                "--precision: --data takes one precision at a time",
+            ));
+        }
     };
-    let Some(network) = choice.network() else {
-        return Err(bad_input(format!(
-            "--policy {}: has no actions to compare with a recording; name a package",
-            args.policy
-        )));
-    };
+    let mut policy = Choice::open_any(&args.policy, precision)?;
+    policy
+        .use_threads(args.threads.threads())
+        .map_err(as_bad_input)?;
+    let out = args
+        .out
+        .as_deref()
+        .map(|path| OutDir::create(path, args.force, REPORT))
+        .transpose()?;
     let order = open_loop::Order {
         data,
         episodes: args.episodes as usize,
@@ -207,7 +211,7 @@ fn check_recording(
         json: args.json,
         html: !args.no_html,
     };
-    open_loop::run(&order, network, out)
+    open_loop::run(&order, &policy, out)
 }
 
 /// The policy in each precision that was asked for, the package's own default where none was.

@@ -30,18 +30,25 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// Loads a package whatever its arm is, at the precision asked for or the package's default one.
+    pub fn open_any(dir: &str, precision: Option<&str>) -> Result<OnnxPolicy> {
+        let load = || -> Result<OnnxPolicy> {
+            let package = Package::open(&find(dir))?;
+            Ok(OnnxPolicy::load(&package, precision)?)
+        };
+        load().map_err(|error| as_bad_input(error.context(format!("--policy {dir}"))))
+    }
+
     /// Loads what the command line names, at the precision it asks for or the package's default one.
     pub fn open(policy: &str, precision: Option<&str>) -> Result<Self> {
         let built_in = match policy {
             "expert" => Self::Expert,
             "random" => Self::Random,
             dir => {
-                let told =
-                    |error: anyhow::Error| as_bad_input(error.context(format!("--policy {dir}")));
-                let package = Package::open(&find(dir)).map_err(|error| told(error.into()))?;
-                let network =
-                    OnnxPolicy::load(&package, precision).map_err(|error| told(error.into()))?;
-                drivable(network.manifest()).map_err(|error| told(error.into()))?;
+                let network = Self::open_any(dir, precision)?;
+                drivable(network.manifest()).map_err(|error| {
+                    as_bad_input(anyhow::Error::new(error).context(format!("--policy {dir}")))
+                })?;
                 return Ok(Self::Network(Box::new(network)));
             }
         };

@@ -9,11 +9,7 @@ pub struct Scale {
 
 impl Scale {
     /// Covers all finite `values`, at least `least` of range.
-    pub fn covering(
-        values: impl IntoIterator<Item = f64>,
-        least: f64,
-        pixels: [f64; 2],
-    ) -> Self {
+    pub fn covering(values: impl IntoIterator<Item = f64>, least: f64, pixels: [f64; 2]) -> Self {
         let finite = values.into_iter().filter(|value| value.is_finite());
         let (mut low, mut high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
             (l.min(v), h.max(v))
@@ -77,7 +73,11 @@ mod tests {
             let ticks = scale.ticks(most);
             let words: Vec<&str> = ticks.iter().map(|(words, _)| words.as_str()).collect();
             assert_eq!(words, wanted);
-            assert!(ticks.iter().all(|(_, at)| (-1e-6..=100.0 + 1e-6).contains(at)));
+            assert!(
+                ticks
+                    .iter()
+                    .all(|(_, at)| (-1e-6..=100.0 + 1e-6).contains(at))
+            );
         }
     }
 

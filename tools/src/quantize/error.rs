@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use wink_runtime::control::TRANSLATION_SCALE_M;
-use wink_runtime::policy::manifest::{ActionSpace, ActionSpec, Normalisation};
+use wink_runtime::policy::manifest::{ActionSpace, ActionSpec};
+use wink_runtime::policy::preprocess::Normaliser;
 use wink_runtime::policy::{ActionChunk, OnnxPolicy};
 
 use super::moments::{Moment, Source};
@@ -34,17 +35,19 @@ pub fn measure(
     policy: &OnnxPolicy,
     wanted: &[ActionChunk],
     moments: &[Moment],
-) -> Result<ActionError> {
+) -> Result<(ActionError, Vec<NumberError>)> {
     let got = actions(policy, moments)?;
     let spec = &policy.manifest().action;
     Ok(compare(spec, &got, wanted))
 }
 
 /// The error of some chunks against others.
-fn compare(spec: &ActionSpec, got: &[ActionChunk], wanted: &[ActionChunk]) -> ActionError {
-    let scales: Vec<f32> = (0..spec.names.len())
-        .map(|place| unit_of(&spec.normalisation, place))
-        .collect();
+fn compare(
+    spec: &ActionSpec,
+    got: &[ActionChunk],
+    wanted: &[ActionChunk],
+) -> (ActionError, Vec<NumberError>) {
+    let normaliser = Normaliser::new(&spec.normalisation, spec.names.len());
     let mut numbers = vec![Sum::default(); spec.names.len()];
     let (mut all, mut translations) = (Sum::default(), Sum::default());
     let (mut flips, mut switches) = (0, 0);
@@ -61,7 +64,7 @@ fn compare(spec: &ActionSpec, got: &[ActionChunk], wanted: &[ActionChunk]) -> Ac
             }
             let error = f64::from(a - b);
             numbers[place].add(error);
-            all.add(error / f64::from(scales[place]));
+            all.add(error / f64::from(normaliser.unit(place)));
             if executed && place < TRANSLATIONS {
                 translations.add(error * UNIT_MM);
             }
@@ -70,25 +73,22 @@ fn compare(spec: &ActionSpec, got: &[ActionChunk], wanted: &[ActionChunk]) -> Ac
     let ee_delta = spec.space == ActionSpace::EeDelta;
     // The length of a vector, of which each number is a part.
     let length = (TRANSLATIONS as f64).sqrt();
-    ActionError {
+    let error = ActionError {
         action_rms: all.rms() as f32,
         action_max: all.max as f32,
         translation_rms_mm: ee_delta.then(|| (translations.rms() * length) as f32),
         gripper_flips: (switches > 0).then_some((flips, switches)),
-        numbers: spec
-            .names
-            .iter()
-            .zip(&spec.units)
-            .zip(&numbers)
-            .filter(|(_, sum)| sum.count > 0)
-            .map(|((name, unit), sum)| NumberError {
-                name: name.clone(),
-                unit: unit.name().to_owned(),
-                rms: sum.rms() as f32,
-                max: sum.max as f32,
-            })
-            .collect(),
-    }
+    };
+    let named = spec.names.iter().zip(&spec.units).zip(&numbers);
+    let numbers = named
+        .filter(|(_, sum)| sum.count > 0)
+        .map(|((name, unit), sum)| NumberError {
+            name: name.clone(),
+            unit: unit.name().to_owned(),
+            rms: sum.rms() as f32,
+            max: sum.max as f32,
+        });
+    (error, numbers.collect())
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,19 +110,6 @@ impl Sum {
     }
 }
 
-/// How much of a number's unit one step of the normalised number is; 1 where the number never varied in training.
-fn unit_of(normalisation: &Normalisation, place: usize) -> f32 {
-    let at = |values: &[f32]| values.get(place).copied().unwrap_or(1.0);
-    let unit = match normalisation {
-        Normalisation::Identity {} => 1.0,
-        Normalisation::MeanStd { std, .. } => at(std),
-        Normalisation::MinMax { min, max, .. } => (at(max) - at(min)) / 2.0,
-        Normalisation::Quantiles { low, high, .. } => (at(high) - at(low)) / 2.0,
-        Normalisation::Affine { scale, .. } => at(scale).recip(),
-    };
-    if unit == 0.0 { 1.0 } else { unit.abs() }
-}
-
 /// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations that `wink
 /// quantize` holds out by default. One result for each of the others, and how many moments they were measured on.
 pub fn errors_against_first(
@@ -141,57 +128,11 @@ pub fn errors_against_first(
     let errors = others
         .iter()
         .map(|policy| {
-            let error = measure(policy, &wanted, &moments);
+            let (error, _) = measure(policy, &wanted, &moments)?;
             bar.inc(1);
-            error
+            Ok(error)
         })
         .collect::<Result<_>>()?;
     bar.finish_and_clear();
     Ok((errors, moments.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_normalised_step_has_the_size_of_its_statistics() {
-        let two = || vec![0.0, 0.0];
-        for (normalisation, unit) in [
-            (Normalisation::Identity {}, 1.0),
-            (
-                Normalisation::MeanStd {
-                    mean: two(),
-                    std: vec![1.0, 4.0],
-                    epsilon: 0.0,
-                },
-                4.0,
-            ),
-            (
-                Normalisation::MinMax {
-                    min: vec![0.0, -3.0],
-                    max: vec![0.0, 5.0],
-                    epsilon: 1e-8,
-                },
-                4.0,
-            ),
-            (
-                Normalisation::Quantiles {
-                    low: two(),
-                    high: two(),
-                    epsilon: 2.0,
-                },
-                1.0,
-            ),
-            (
-                Normalisation::Affine {
-                    scale: vec![1.0, -0.5],
-                    offset: two(),
-                },
-                2.0,
-            ),
-        ] {
-            assert_eq!(unit_of(&normalisation, 1), unit, "{normalisation:?}");
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! `wink quantize`: int8, 4-bit and half-precision graphs from the float graphs of a package, or from a bare ONNX file.
 
-mod bare;
 pub mod error;
 mod moments;
 mod options;
@@ -8,7 +7,6 @@ mod package;
 mod policy;
 pub mod record;
 mod report;
-mod samples;
 mod subject;
 
 use std::io::{self, Write};
@@ -42,7 +40,6 @@ use subject::{Decided, Subject, decide, prepare};
 /// weights of every stage, and writes standard ONNX that other engines run too, with the float graphs beside. The errors that
 /// print are those of the actions after all stages and all steps of their loops, against the float policy, on moments that
 /// calibration has not seen. With --max-action-error or --max-latency the layers whose rounding moves the actions most stay float.
-/// A bare ONNX file (--onnx) is calibrated on the arrays in --inputs, and the errors are those of its outputs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -53,20 +50,6 @@ pub struct Args {
     /// Folder that is written
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-
-    /// Quantise this float ONNX file instead of a package
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "inputs",
-        conflicts_with_all = ["policy", "from", "data", "episodes", "held_out", "every"]
-    )]
-    onnx: Option<PathBuf>,
-
-    /// With --onnx: NumPy files (.npz) with an array for each input, which stacks samples along a first axis; of all samples, one
-    /// in five is kept for measuring errors
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "onnx")]
-    inputs: Vec<PathBuf>,
 
     /// The package's precision to begin with
     #[arg(long, value_name = "NAME", default_value = "f32")]
@@ -106,7 +89,6 @@ Examples:
   wink quantize --scheme int8 --out out/wink-s-int8
   wink quantize --scheme int8,int8-dynamic,w4a8,w4,f16 --out out/all && wink eval --policy out/all --precision w4
   wink quantize --policy my-act --data my-recording --episodes 20 --held-out 5 --scheme int8 --out my-act-int8
-  wink quantize --onnx model.onnx --inputs samples.npz --scheme int8 --out out/model
   wink quantize --scheme w4 --gptq --max-action-error 0.03 --out out/w4 --layers
   wink quantize --scheme int8 --calibration percentile --percentile 99.9 --smooth 0.5 --out out/smooth";
 
@@ -118,11 +100,6 @@ const EVERY: u16 = 16;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(file) = &args.onnx {
-        let out = OutDir::create(&args.out, args.force, package::REPORT)?;
-        let (report, staged) = bare::run(&args.options, file, &args.inputs, out)?;
-        return finish(args, &report, staged);
-    }
     let told = format!("--policy {}", args.policy);
     let package = Package::open(&find(&args.policy))
         .map_err(as_bad_input)
@@ -161,7 +138,7 @@ pub fn run(args: &Args) -> Result<()> {
     let written = Package::open(staged.path())?;
     for scheme in &mut report.schemes {
         let policy = OnnxPolicy::load(&written, Some(scheme.scheme))?;
-        scheme.error = error::measure(&policy, &subject.wanted, &held_out)?;
+        (scheme.error, scheme.numbers) = error::measure(&policy, &subject.wanted, &held_out)?;
     }
     finish(args, &report, staged)
 }
@@ -191,6 +168,7 @@ fn quantise(
         scheme: scheme.name(),
         float_layers: plan.iter().filter(|p| **p == Precision::F32).count(),
         error: ActionError::default(),
+        numbers: Vec::new(),
         latency_ms,
         layers: rows.collect(),
         bytes: 0,

@@ -8,7 +8,7 @@ use wink_runtime::camera::{FRONT_CAMERA, Frame};
 use wink_runtime::control::proprio_state;
 use wink_runtime::policy::manifest::Unit;
 use wink_runtime::policy::{
-    ActionChunk, CameraFrame, Name, Observation, OnnxPolicy, Policy, StateVector,
+    ActionChunk, CameraFrame, Name, Observation, OnnxPolicy, Policy, StageRun, StateVector,
 };
 
 use crate::bad_input::{as_bad_input, bad_input};
@@ -202,9 +202,24 @@ impl Moment {
     pub fn begin(&self, policy: &mut OnnxPolicy) -> Result<()> {
         policy.begin_episode(&self.task).map_err(unfit)?;
         for seen in &self.before {
-            seen.observe(|observation| policy.observe(observation).map_err(unfit))?;
+            seen.observe(|observation| policy.see(observation).map_err(unfit))?;
         }
         Ok(())
+    }
+
+    /// [`Moment::begin`] and [`Moment::act`], while `watch` sees every run of a graph.
+    pub fn watched(
+        &self,
+        policy: &mut OnnxPolicy,
+        out: &mut ActionChunk,
+        watch: &mut dyn FnMut(&StageRun<'_>),
+    ) -> Result<()> {
+        policy.begin_watched(&self.task, watch).map_err(unfit)?;
+        for seen in &self.before {
+            seen.observe(|observation| policy.see(observation).map_err(unfit))?;
+        }
+        self.now
+            .observe(|observation| policy.act_watched(observation, out, watch).map_err(unfit))
     }
 
     /// Asks a policy that has begun for its actions.

@@ -1,5 +1,6 @@
 //! The package that is written: the float graphs as they were, and those of each scheme beside them.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -15,28 +16,35 @@ use crate::out_dir::OutDir;
 pub const REPORT: &str = "quantize.json";
 
 /// A package under way.
-pub struct Writer<'a> {
-    source: &'a Package,
+pub struct Writer {
     out: OutDir,
     manifest: Manifest,
     float: String,
 }
 
-impl<'a> Writer<'a> {
+impl Writer {
     /// Takes over everything but the precisions other than `float`.
-    pub fn new(source: &'a Package, out: OutDir, float: &str) -> Result<Self> {
+    pub fn new(source: &Package, out: OutDir, float: &str) -> Result<Self> {
         let mut manifest = source.manifest().clone();
-        let others = manifest.precisions.iter().filter(|(name, _)| *name != float);
-        let mut dropped: Vec<String> = others.flat_map(|(_, files)| files.values().cloned()).collect();
+        let others = manifest
+            .precisions
+            .iter()
+            .filter(|(name, _)| *name != float);
+        let mut dropped: Vec<String> = others
+            .flat_map(|(_, files)| files.values().cloned())
+            .collect();
         manifest.precisions.retain(|name, _| name == float);
-        let kept: Vec<&String> = manifest.precisions.values().flat_map(|f| f.values()).collect();
+        let kept: Vec<&String> = manifest
+            .precisions
+            .values()
+            .flat_map(|f| f.values())
+            .collect();
         dropped.retain(|file| !kept.contains(&file));
         float.clone_into(&mut manifest.default_precision);
         let files: Vec<String> = manifest.files.keys().cloned().collect();
         let golden = manifest.golden.clone();
         manifest.files.clear();
         let mut writer = Self {
-            source,
             out,
             manifest,
             float: float.to_owned(),
@@ -71,7 +79,7 @@ impl<'a> Writer<'a> {
     /// Adds a scheme's graphs. Returns their bytes.
     pub fn add(&mut self, scheme: Scheme, stages: Vec<Stage>) -> Result<u64> {
         let mut total = 0;
-        let mut files = std::collections::BTreeMap::new();
+        let mut files = BTreeMap::new();
         for stage in stages {
             let bytes = to_bytes(stage.model);
             let file = format!("{}.{}.onnx", stage.name, scheme.name());

@@ -7,7 +7,7 @@ use prost::Message;
 use wink_engine::Tensor;
 use wink_quantize::sensitivity::Stage;
 use wink_quantize::{Graph, Sample};
-use wink_runtime::policy::{ActionChunk, OnnxPolicy, Package};
+use wink_runtime::policy::{ActionChunk, OnnxPolicy, Package, StageRun};
 
 use super::error;
 use super::moments::Moment;
@@ -64,13 +64,12 @@ impl Subject for PolicySubject<'_> {
         let bar = progress::bar(self.calibration.len() as u64, "calibrating");
         for moment in self.calibration {
             let mut fed = Ok(());
-            let mut watch = |run: &wink_runtime::policy::StageRun<'_>| {
+            let mut watch = |run: &StageRun<'_>| {
                 if fed.is_ok() {
                     fed = sample(run).and_then(|sample| each(run.stage(), sample));
                 }
             };
-            moment.begin_watched(&mut policy, &mut watch)?;
-            moment.act_watched(&mut policy, &mut chunk, &mut watch)?;
+            moment.watched(&mut policy, &mut chunk, &mut watch)?;
             fed?;
             bar.inc(1);
         }
@@ -80,7 +79,7 @@ impl Subject for PolicySubject<'_> {
 
     fn error(&mut self, changed: &[Stage]) -> Result<f32> {
         let policy = self.changed(changed)?;
-        let error = error::measure(&policy, &self.wanted, self.held_out)?;
+        let (error, _) = error::measure(&policy, &self.wanted, self.held_out)?;
         Ok(error.action_rms)
     }
 
@@ -101,7 +100,7 @@ impl Subject for PolicySubject<'_> {
     }
 }
 
-fn sample(run: &wink_runtime::policy::StageRun<'_>) -> Result<Sample> {
+fn sample(run: &StageRun<'_>) -> Result<Sample> {
     run.inputs()
         .map(|(name, view)| Ok((name.to_owned(), Tensor::copy_of(view)?)))
         .collect()

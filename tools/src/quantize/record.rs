@@ -51,7 +51,7 @@ impl SchemeRecord {
 }
 
 /// How far actions are from those of the float policy.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionError {
     /// Root mean square of the normalised actions' error.
     pub action_rms: f32,
@@ -63,13 +63,10 @@ pub struct ActionError {
     /// Numbers with a threshold that became 0 instead of 1, or the other way round; of all that would be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gripper_flips: Option<(usize, usize)>,
-    /// Each number without a threshold, in its unit.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub numbers: Vec<NumberError>,
 }
 
-/// How far one number of the actions is from the float policy's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How far one number of the actions is from the float policy's, over the whole chunk.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumberError {
     /// Its name.
     pub name: String,

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use wink_quantize::emit::LayerReport;
 
-use super::record::ActionError;
+use super::record::{ActionError, NumberError};
 
 /// All that is told.
 #[derive(Debug, Serialize)]
@@ -42,6 +42,8 @@ pub struct SchemeReport {
     /// In the runtime, on the file as written.
     #[serde(flatten)]
     pub error: ActionError,
+    /// The error of each number without a threshold, in its unit.
+    pub numbers: Vec<NumberError>,
     /// Median time of the act graph in this runtime, milliseconds; where a latency was asked for.
     pub latency_ms: Option<f64>,
     /// Each layer, text graph first.
@@ -105,11 +107,16 @@ pub fn schemes(report: &Report) -> String {
         report.errors_of
     );
     for scheme in &report.schemes {
-        let numbers = scheme.error.numbers.iter();
+        let numbers = scheme.numbers.iter();
         let numbers: Vec<String> = numbers
             .map(|n| format!("{} {:.4} ({:.4}) {}", n.name, n.rms, n.max, n.unit))
             .collect();
-        let _ = writeln!(text, "{}: rms (max) of {}", scheme.scheme, numbers.join(", "));
+        let _ = writeln!(
+            text,
+            "{}: rms (max) of {}",
+            scheme.scheme,
+            numbers.join(", ")
+        );
     }
     text
 }

@@ -63,10 +63,12 @@ pub fn prepare(options: &Options, subject: &mut dyn Subject) -> Result<(Parts, V
         .into_iter()
         .map(|ranges| ranges.map(Ranges::counts))
         .collect();
-    subject.feed(&mut |stage, sample| match place(stage).and_then(|p| counts[p].as_mut()) {
-        Some(counts) => in_stage(stage, counts.add(&sample)),
-        None => Ok(()),
-    })?;
+    subject.feed(
+        &mut |stage, sample| match place(stage).and_then(|p| counts[p].as_mut()) {
+            Some(counts) => in_stage(stage, counts.add(&sample)),
+            None => Ok(()),
+        },
+    )?;
 
     let parts = graphs.into_iter().zip(layers).zip(counts);
     let parts = Parts(

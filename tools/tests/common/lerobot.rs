@@ -225,8 +225,7 @@ impl Fixture {
             .into();
             let bytes: BinaryArray = bytes.iter().map(Option::as_deref).collect();
             let paths = StringArray::from_iter_values(frames().map(path));
-            let pictures =
-                StructArray::new(fields, vec![Arc::new(bytes), Arc::new(paths)], None);
+            let pictures = StructArray::new(fields, vec![Arc::new(bytes), Arc::new(paths)], None);
             columns.push(((*camera).to_owned(), Arc::new(pictures)));
         }
         let tasks = self.tasks();
@@ -244,7 +243,10 @@ impl Fixture {
                 ints(frames().map(|(e, _)| first + e)),
             ),
             ("index".to_owned(), ints(start..start + frames().count())),
-            ("task_index".to_owned(), ints(frames().map(|(e, _)| task(e)))),
+            (
+                "task_index".to_owned(),
+                ints(frames().map(|(e, _)| task(e))),
+            ),
         ]);
         let path = format!("data/chunk-000/file-{file:03}.parquet");
         table(&root.join(path), columns);

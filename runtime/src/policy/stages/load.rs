@@ -1,7 +1,7 @@
 //! Loads the graphs of a precision and finds what feeds each of their inputs.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wink_engine::{
     Element, EngineError, Execution, Feed, Graph, Source, TensorInfo, TensorSpec, graph_info,
@@ -15,7 +15,7 @@ use super::super::{Package, PackageError, PolicyError};
 use super::rate;
 
 /// The loaded stages, shared by the threads that run them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct Network {
     pub(in super::super) stages: Vec<Stage>,
     /// Names and types of the observed values: cameras, states, tokens, mask.
@@ -27,18 +27,20 @@ pub(in super::super) struct Network {
 }
 
 /// One loaded stage.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct Stage {
     pub(in super::super) spec: StageSpec,
     pub(in super::super) graph: Graph,
     /// What feeds each input of the graph, in the graph's order.
     pub(super) inputs: Vec<ValueRef>,
+    /// What the graph was told of its inputs.
+    feeds: Vec<Feed>,
     /// For a token loop.
     pub(super) tokens: Option<TokenStage>,
 }
 
 /// What a token loop needs to know of other stages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TokenStage {
     /// The value that the first token is the largest of.
     pub(super) first: Option<ValueRef>,
@@ -50,7 +52,7 @@ pub(super) struct TokenStage {
     pub(super) table: Vec<Vec<i32>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Cache {
     pub(super) spec: TensorSpec,
     pub(super) from: Option<ValueRef>,
@@ -281,14 +283,9 @@ impl Stage {
             });
             inputs.push((tensor.as_str(), place));
         }
-        let graph = Graph::load(source, execution, feeds, &spec.outputs)
+        let graph = Graph::load(source, execution, feeds.clone(), &spec.outputs)
             .map_err(|error| explain(error, spec, &path))?;
-        let inputs = graph
-            .inputs()
-            .iter()
-            .filter_map(|(name, _)| inputs.iter().find(|(tensor, _)| tensor == name))
-            .map(|(_, place)| *place)
-            .collect();
+        let inputs = places(&graph, &inputs);
         let tokens = match spec.method() {
             Some(Method::Tokens(tokens)) => Some(token_stage(
                 package, spec, tokens, &graph, caches, known, &path,
@@ -307,8 +304,33 @@ impl Stage {
             spec: spec.clone(),
             graph,
             inputs,
+            feeds,
             tokens,
         })
+    }
+
+    /// Runs another graph of the same inputs and outputs from now on.
+    pub(in super::super) fn replace(&mut self, bytes: Vec<u8>) -> Result<(), PolicyError> {
+        let file = self.graph.file().to_owned();
+        let source = Source {
+            file: file.clone(),
+            bytes,
+            read: Duration::ZERO,
+        };
+        let outputs = &self.spec.outputs;
+        let graph = Graph::load(source, Execution::default(), self.feeds.clone(), outputs)
+            .map_err(|error| explain(error, &self.spec, &file))?;
+        if graph.outputs() != self.graph.outputs() {
+            return Err(PolicyError::Graph {
+                file,
+                message: "gives other types or shapes than the graph that it replaces".to_owned(),
+            });
+        }
+        let names = self.graph.inputs().iter().map(|(name, _)| name.as_str());
+        let known: Vec<(&str, ValueRef)> = names.zip(self.inputs.iter().copied()).collect();
+        self.inputs = places(&graph, &known);
+        self.graph = graph;
+        Ok(())
     }
 
     /// The place of an output by its name in the file.
@@ -317,6 +339,15 @@ impl Stage {
         // The names were checked to be among the outputs.
         outputs.position(|(name, _)| name == tensor).unwrap_or(0)
     }
+}
+
+/// What feeds each input of a graph, in the graph's order.
+fn places(graph: &Graph, known: &[(&str, ValueRef)]) -> Vec<ValueRef> {
+    let names = graph.inputs().iter().map(|(name, _)| name);
+    names
+        .filter_map(|name| known.iter().find(|(tensor, _)| tensor == name))
+        .map(|(_, place)| *place)
+        .collect()
 }
 
 /// How often a value changes.

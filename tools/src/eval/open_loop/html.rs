@@ -38,13 +38,24 @@ pub fn render(report: &Report, traces: &[Trace]) -> String {
                 .map(|number| plots::by_step(number, report))
                 .collect(),
         ),
-        ("traces", traces.iter().map(|one| trace(one, report)).collect()),
+        (
+            "traces",
+            traces.iter().map(|one| trace(one, report)).collect(),
+        ),
     ];
     fill(PAGE, &parts)
 }
 
 fn executed(report: &Report) -> String {
-    let mut html = head(&["action", "unit", "smallest recorded", "largest", "mae", "rms", "max"]);
+    let mut html = head(&[
+        "action",
+        "unit",
+        "smallest recorded",
+        "largest",
+        "mae",
+        "rms",
+        "max",
+    ]);
     for number in &report.numbers {
         let [low, high] = number.recorded.map(f64::from);
         let error = number.executed;

@@ -111,7 +111,7 @@ fn compare(
                 task = Some(moment.task.to_owned());
             }
             if !moment.wanted {
-                return policy.observe(&moment.observation).map_err(as_bad_input);
+                return policy.see(&moment.observation).map_err(as_bad_input);
             }
             policy
                 .act(&moment.observation, &mut predicted)

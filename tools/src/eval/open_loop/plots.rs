@@ -46,10 +46,16 @@ pub fn trace(trace: &Trace, place: usize, number: &Number, fps: f64) -> String {
     );
     plot.legend(&[("recorded", RECORDED), ("predicted", PREDICTED)]);
     let seconds = |frame: usize| frame as f64 / fps;
-    plot.line(recorded.iter().enumerate().map(|(f, v)| (seconds(f), *v)), RECORDED);
+    plot.line(
+        recorded.iter().enumerate().map(|(f, v)| (seconds(f), *v)),
+        RECORDED,
+    );
     for (start, values) in &chunks {
         let points = values.iter().enumerate();
-        plot.line(points.map(|(step, v)| (seconds(start + step), *v)), PREDICTED);
+        plot.line(
+            points.map(|(step, v)| (seconds(start + step), *v)),
+            PREDICTED,
+        );
     }
     plot.canvas.finish()
 }
@@ -67,7 +73,10 @@ pub fn by_step(number: &Number, report: &Report) -> String {
     plot.legend(&[("mean absolute error", MEAN), ("rms", ROOT_MEAN_SQUARE)]);
     let steps = || number.by_step.iter().enumerate();
     plot.line(steps().map(|(step, error)| (step as f64, error.mae)), MEAN);
-    plot.line(steps().map(|(step, error)| (step as f64, error.rms)), ROOT_MEAN_SQUARE);
+    plot.line(
+        steps().map(|(step, error)| (step as f64, error.rms)),
+        ROOT_MEAN_SQUARE,
+    );
     let executed = plot.x.at(report.execute as f64 - 0.5);
     if report.execute < report.chunk {
         plot.canvas
@@ -96,7 +105,12 @@ impl Plot {
             canvas.line([at, TOP], [at, bottom], GREY, 1.0, 0.2);
             canvas.text([at, bottom + 12.0], Anchor::Middle, GREY, &words);
         }
-        canvas.text([(LEFT + right) / 2.0, bottom + 29.0], Anchor::Middle, GREY, below);
+        canvas.text(
+            [(LEFT + right) / 2.0, bottom + 29.0],
+            Anchor::Middle,
+            GREY,
+            below,
+        );
         Self { canvas, x, y }
     }
 

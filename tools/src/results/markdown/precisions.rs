@@ -114,11 +114,16 @@ fn costs(precisions: &Precisions) -> String {
                 ),
                 number(action.map(|error| format!("{:.4}", error.action_rms))),
                 number(action.map(|error| format!("{:.2}", error.action_max))),
-                number(action.map(|error| format!("{:.2}", error.translation_rms_mm))),
-                number(action.map(|error| {
-                    let (flips, of) = error.gripper_flips;
-                    format!("{flips} of {of}")
-                })),
+                number(
+                    action
+                        .and_then(|error| error.translation_rms_mm)
+                        .map(|mm| format!("{mm:.2}")),
+                ),
+                number(
+                    action
+                        .and_then(|error| error.gripper_flips)
+                        .map(|(flips, of)| format!("{flips} of {of}")),
+                ),
                 number(own.inference_ms.map(|ms| format!("{ms:.1}"))),
             ]
         })

@@ -1,8 +1,8 @@
 //! Can the arm do it, and does the model know it: one point per way, on cards that no robot data held.
 
 use super::axis::{Axis, CHANCE, spread};
-use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use super::{Plot, RECOGNITION_EXECUTION, Role};
+use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use crate::results::tables::Tables;
 
 const SPLIT: &str = "val";

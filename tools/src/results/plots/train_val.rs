@@ -1,8 +1,8 @@
 //! What is lost on unseen cards: recognition on train and on val, one row per way.
 
 use super::axis::{Axis, CHANCE};
-use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use super::{Plot, Role, TRAIN_VAL};
+use crate::plot::canvas::{Anchor, Canvas, GREY, short, width};
 use crate::results::tables::{Tables, WayTable};
 
 const TOP: f64 = 62.0;
