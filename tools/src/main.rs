@@ -9,6 +9,7 @@ mod data;
 mod eval;
 mod flash;
 mod frames;
+mod import;
 mod inspect;
 mod log;
 mod memory;
@@ -44,6 +45,7 @@ Examples:
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
+  wink import --onnx act.onnx --config ckpt --out p   a policy package from somebody else's ONNX file; see --help
   wink inspect models/wink-s                          a package's or an ONNX file's graphs, shapes, operators, sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
@@ -63,6 +65,7 @@ enum Command {
     Eval(eval::Args),
     Record(record::Args),
     Frames(frames::Args),
+    Import(import::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Results(results::Args),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),

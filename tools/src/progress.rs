@@ -14,3 +14,14 @@ pub fn bar(len: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     bar.enable_steady_tick(std::time::Duration::from_millis(500));
     bar
 }
+
+/// A sign of life on standard error while something of unknown length runs.
+pub fn waiting(what: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}, {elapsed} gone")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(what);
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    bar
+}
