@@ -7,8 +7,8 @@ mod mock;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mock::{Constant, MockBoard};
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription};
-use wink_runtime::control::{ControlConfig, InverseKinematics};
+use wink_runtime::arm::ARM_JOINTS;
+use wink_runtime::control::InverseKinematics;
 use wink_runtime::episode::ControlLoop;
 
 /// Gripper down at a point of the base.
@@ -35,7 +35,7 @@ fn path(card: Vector3<f64>) -> Vec<Isometry3<f64>> {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let arm = ArmDescription::wx250s();
+    let arm = mock::arm();
     let ik = InverseKinematics::new(&arm);
 
     for (name, card) in [
@@ -77,7 +77,7 @@ fn benches(criterion: &mut Criterion) {
         let begun = || {
             let mut board = MockBoard::new();
             let mut policy = Constant::new([0.05, -0.02, -0.05, 0.0, 0.0, 0.0, 1.0]);
-            let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+            let mut control = ControlLoop::new(mock::arm(), mock::control_config());
             control.connect(&mut board).expect("the mock board answers");
             control
                 .begin(&mut board, &mut policy, "pick the block")

@@ -10,6 +10,12 @@ pub trait Clock {
     /// Waits until `now_us()` is at least `time_us`; returns at once where that has passed. A
     /// simulated clock advances the physics here.
     fn sleep_until(&mut self, time_us: u64);
+
+    /// The clock only reaches multiples of this many microseconds: a simulated one advances by
+    /// whole steps of its physics.
+    fn step_us(&self) -> u64 {
+        1
+    }
 }
 
 /// The machine's own monotonic clock, counted from its making.

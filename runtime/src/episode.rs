@@ -10,7 +10,8 @@ use crate::arm::{ArmClient, ArmClientError, ArmDescription, Link, WIRE_JOINTS};
 use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame};
 use crate::clock::Clock;
 use crate::control::{
-    ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step, proprio_state,
+    ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step, period_us,
+    proprio_state,
 };
 use crate::policy::{CameraFrame, Observation, Policy, PolicyError, PolicyTimes};
 use crate::telemetry::{LoopTelemetry, StageTimes};
@@ -92,6 +93,10 @@ pub struct ControlLoop {
     telemetry: LoopTelemetry,
     running: bool,
     index: u64,
+    /// Time without a setpoint after which the arm's firmware holds.
+    hold_after_us: u64,
+    /// From one action to the next, as the policy of this episode has it.
+    period_us: u64,
     next_tick_us: u64,
 }
 
@@ -106,6 +111,8 @@ impl ControlLoop {
             telemetry: LoopTelemetry::default(),
             running: false,
             index: 0,
+            hold_after_us: arm.firmware_config().hold_after_us,
+            period_us: 0,
             next_tick_us: 0,
             config,
         }
@@ -132,11 +139,11 @@ impl ControlLoop {
     }
 
     /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after
-    /// a hold.
+    /// a hold. Ticks then follow each other at the policy's rate.
     ///
     /// # Errors
-    /// When the arm cannot be driven, the policy refuses the instruction, or its chunks are not
-    /// end-effector deltas.
+    /// When the arm cannot be driven, the board's clock or firmware cannot keep the policy's rate,
+    /// the policy refuses the instruction, or its chunks are not end-effector deltas.
     pub fn begin<B: Board + ?Sized>(
         &mut self,
         board: &mut B,
@@ -144,6 +151,8 @@ impl ControlLoop {
         instruction: &str,
     ) -> Result<(), RuntimeError> {
         self.running = false;
+        let hz = policy.control_hz().unwrap_or(self.config.control_hz);
+        self.period_us = period_us(hz, board.step_us(), self.hold_after_us)?;
         policy.begin_episode(instruction)?;
         self.client.arm(board, self.config.connect_timeout_us)?;
         let measured = self.measure(board)?;
@@ -272,9 +281,8 @@ impl ControlLoop {
         times.control += watch.time();
 
         let watch = Stopwatch::start();
-        let period_us = self.config.control_period_us;
         self.client
-            .send_setpoint(board, board.now_us(), period_us, &step.joint_targets)?;
+            .send_setpoint(board, board.now_us(), self.period_us, &step.joint_targets)?;
         times.link += watch.time();
 
         let index = self.index;
@@ -306,7 +314,7 @@ impl ControlLoop {
     /// Sleeps until the next tick is due. A late tick moves all later ones: none is hurried to make
     /// up for it.
     fn wait<B: Board + ?Sized>(&mut self, board: &mut B, report: &mut TickReport) {
-        self.next_tick_us += self.config.control_period_us;
+        self.next_tick_us += self.period_us;
         let now_us = board.now_us();
         if now_us > self.next_tick_us {
             report.overrun = true;

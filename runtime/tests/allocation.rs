@@ -6,8 +6,6 @@ mod mock;
 
 use counting::allocations;
 use mock::{Constant, MockBoard};
-use wink_runtime::arm::ArmDescription;
-use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
 
 #[test]
@@ -17,7 +15,7 @@ fn ticks_allocate_nothing_after_the_first_chunk() {
         looks: true,
         ..Constant::new([0.1, -0.05, -0.04, 0.0, 0.1, 0.0, 1.0])
     };
-    let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+    let mut control = ControlLoop::new(mock::arm(), mock::control_config());
     control.connect(&mut board).unwrap();
     control
         .begin(&mut board, &mut policy, "pick the block")

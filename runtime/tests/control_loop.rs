@@ -9,9 +9,9 @@ use wink_firmware::wire::{
     Capabilities, Command, Fault, HoldReason, HostHello, HostMessage, PROTOCOL_VERSION, State,
     encode_host,
 };
-use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription, GRIPPER, Link, WIRE_JOINTS};
+use wink_runtime::arm::{ArmClient, ArmClientError, GRIPPER, Link, WIRE_JOINTS};
 use wink_runtime::clock::Clock;
-use wink_runtime::control::{ControlConfig, ControlError};
+use wink_runtime::control::ControlError;
 use wink_runtime::episode::{ControlLoop, RuntimeError, TickReport};
 use wink_runtime::telemetry::Stage;
 
@@ -21,7 +21,7 @@ const PERIOD_US: f64 = 50_000.0;
 const STILL: [f32; 7] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
 fn control_loop() -> ControlLoop {
-    ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default())
+    ControlLoop::new(mock::arm(), mock::control_config())
 }
 
 /// A loop that has begun an episode.
@@ -79,7 +79,7 @@ fn setpoints_are_followed_on_time() {
     // 10 mm ahead and 4 mm down a step: slower than any joint may turn.
     let mut policy = Constant::new([0.1, 0.0, -0.04, 0.0, 0.0, 0.0, 1.0]);
     let mut control = begun(&mut board, &mut policy);
-    let arm = ArmDescription::wx250s();
+    let arm = mock::arm();
     let [mut before, mut previous]: [Option<TickReport>; 2] = [None, None];
     for index in 0..15 {
         let report = control.tick(&mut board, &mut policy).unwrap();
@@ -182,6 +182,91 @@ fn ticks_keep_their_period_and_late_ones_are_told() {
     // The next one is not hurried.
     assert!(!control.tick(&mut board, &mut policy).unwrap().overrun);
     assert_eq!(board.now_us() - start_us, 630_000);
+}
+
+#[test]
+fn ticks_follow_the_policys_rate() {
+    for (hz, period_us) in [
+        (Some(10.0), 100_000),
+        (Some(20.0), 50_000),
+        (Some(25.0), 40_000),
+        (Some(100.0), 10_000),
+        (None, 20_000),
+    ] {
+        let mut board = MockBoard::new();
+        let mut policy = Constant {
+            hz,
+            ..Constant::new([0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+        };
+        let mut control = begun(&mut board, &mut policy);
+        let start_us = board.now_us();
+        run(&mut control, &mut board, &mut policy, 20);
+        assert_eq!(board.now_us() - start_us, 20 * period_us, "{hz:?}");
+        pass(&mut board, period_us);
+        let counters = board.core.counters();
+        assert_eq!((counters.accepted, counters.starved), (20, 0), "{hz:?}");
+    }
+}
+
+#[test]
+fn a_rate_that_the_board_cannot_keep_begins_nothing() {
+    for (hz, told) in [
+        (
+            30.0,
+            "30 Hz, one action every 33333 us, but the clock of this board advances in steps of 10000 us",
+        ),
+        (
+            5.0,
+            "5 Hz, one action every 200000 us, but the firmware holds the arm after 150000 us",
+        ),
+        (f64::NAN, "NaN Hz"),
+    ] {
+        let mut board = MockBoard::new();
+        let mut policy = Constant {
+            hz: Some(hz),
+            ..Constant::new(STILL)
+        };
+        let mut control = control_loop();
+        control.connect(&mut board).unwrap();
+        let error = control.begin(&mut board, &mut policy, "pick").unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+        let error = control.tick(&mut board, &mut policy).unwrap_err();
+        assert!(matches!(error, RuntimeError::NoEpisode), "{error}");
+    }
+}
+
+/// An inference of 30 ms fits into a tick of 50 ms, one of 70 ms makes every tick that has one late.
+#[test]
+fn inference_takes_time_of_its_tick() {
+    for (inference_us, two_ticks_us, overruns) in [(30_000, 100_000, 0), (70_000, 120_000, 10)] {
+        let mut board = MockBoard::new();
+        let mut policy = Constant {
+            inference_us,
+            elapsed_us: board.elapsed_us.clone(),
+            ..Constant::new([0.05, 0.0, -0.02, 0.0, 0.0, 0.0, 1.0])
+        };
+        let mut control = begun(&mut board, &mut policy);
+        let start_us = board.now_us();
+        for index in 0..20 {
+            let report = control.tick(&mut board, &mut policy).unwrap();
+            assert_eq!(
+                report.overrun,
+                report.inferred && overruns > 0,
+                "tick {index}"
+            );
+        }
+        assert_eq!(board.now_us() - start_us, 10 * two_ticks_us);
+        assert_eq!(control.telemetry().overruns(), overruns);
+        let counters = board.core.counters();
+        assert_eq!(
+            (counters.accepted, counters.rejected(), counters.starved),
+            (20, 0, 0)
+        );
+        policy.action = STILL;
+        let report = run(&mut control, &mut board, &mut policy, 10);
+        let moved_m = report.proprio[0] - 0.04975;
+        assert!((moved_m - 0.1).abs() < 1e-4, "{moved_m}");
+    }
 }
 
 #[test]
@@ -405,7 +490,7 @@ fn intrude(board: &mut MockBoard, command: Command) {
 
 #[test]
 fn a_board_that_was_flashed_for_something_else_is_refused() {
-    let good = ArmDescription::wx250s().firmware_config();
+    let good = mock::arm().firmware_config();
     let mut control = control_loop();
 
     let mut other = good.clone();
@@ -445,7 +530,7 @@ fn a_board_that_was_flashed_for_something_else_is_refused() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let good = ArmDescription::wx250s().firmware_config();
+    let good = mock::arm().firmware_config();
     let mut other = good.clone().named("so101", "pico");
     other.description_hash = 0x0123_4567;
     let mut board = MockBoard::with_config(other);
@@ -458,7 +543,7 @@ fn what_does_not_fit_is_refused_by_name() {
     );
     // The board thinks the same of this host.
     assert_eq!(board.core.state(), State::Disarmed);
-    let mut client = ArmClient::new(&ArmDescription::wx250s());
+    let mut client = ArmClient::new(&mock::arm());
     let mut board = MockBoard::with_config(good.named("wx250s", "pico"));
     client.greet(&mut board, 1_000_000).unwrap();
     assert_eq!(
@@ -467,7 +552,7 @@ fn what_does_not_fit_is_refused_by_name() {
         "a greeting does not arm"
     );
     assert!(client.check_capabilities(Capabilities::STALL_GUARD).is_ok());
-    let mut blind = ArmDescription::wx250s().firmware_config();
+    let mut blind = mock::arm().firmware_config();
     blind.feedback = false;
     client
         .greet(&mut MockBoard::with_config(blind), 1_000_000)
@@ -602,7 +687,7 @@ fn the_same_episode_gives_the_same_numbers() {
 
 #[test]
 fn a_board_that_never_read_its_servos_is_not_armed() {
-    let mut config = ArmDescription::wx250s().firmware_config();
+    let mut config = mock::arm().firmware_config();
     config.fault_after_failures = u32::MAX;
     let mut board = MockBoard::with_config(config);
     board.servos.broken = true;
@@ -615,7 +700,7 @@ fn a_board_that_never_read_its_servos_is_not_armed() {
 
 #[test]
 fn a_client_that_disarmed_arms_anew() {
-    let arm = ArmDescription::wx250s();
+    let arm = mock::arm();
     let mut board = MockBoard::new();
     let mut client = ArmClient::new(&arm);
     client.connect(&mut board, 1_000_000).unwrap();

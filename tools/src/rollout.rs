@@ -2,20 +2,20 @@
 
 use anyhow::{Context, Result};
 use wink_emulate::EmulatedBoard;
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use wink_runtime::arm::ArmClient;
 use wink_runtime::camera::Frame;
-use wink_runtime::control::ControlConfig;
-use wink_runtime::episode::{Board, ControlLoop, TickReport};
+use wink_runtime::episode::{Board, ControlLoop, RuntimeError, TickReport};
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
 use wink_sim::render::RenderError;
-use wink_sim::scene::base_in_world;
 use wink_sim::{MAX_STEPS, Outcome, SimBoard, Truth};
+
+use crate::bad_input::as_bad_input;
 
 /// A policy that may be shown what only a script is allowed to know.
 pub trait Pilot: Policy {
-    /// Called before each tick with the world's truth. Whoever looks for itself ignores it.
+    /// Called before each tick with the world's truth. A policy that uses the camera ignores it.
     fn show(&mut self, _truth: &Truth) {}
 }
 
@@ -102,16 +102,16 @@ impl Rollout {
     ) -> Result<Self> {
         let seed = board.seed();
         let told = || format!("beginning the episode of seed {seed}");
-        let config = ControlConfig {
-            base_in_world: base_in_world(),
-            ..ControlConfig::default()
-        };
-        let mut control = ControlLoop::new(ArmDescription::wx250s(), config);
+        let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
         let begun = control
             .connect(&mut *board)
             .and_then(|()| control.begin(&mut *board, pilot, instruction));
         begun
-            .map_err(|error| because(&mut *board, error.into()))
+            .map_err(|error| match error {
+                // The policy's rate or its actions do not fit this board.
+                RuntimeError::Control(_) => as_bad_input(error),
+                error => because(&mut *board, error.into()),
+            })
             .with_context(told)?;
         Ok(Self {
             board,

@@ -104,6 +104,31 @@ fn a_network_runs_and_its_rows_do_not_depend_on_the_threads() {
     assert_eq!(report["latency_us"]["policy"]["n"], 3 * 3 * 100);
 }
 
+#[test]
+fn a_rate_that_the_simulator_cannot_keep_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let package = Package::copy_to(&dir.path().join("package"));
+    package.manifest(|manifest| manifest["control_hz"] = json!(30));
+    let args = [
+        "eval",
+        "--policy",
+        "package",
+        "--split",
+        "val",
+        "--controls",
+        "none",
+        "--episodes",
+        "1",
+    ];
+    let output = wink(dir.path(), &args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    for word in ["30 Hz", "steps of 10000 us", "100 Hz"] {
+        assert!(stderr.contains(word), "no `{word}` in {stderr}");
+    }
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
 type Breakage = (&'static str, fn(&Package), &'static [&'static str]);
 
 #[test]

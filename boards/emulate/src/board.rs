@@ -16,7 +16,7 @@ use crate::machine::{Feed, Machine};
 use crate::witness::Witness;
 use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
 
-/// An answer that is further off than this comes too late for whoever asked. A board without a clock is given it once it is due.
+/// An answer that is further off than this comes too late for the board. A board without a clock is given it once it is due.
 const IN_TIME_US: u64 = 3_000;
 /// One byte at 1 Mbaud.
 const BYTE_US: u64 = 10;
@@ -51,7 +51,7 @@ pub trait Faults {
 pub struct EmulatedBoard {
     machine: Box<dyn Machine>,
     image: Image,
-    /// The table's own arm moves with its servos; another one's servos stand in the air.
+    /// Only the benchmark's arm is connected to the physics.
     on_table: bool,
     cell: Workcell,
     bus: ServoBus,
@@ -64,7 +64,7 @@ pub struct EmulatedBoard {
     to_board: Vec<u8>,
     /// On its way from the servos to the board: microseconds from now, and the byte.
     from_servos: Vec<(u64, u8)>,
-    /// The same, too late for whoever asked, with the time on the bus.
+    /// The same, too late for the board, with the time on the bus.
     from_servos_late: VecDeque<(u64, u8)>,
     outbox: VecDeque<u8>,
     listener: BoardReader,
@@ -396,6 +396,10 @@ impl Link for EmulatedBoard {
 impl Clock for EmulatedBoard {
     fn now_us(&self) -> u64 {
         self.cell.now_us()
+    }
+
+    fn step_us(&self) -> u64 {
+        SUBSTEP_US
     }
 
     fn sleep_until(&mut self, time_us: u64) {

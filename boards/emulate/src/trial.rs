@@ -4,7 +4,7 @@ use wink_firmware::JointVec;
 use wink_firmware::wire::{
     Command, Fault, HoldReason, HostMessage, MAX_HOST_LINE, Setpoint, State, encode_host,
 };
-use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription, Link, WIRE_JOINTS};
+use wink_runtime::arm::{ArmClient, ArmClientError, Link, WIRE_JOINTS};
 use wink_runtime::clock::Clock;
 use wink_sim::{Scene, SimOptions, Split};
 
@@ -54,7 +54,7 @@ impl Trial {
         let scene = Scene::new(Split::Val, 0);
         let mut board =
             EmulatedBoard::new(emulator, images, Arm::Wx250s, &scene, SimOptions::default())?;
-        let mut client = ArmClient::new(&ArmDescription::wx250s());
+        let mut client = ArmClient::new(&wink_sim::arm());
         if let Err(error) = client.connect(&mut board, PATIENCE_US) {
             return Err(match board.take_failure() {
                 Some(failure) => failure.into(),

@@ -13,13 +13,13 @@ use wink_runtime::clock::Clock;
 
 use crate::{BoardError, BoardFile, FirmwareThread, I2cBus, SerialBus, SerialLine};
 
-/// An arm whose servos hang on this machine. To the runtime it is a board: a wire and a clock.
+/// An arm whose servos are connected to this machine. To the runtime it is a board: a wire and a clock.
 pub struct LinuxBoard {
     firmware: FirmwareThread,
 }
 
 impl LinuxBoard {
-    /// Opens the bus that the arm's servos hang on, checks that they are the ones its file names and sets them up, and starts the
+    /// Opens the bus of the arm's servos, checks that they are the ones its file names and sets them up, and starts the
     /// firmware core. The arm stays as it is, with or without torque, until it is armed over the wire.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub enum BoardError {
         max: u32,
     },
     /// The arm needs a bus that the board's file does not have.
-    #[error("the arm \"{arm}\" hangs on {needs}, and the board \"{board}\" has no [{section}]")]
+    #[error("the arm \"{arm}\" needs {needs}, and the board \"{board}\" has no [{section}]")]
     NoBus {
         /// The arm.
         arm: String,

@@ -1,4 +1,4 @@
-//! A board's file: which devices its servos hang on.
+//! A board's file: which devices its servos are connected to.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -110,7 +110,7 @@ impl BoardFile {
 }
 
 impl BoardFile {
-    /// Puts another device in the place of the one that the file names, for whichever bus the arm hangs on.
+    /// Puts another device in the place of the one that the file names, for the bus that the arm uses.
     pub fn use_device(&mut self, device: &str) {
         if let Some(serial) = &mut self.serial {
             device.clone_into(&mut serial.port);

@@ -16,7 +16,7 @@ use far_end::{FarEnd, wx250s};
 use serialport::{SerialPort, TTYPort};
 use tempfile::TempDir;
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, ArmDescription, Link, LinkError};
+use wink_runtime::arm::{ArmClient, Link, LinkError};
 use wink_runtime::clock::{Clock, MonotonicClock};
 use wink_sim::bus::ServoBus;
 
@@ -171,7 +171,7 @@ fn waist(client: &ArmClient) -> f64 {
 fn a_host_drives_it_and_is_killed_and_so_is_the_board() {
     let bench = Bench::new();
     let board = bench.start();
-    let description = ArmDescription::wx250s();
+    let description = wink_sim::arm();
 
     let mut host = Host::open(&bench.link());
     let mut client = ArmClient::new(&description);

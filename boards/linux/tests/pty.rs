@@ -122,7 +122,7 @@ fn files_that_do_not_fit_each_other_are_refused() {
         (
             &arm,
             &bare,
-            "the arm \"wx250s\" hangs on a serial bus, and the board \"x\" has no [serial]",
+            "the arm \"wx250s\" needs a serial bus, and the board \"x\" has no [serial]",
         ),
         (&no_servos, &with_serial, "its file has no [servos]"),
         (&arm, &with_serial, "/dev/no-such: "),

@@ -2,10 +2,8 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use wink_runtime::arm::ArmDescription;
 use wink_runtime::camera::{Camera, Frame};
 use wink_runtime::clock::Clock;
-use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
 use wink_sim::expert::Expert;
 use wink_sim::{MAX_STEPS, Scene, SimBoard, SimOptions, Split};
@@ -24,7 +22,7 @@ impl Episode {
         let scene = Scene::new(Split::Train, seed);
         let mut board = SimBoard::new(&scene, SimOptions::default())
             .expect("the benchmark's frame size is fine");
-        let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+        let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
         let mut expert = Expert::new(&scene);
         control
             .connect(&mut board)

@@ -5,12 +5,13 @@ use crate::render::{Appearance, RenderError, Window};
 use crate::scene::Scene;
 use crate::table::Table;
 use crate::workcell::Workcell;
+use crate::world::SUBSTEP_US;
 use std::collections::VecDeque;
 use std::io::Read;
 use wink_firmware::config::{ConfigError, JointGuard};
 use wink_firmware::wire::MAX_LINE;
 use wink_firmware::{Config, Core};
-use wink_runtime::arm::{ArmDescription, Link, LinkError};
+use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 
@@ -85,7 +86,7 @@ impl SimBoard {
     /// # Errors
     /// When the firmware refuses the arm.
     pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
-        let config = ideal(ArmDescription::wx250s().firmware_config());
+        let config = ideal(crate::arm().firmware_config());
         Ok(Self {
             cell: Workcell::new(table, options),
             core: Core::new(config).map_err(SimError::Firmware)?,
@@ -179,6 +180,10 @@ impl Clock for SimBoard {
             self.substep();
         }
     }
+
+    fn step_us(&self) -> u64 {
+        SUBSTEP_US
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +217,7 @@ mod tests {
     fn the_real_firmware_is_behind_the_wire() {
         let mut board = board();
         assert_eq!(board.firmware_state(), State::Disarmed);
-        let mut client = ArmClient::new(&ArmDescription::wx250s());
+        let mut client = ArmClient::new(&crate::arm());
         client.connect(&mut board, 1_000_000).unwrap();
         assert_eq!(board.firmware_state(), State::Armed);
         let mut targets = client.positions().unwrap();
@@ -243,8 +248,8 @@ mod tests {
         }
         board.write(&bytes).unwrap();
         board.sleep_until(1_000_000);
-        assert_eq!(board.truth().joint_angles, ArmDescription::wx250s().home());
-        ArmClient::new(&ArmDescription::wx250s())
+        assert_eq!(board.truth().joint_angles, crate::arm().home());
+        ArmClient::new(&crate::arm())
             .connect(&mut board, 1_000_000)
             .unwrap();
     }
@@ -252,7 +257,7 @@ mod tests {
     #[test]
     fn telemetry_that_nobody_reads_is_dropped_from_the_front() {
         let mut board = board();
-        ArmClient::new(&ArmDescription::wx250s())
+        ArmClient::new(&crate::arm())
             .connect(&mut board, 1_000_000)
             .unwrap();
         board.sleep_until(60_000_000);

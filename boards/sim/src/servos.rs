@@ -227,7 +227,7 @@ mod tests {
     const HOME: [f32; WIRE_JOINTS] = [0.0, 0.0, 0.0, 0.0, std::f32::consts::FRAC_PI_2, 0.0, 0.037];
 
     fn servos(goals: [f32; WIRE_JOINTS]) -> Servos {
-        let mut servos = Servos::new(&ArmDescription::wx250s(), SUBSTEP_S);
+        let mut servos = Servos::new(&crate::arm(), SUBSTEP_S);
         servos.write(&goals).unwrap();
         servos.set_torque(true).unwrap();
         servos

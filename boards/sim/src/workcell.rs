@@ -10,7 +10,6 @@ use crate::render::{RenderError, Renderer, Window};
 use crate::servos::Servos;
 use crate::table::Table;
 use crate::world::SUBSTEP_US;
-use wink_runtime::arm::ArmDescription;
 use wink_runtime::camera::Frame;
 
 /// A table with what lies on it, the arm and the camera. Time passes only in [`Workcell::substep`].
@@ -28,7 +27,7 @@ impl Workcell {
     #[must_use]
     pub fn new(table: Table, options: SimOptions) -> Self {
         Self {
-            plant: Plant::new(table.clone(), ArmDescription::wx250s()),
+            plant: Plant::new(table.clone(), crate::arm()),
             table,
             options,
             now_us: 0,

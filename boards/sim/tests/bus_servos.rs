@@ -10,7 +10,7 @@ use wink_firmware::servo::serial::{
 };
 use wink_firmware::servo::{Alerts, ServoBus as _, ServoState};
 use wink_firmware::{Config, Core, State};
-use wink_runtime::arm::{ArmDescription, ArmFile, ArmServos, WIRE_JOINTS};
+use wink_runtime::arm::{ArmFile, ArmServos, WIRE_JOINTS};
 use wink_sim::bus::{BusEnd, LineNoise, ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
 use wink_sim::{Scene, SimOptions, Split, Table, Workcell};
@@ -46,7 +46,7 @@ fn dynamixel() -> DynamixelServos<BusEnd> {
 }
 
 fn joints() -> Servos {
-    Servos::new(&ArmDescription::wx250s(), SUBSTEP_US as f64 * 1e-6)
+    Servos::new(&wink_sim::arm(), SUBSTEP_US as f64 * 1e-6)
 }
 
 /// Lets the joints move for so many substeps.
@@ -166,7 +166,7 @@ mod on {
         arm.prepare(&[]).unwrap();
         arm.write(&[0.5; WIRE_JOINTS]).unwrap();
         pass(&mut arm, &mut joints, 50);
-        assert_eq!(joints.angles(), ArmDescription::wx250s().home());
+        assert_eq!(joints.angles(), wink_sim::arm().home());
         arm.set_torque(true).unwrap();
         pass(&mut arm, &mut joints, 100);
         assert!((joints.position(0) - 0.5).abs() < 2e-3);
@@ -410,7 +410,7 @@ mod on {
     ) {
         let scene = Scene::new(Split::Val, 0);
         let mut table = Workcell::new(Table::from(&scene), SimOptions::default());
-        let config: Config = ArmDescription::wx250s().firmware_config();
+        let config: Config = wink_sim::arm().firmware_config();
         let mut core = Core::new(config).unwrap();
         let mut run = |core: &mut Core, arm: &mut SerialServos<BusEnd, L>, ticks: usize| {
             for _ in 0..ticks {

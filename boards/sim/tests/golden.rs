@@ -9,7 +9,6 @@ mod physics;
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use sha2::{Digest, Sha256};
-use wink_runtime::arm::ArmDescription;
 use wink_sim::render::{Appearance, Renderer};
 use wink_sim::scene::{Scene, Split, base_in_world};
 use wink_sim::{DiverseScene, Table};
@@ -36,7 +35,7 @@ fn frame_digest(
     pose: &Pose,
 ) -> String {
     let base = base_in_world();
-    let links = ArmDescription::wx250s()
+    let links = wink_sim::arm()
         .link_poses(&pose.angles)
         .map(|link| base * link);
     let mut renderer = Renderer::new(table, look, width, height).unwrap();
@@ -53,7 +52,7 @@ fn home(table: &Table) -> Pose {
         Isometry3::translation(x, y, z)
     });
     Pose {
-        angles: ArmDescription::wx250s().home(),
+        angles: wink_sim::arm().home(),
         fingers_m: [0.037; 2],
         objects: standing.collect(),
     }

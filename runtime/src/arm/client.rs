@@ -73,7 +73,7 @@ impl ArmClient {
     /// armed arm holds. Commands whose answer does not come are sent again until `timeout_us` is
     /// over.
     ///
-    /// A board that does not know its description (hash 0) is taken at its word.
+    /// If the board reports hash 0, the check of the description is skipped.
     ///
     /// # Errors
     /// When the board does not answer in time, was flashed for something else, or does not know

@@ -97,7 +97,7 @@ pub enum ArmClientError {
         fault: Fault,
     },
     /// Torque is off although this client switched it on.
-    #[error("the arm is disarmed: the board was restarted, or somebody else disarmed it")]
+    #[error("the arm is disarmed: the board was restarted, or another host disarmed it")]
     Disarmed,
     /// The board holds because another host said hello or commanded it.
     #[error("the arm holds because another program took over the board")]

@@ -381,7 +381,7 @@ impl Part {
     }
 }
 
-/// Whether servos of both kinds can hang on one bus.
+/// Whether servos of both kinds can share one bus.
 fn goes_with(one: Kind, other: Kind) -> bool {
     match (one, other) {
         (Kind::Bus(one), Kind::Bus(other)) => one.is_dynamixel() == other.is_dynamixel(),

@@ -2,6 +2,7 @@
 
 use nalgebra::{UnitQuaternion, Vector3};
 
+use super::EndEffectorUnits;
 use crate::arm::Gripper;
 
 /// Values per action.
@@ -10,12 +11,6 @@ pub const ACTION_DIM: usize = 7;
 /// Their names, in order.
 pub const ACTION_NAMES: [&str; ACTION_DIM] =
     ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
-
-/// What 1 means in dx, dy and dz.
-pub const TRANSLATION_SCALE_M: f64 = 0.1;
-
-/// What 1 means in droll, dpitch and dyaw.
-pub const ROTATION_SCALE_RAD: f64 = 0.1;
 
 /// `action` with the deltas brought into -1 .. 1 and the gripper into 0 .. 1. Values must be
 /// finite.
@@ -32,19 +27,22 @@ pub(super) fn clamped(action: &[f32; ACTION_DIM]) -> [f32; ACTION_DIM] {
 }
 
 /// The translation of an action, in metres along the world's axes.
-pub(super) fn translation_m(action: &[f32; ACTION_DIM]) -> Vector3<f64> {
+pub(super) fn translation_m(action: &[f32; ACTION_DIM], units: &EndEffectorUnits) -> Vector3<f64> {
     Vector3::new(
         f64::from(action[0]),
         f64::from(action[1]),
         f64::from(action[2]),
-    ) * TRANSLATION_SCALE_M
+    ) * units.translation_m
 }
 
 /// The rotation of an action: roll about the world's x axis, then pitch about its y, then yaw about
 /// its z.
-pub(super) fn rotation(action: &[f32; ACTION_DIM]) -> UnitQuaternion<f64> {
+pub(super) fn rotation(
+    action: &[f32; ACTION_DIM],
+    units: &EndEffectorUnits,
+) -> UnitQuaternion<f64> {
     let [roll, pitch, yaw] =
-        [action[3], action[4], action[5]].map(|angle| f64::from(angle) * ROTATION_SCALE_RAD);
+        [action[3], action[4], action[5]].map(|angle| f64::from(angle) * units.rotation_rad);
     UnitQuaternion::from_euler_angles(roll, pitch, yaw)
 }
 
@@ -58,6 +56,12 @@ mod tests {
     use super::*;
     use crate::arm::ArmDescription;
 
+    const UNITS: EndEffectorUnits = EndEffectorUnits {
+        translation_m: 0.1,
+        rotation_rad: 0.1,
+        finger_distance_m: 0.08,
+    };
+
     #[test]
     fn actions_are_brought_into_their_range() {
         let action = clamped(&[2.0, -2.0, 0.5, 1.0, -1.0, -7.0, 1.5]);
@@ -66,10 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn units_are_those_of_the_benchmark() {
+    fn actions_are_multiples_of_their_units() {
         let action = [1.0, -0.5, 0.25, 0.0, 0.0, 1.0, 0.0];
-        assert_eq!(translation_m(&action), Vector3::new(0.1, -0.05, 0.025));
-        let turned = rotation(&action) * Vector3::x();
+        assert_eq!(
+            translation_m(&action, &UNITS),
+            Vector3::new(0.1, -0.05, 0.025)
+        );
+        let turned = rotation(&action, &UNITS) * Vector3::x();
         assert!((turned - Vector3::new(0.1_f64.cos(), 0.1_f64.sin(), 0.0)).norm() < 1e-12);
         let arm = ArmDescription::wx250s();
         for (gripper, expected_m) in [(0.0, -0.01), (0.5, 0.015), (1.0, 0.04)] {
@@ -80,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_rotation_turns_about_fixed_axes_roll_first() {
-        let turn = rotation(&[0.0, 0.0, 0.0, 1.0, -0.5, 0.7, 0.0]);
+        let turn = rotation(&[0.0, 0.0, 0.0, 1.0, -0.5, 0.7, 0.0], &UNITS);
         let by_hand = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), f64::from(0.7_f32) * 0.1)
             * UnitQuaternion::from_axis_angle(&Vector3::y_axis(), -0.05)
             * UnitQuaternion::from_axis_angle(&Vector3::x_axis(), 0.1);

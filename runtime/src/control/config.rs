@@ -1,4 +1,4 @@
-//! Where the arm stands, where it may work, and how fast control runs.
+//! Where the arm stands, where it may work, and the units of its actions.
 
 use nalgebra::{Isometry3, Point3, Vector3};
 
@@ -19,37 +19,70 @@ impl Workspace {
     }
 }
 
-/// What the controller needs to know beyond the arm itself.
+/// What 1 means in an end-effector delta and in the proprioception.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndEffectorUnits {
+    /// In dx, dy and dz.
+    pub translation_m: f64,
+    /// In droll, dpitch and dyaw.
+    pub rotation_rad: f64,
+    /// In the proprioception's gripper: the distance between the fingers.
+    pub finger_distance_m: f64,
+}
+
+/// What the controller needs to know beyond the arm itself and the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlConfig {
     /// The arm's base in the world. The world's z axis points up.
     pub base_in_world: Isometry3<f64>,
     /// Where target poses of the tool are kept.
     pub workspace: Workspace,
-    /// Time between two actions.
-    pub control_period_us: u64,
+    /// The units of actions and proprioception.
+    pub units: EndEffectorUnits,
+    /// Actions a second of a policy that takes any rate.
+    pub control_hz: f64,
     /// After so long without telemetry the arm is given up.
     pub telemetry_timeout_us: u64,
     /// How long the board may take to answer the handshake.
     pub connect_timeout_us: u64,
 }
 
-impl Default for ControlConfig {
-    /// The GrinningFace table: the base 0.1 m above the table at (-0.25, 0.7), 20 Hz, and a box
-    /// around everything that the task touches. The tool may go down to the table top at z = 0,
-    /// since the cube on it is 0.03 m high.
-    fn default() -> Self {
+impl ControlConfig {
+    /// Telemetry may be missing for 150 ms, the answer to the handshake for 2 s.
+    #[must_use]
+    pub const fn new(
+        base_in_world: Isometry3<f64>,
+        workspace: Workspace,
+        units: EndEffectorUnits,
+        control_hz: f64,
+    ) -> Self {
         Self {
-            base_in_world: Isometry3::translation(-0.25, 0.7, 0.1),
-            workspace: Workspace {
-                min_m: Vector3::new(-0.2, 0.2, 0.0),
-                max_m: Vector3::new(0.5, 1.2, 0.6),
-            },
-            control_period_us: 50_000,
+            base_in_world,
+            workspace,
+            units,
+            control_hz,
             telemetry_timeout_us: 150_000,
             connect_timeout_us: 2_000_000,
         }
     }
+}
+
+/// An arm on a table, for tests.
+#[cfg(test)]
+pub(crate) fn on_a_table() -> ControlConfig {
+    ControlConfig::new(
+        Isometry3::translation(-0.25, 0.7, 0.1),
+        Workspace {
+            min_m: Vector3::new(-0.2, 0.2, 0.0),
+            max_m: Vector3::new(0.5, 1.2, 0.6),
+        },
+        EndEffectorUnits {
+            translation_m: 0.1,
+            rotation_rad: 0.1,
+            finger_distance_m: 0.08,
+        },
+        20.0,
+    )
 }
 
 #[cfg(test)]
@@ -58,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_workspace_keeps_points_inside_and_moves_others_to_its_face() {
-        let workspace = ControlConfig::default().workspace;
+        let workspace = on_a_table().workspace;
         let inside = Point3::new(0.1, 0.7, 0.05);
         assert_eq!(workspace.clamp(&inside), inside);
         assert_eq!(

@@ -53,6 +53,35 @@ pub enum ControlError {
         /// What it is.
         value: f32,
     },
+    /// The policy's rate is no number of actions a second.
+    #[error("the policy's control rate is {hz} Hz: it must be a positive number")]
+    NoRate {
+        /// The rate.
+        hz: f64,
+    },
+    /// The board's clock cannot keep the policy's rate.
+    #[error(
+        "the policy runs at {hz} Hz, one action every {period_us} us, but the clock of this board advances in steps of {step_us} us: the rate must be {fastest_hz} Hz or that divided by a whole number",
+        period_us = (1e6 / hz).round(),
+        fastest_hz = 1e6 / *step_us as f64
+    )]
+    Rate {
+        /// The rate.
+        hz: f64,
+        /// The clock's step.
+        step_us: u64,
+    },
+    /// The board would hold the arm between two setpoints.
+    #[error(
+        "the policy runs at {hz} Hz, one action every {period_us} us, but the firmware holds the arm after {hold_after_us} us without a setpoint",
+        period_us = (1e6 / hz).round()
+    )]
+    TooSlow {
+        /// The rate.
+        hz: f64,
+        /// Time without a setpoint after which the firmware holds.
+        hold_after_us: u64,
+    },
     /// No episode was begun, no chunk accepted, or the last one is used up.
     #[error("there is no action to execute")]
     NoAction,
@@ -145,7 +174,7 @@ impl Controller {
     /// The proprioception at `measured` joints (rad, m of one finger), as [`proprio`] has it.
     #[must_use]
     pub fn proprio(&self, measured: &[f64; WIRE_JOINTS]) -> [f32; PROPRIO_DIM] {
-        proprio(&self.arm, &self.config.base_in_world, measured)
+        proprio(&self.arm, &self.config, measured)
     }
 
     /// Whether the chunk is executed as far as it shall be.
@@ -211,9 +240,10 @@ impl Controller {
     /// Executes one action, whatever the chunk holds. Its values must be finite.
     fn execute(&mut self, action: &[f32; ACTION_DIM]) -> Step {
         let action = clamped(action);
-        let moved = self.target_in_world.translation.vector + translation_m(&action);
+        let moved =
+            self.target_in_world.translation.vector + translation_m(&action, &self.config.units);
         let position = self.config.workspace.clamp(&moved.into());
-        let mut turned = rotation(&action) * self.target_in_world.rotation;
+        let mut turned = rotation(&action, &self.config.units) * self.target_in_world.rotation;
         // Hundreds of products would otherwise add up their rounding.
         turned.renormalize();
         self.target_in_world = Isometry3::from_parts(Translation3::from(position), turned);
@@ -256,6 +286,7 @@ mod tests {
     use nalgebra::Vector3;
 
     use super::*;
+    use crate::control::on_a_table;
 
     const SHAPE: ChunkShape = ChunkShape {
         steps: 4,
@@ -272,7 +303,7 @@ mod tests {
 
     fn begun(shape: ChunkShape) -> Controller {
         let arm = ArmDescription::wx250s();
-        let mut controller = Controller::new(&arm, &ControlConfig::default());
+        let mut controller = Controller::new(&arm, &on_a_table());
         controller.begin(&home(&arm), shape).unwrap();
         controller
     }
@@ -350,7 +381,7 @@ mod tests {
     #[test]
     fn the_target_stays_in_the_workspace_and_joints_in_their_limits() {
         let arm = ArmDescription::wx250s();
-        let workspace = ControlConfig::default().workspace;
+        let workspace = on_a_table().workspace;
         // Each face of the box, with a turn that no wrist can follow for long.
         for axis in 0..3 {
             for direction in [-1.0, 1.0] {
@@ -407,7 +438,7 @@ mod tests {
     #[test]
     fn shapes_that_cannot_be_executed_are_refused() {
         let arm = ArmDescription::wx250s();
-        let mut controller = Controller::new(&arm, &ControlConfig::default());
+        let mut controller = Controller::new(&arm, &on_a_table());
         let cases = [
             (
                 ChunkShape { dim: 6, ..SHAPE },
@@ -445,7 +476,7 @@ mod tests {
         let mut controller = begun(SHAPE);
         let measured = [0.3, 0.1, -0.2, 0.1, 1.4, -0.1, 0.02];
         controller.begin(&measured, SHAPE).unwrap();
-        let expected = ControlConfig::default().base_in_world * arm.forward(&arm_part(&measured));
+        let expected = on_a_table().base_in_world * arm.forward(&arm_part(&measured));
         assert_eq!(controller.target_in_world(), &expected);
         controller.chunk_mut().data.fill(0.0);
         controller.accept_chunk().unwrap();

@@ -8,9 +8,13 @@ mod config;
 mod controller;
 mod ik;
 mod proprio;
+mod rate;
 
-pub use action::{ACTION_DIM, ACTION_NAMES, ROTATION_SCALE_RAD, TRANSLATION_SCALE_M};
-pub use config::{ControlConfig, Workspace};
+pub use action::{ACTION_DIM, ACTION_NAMES};
+#[cfg(test)]
+pub(crate) use config::on_a_table;
+pub use config::{ControlConfig, EndEffectorUnits, Workspace};
 pub use controller::{ControlError, Controller, Step};
 pub use ik::{InverseKinematics, Solution};
 pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, PROPRIO_STATE, proprio, proprio_state};
+pub use rate::period_us;

@@ -1,7 +1,8 @@
 //! What a policy is told about the arm.
 
-use nalgebra::{Isometry3, UnitQuaternion, Vector3};
+use nalgebra::{UnitQuaternion, Vector3};
 
+use super::ControlConfig;
 use crate::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
 use crate::policy::manifest::Unit;
 use crate::policy::{Name, StateVector};
@@ -49,30 +50,27 @@ pub fn proprio_state(values: &[f32]) -> StateVector<'_> {
     }
 }
 
-/// The finger distance that counts as 1.
-const FINGER_DISTANCE_SCALE_M: f64 = 0.08;
-
-/// The tool's x, y, z (m, world), roll, pitch, yaw (rad), and the distance of the fingers / 0.08 m,
-/// from `measured` joints (rad, the gripper in metres of one finger's travel).
+/// The tool's x, y, z (m, world), roll, pitch, yaw (rad), and the distance of the fingers in its
+/// unit, from `measured` joints (rad, the gripper in metres of one finger's travel).
 ///
 /// Angles are about the world's fixed axes: roll about x first, then pitch about y, then yaw about
 /// z. They are **zero where the gripper points straight down** with its sides along the world's
-/// axes, as at the benchmark's start: the tool's own x axis, which runs along the gripper, then
+/// axes: the tool's own x axis, which runs along the gripper, then
 /// points down, and angles taken from that frame as it is would sit in their singularity (pitch =
 /// 90 deg) all the time. Measured so, a roll action of 0.1 rad raises roll by 0.1 rad, and the
 /// singularity lies where the gripper points level along the world's x.
 #[must_use]
 pub fn proprio(
     arm: &ArmDescription,
-    base_in_world: &Isometry3<f64>,
+    config: &ControlConfig,
     measured: &[f64; WIRE_JOINTS],
 ) -> [f32; PROPRIO_DIM] {
     let mut angles = [0.0; ARM_JOINTS];
     angles.copy_from_slice(&measured[..ARM_JOINTS]);
-    let tool = base_in_world * arm.forward(&angles);
+    let tool = config.base_in_world * arm.forward(&angles);
     let position = tool.translation.vector;
     let (roll, pitch, yaw) = upright(&tool.rotation).euler_angles();
-    let fingers = 2.0 * measured[GRIPPER] / FINGER_DISTANCE_SCALE_M;
+    let fingers = 2.0 * measured[GRIPPER] / config.units.finger_distance_m;
     [
         position.x, position.y, position.z, roll, pitch, yaw, fingers,
     ]
@@ -87,14 +85,14 @@ fn upright(tool: &UnitQuaternion<f64>) -> UnitQuaternion<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::ControlConfig;
+    use crate::control::on_a_table;
 
     fn with(arm: &ArmDescription, change: impl Fn(&mut [f64; WIRE_JOINTS])) -> [f32; PROPRIO_DIM] {
         let mut measured = [0.0; WIRE_JOINTS];
         measured[..ARM_JOINTS].copy_from_slice(&arm.home());
         measured[GRIPPER] = arm.gripper().home_m;
         change(&mut measured);
-        proprio(arm, &ControlConfig::default().base_in_world, &measured)
+        proprio(arm, &on_a_table(), &measured)
     }
 
     fn assert_near(found: [f32; PROPRIO_DIM], expected: [f32; PROPRIO_DIM]) {

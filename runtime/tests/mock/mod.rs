@@ -5,6 +5,10 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nalgebra::{Isometry3, Vector3};
 
 use wink_firmware::servo::{ServoBus, ServoState};
 use wink_firmware::wire::MAX_LINE;
@@ -12,11 +16,36 @@ use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
-use wink_runtime::control::ACTION_DIM;
+use wink_runtime::control::{ACTION_DIM, ControlConfig, EndEffectorUnits, Workspace};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
+
+/// Rate of policies that take any.
+pub const CONTROL_HZ: f64 = 50.0;
 
 /// Time between two firmware ticks.
 pub const FIRMWARE_TICK_US: u64 = 10_000;
+
+/// The arm that is driven.
+pub fn arm() -> ArmDescription {
+    ArmDescription::from_toml(include_str!("../../../boards/arms/wx250s.toml")).unwrap()
+}
+
+/// Where it stands, and the units of its actions.
+pub fn control_config() -> ControlConfig {
+    ControlConfig::new(
+        Isometry3::translation(-0.25, 0.7, 0.1),
+        Workspace {
+            min_m: Vector3::new(-0.2, 0.2, 0.0),
+            max_m: Vector3::new(0.5, 1.2, 0.6),
+        },
+        EndEffectorUnits {
+            translation_m: 0.1,
+            rotation_rad: 0.1,
+            finger_distance_m: 0.08,
+        },
+        CONTROL_HZ,
+    )
+}
 
 pub struct MockBoard {
     pub core: Core,
@@ -33,13 +62,15 @@ pub struct MockBoard {
     pub blind: bool,
     /// The link is gone.
     pub unplugged: bool,
+    /// Time that has passed while the host did something else; the firmware catches up at the host's next look.
+    pub elapsed_us: Arc<AtomicU64>,
     now_us: u64,
     to_host: VecDeque<u8>,
 }
 
 impl MockBoard {
     pub fn new() -> Self {
-        Self::with_config(ArmDescription::wx250s().firmware_config())
+        Self::with_config(arm().firmware_config())
     }
 
     pub fn with_config(config: Config) -> Self {
@@ -52,6 +83,7 @@ impl MockBoard {
             capture_us: 0,
             blind: false,
             unplugged: false,
+            elapsed_us: Arc::default(),
             now_us: 0,
             to_host: VecDeque::with_capacity(1 << 16),
         }
@@ -63,8 +95,17 @@ impl MockBoard {
 
     /// Restarts the firmware; its clock begins anew.
     pub fn restart(&mut self) {
-        self.core = Core::new(ArmDescription::wx250s().firmware_config()).unwrap();
+        self.core = Core::new(arm().firmware_config()).unwrap();
         self.board_ahead_us = 0;
+    }
+
+    /// Lets the firmware run for the time that passed meanwhile.
+    fn catch_up(&mut self) {
+        let until_us = self.now_us();
+        self.elapsed_us.store(0, Ordering::Relaxed);
+        while self.now_us < until_us {
+            self.tick();
+        }
     }
 
     fn tick(&mut self) {
@@ -85,10 +126,15 @@ impl MockBoard {
 
 impl Clock for MockBoard {
     fn now_us(&self) -> u64 {
-        self.now_us
+        self.now_us + self.elapsed_us.load(Ordering::Relaxed)
+    }
+
+    fn step_us(&self) -> u64 {
+        FIRMWARE_TICK_US
     }
 
     fn sleep_until(&mut self, time_us: u64) {
+        self.catch_up();
         while self.now_us < time_us {
             self.tick();
         }
@@ -100,6 +146,7 @@ impl Link for MockBoard {
         if self.unplugged {
             return Err(LinkError::Closed);
         }
+        self.catch_up();
         let time_us = self.board_time_us();
         if let Some(noise) = &mut self.noise {
             self.core.receive(&noise.bytes(), time_us);
@@ -112,6 +159,7 @@ impl Link for MockBoard {
         if self.unplugged {
             return Err(LinkError::Closed);
         }
+        self.catch_up();
         let count = buffer.len().min(self.to_host.len());
         for (slot, byte) in buffer.iter_mut().zip(self.to_host.drain(..count)) {
             *slot = byte;
@@ -145,7 +193,7 @@ pub struct PerfectServos {
 
 impl PerfectServos {
     fn at_home() -> Self {
-        let arm = ArmDescription::wx250s();
+        let arm = arm();
         let mut positions: Vec<f32> = arm.home().iter().map(|&angle| angle as f32).collect();
         positions.push(arm.gripper().home_m as f32);
         assert_eq!((positions.len(), GRIPPER), (ARM_JOINTS + 1, ARM_JOINTS));
@@ -220,6 +268,10 @@ impl Noise {
 pub struct Constant {
     pub action: [f32; ACTION_DIM],
     pub shape: ChunkShape,
+    pub hz: Option<f64>,
+    /// An inference takes so long, on the clock of the board that shares its `elapsed_us`.
+    pub inference_us: u64,
+    pub elapsed_us: Arc<AtomicU64>,
     pub looks: bool,
     pub asked: usize,
     pub saw_frame: bool,
@@ -235,6 +287,9 @@ impl Constant {
         Self {
             action,
             shape,
+            hz: Some(20.0),
+            inference_us: 0,
+            elapsed_us: Arc::default(),
             looks: false,
             asked: 0,
             saw_frame: false,
@@ -258,6 +313,8 @@ impl Policy for Constant {
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
         self.asked += 1;
+        self.elapsed_us
+            .fetch_add(self.inference_us, Ordering::Relaxed);
         self.saw_frame = !observation.cameras.is_empty();
         out.reset(self.shape.steps, self.shape.dim);
         for step in out.data.chunks_exact_mut(ACTION_DIM) {
@@ -272,5 +329,9 @@ impl Policy for Constant {
 
     fn chunk_shape(&self) -> ChunkShape {
         self.shape
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        self.hz
     }
 }

@@ -151,7 +151,7 @@ pub fn find(dir: &str) -> PathBuf {
     }
 }
 
-/// Whoever drives, on one thread.
+/// The policy that drives, on one thread.
 pub enum AnyPilot {
     /// The expert, which is written anew for each scene.
     Expert(Option<Box<Expert>>),

@@ -1,7 +1,6 @@
 //! What a policy in another precision does differently, in the runtime that will run it.
 
 use anyhow::Result;
-use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::manifest::{ActionSpace, ActionSpec};
 use wink_runtime::policy::preprocess::Normaliser;
 use wink_runtime::policy::{ActionChunk, OnnxPolicy};
@@ -12,7 +11,7 @@ use super::{EPISODES, EVERY, HELD_OUT};
 use crate::progress;
 
 /// A unit of an `ee_delta` translation, millimetres.
-const UNIT_MM: f64 = TRANSLATION_SCALE_M * 1e3;
+const UNIT_MM: f64 = wink_sim::setup::UNITS.translation_m * 1e3;
 /// The translations among the numbers of an `ee_delta` action.
 const TRANSLATIONS: usize = 3;
 

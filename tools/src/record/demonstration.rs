@@ -8,9 +8,9 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
-use wink_runtime::control::TRANSLATION_SCALE_M;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_sim::render::{Appearance, Window};
+use wink_sim::setup::UNITS;
 use wink_sim::{SimBoard, SimOptions, Truth};
 
 use super::columns::Step;
@@ -198,7 +198,7 @@ impl Attempt {
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
         let mut expert = Disturbed {
             expert: course.expert(),
-            noise: Gaussian::new(noise_seed, settings.noise_m / TRANSLATION_SCALE_M),
+            noise: Gaussian::new(noise_seed, settings.noise_m / UNITS.translation_m),
             wanted: [0.0; 7],
         };
         let board = SimBoard::with_table(course.table(), options)?;
@@ -270,6 +270,10 @@ impl Policy for Disturbed {
 
     fn chunk_shape(&self) -> ChunkShape {
         self.expert.chunk_shape()
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        self.expert.control_hz()
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serialport::{SerialPort, TTYPort};
-use wink_runtime::arm::{ArmDescription, ArmFile};
+use wink_runtime::arm::ArmFile;
 use wink_sim::bus::{ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
 
@@ -31,7 +31,7 @@ pub struct FarEnd {
 impl FarEnd {
     pub fn start(mut port: TTYPort, mut bus: ServoBus) -> Self {
         let joints = Arc::new(Mutex::new(Servos::new(
-            &ArmDescription::wx250s(),
+            &wink_sim::arm(),
             SUBSTEP.as_secs_f64(),
         )));
         bus.exchange(&mut joints.lock().unwrap());

@@ -1,4 +1,4 @@
-//! The line that all servos hang on: who hears what, who answers, and when.
+//! The line that all servos share: which servo hears what, which answers, and when.
 
 use std::collections::VecDeque;
 

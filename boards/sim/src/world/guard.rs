@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn pressed_down_the_fingertips_stay_over_the_table_and_slide() {
-        let arm = ArmDescription::wx250s();
+        let arm = crate::arm();
         let mut angles = low(&arm);
         let start = angles;
         for _ in 0..100 {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn high_over_the_table_steps_pass_unchanged() {
-        let arm = ArmDescription::wx250s();
+        let arm = crate::arm();
         let step = [0.01, -0.02, 0.03, 0.01, 0.01, -0.03];
         let left = yield_to_contact(
             &arm,
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_hand_that_pushes_too_hard_goes_no_further_that_way() {
-        let arm = ArmDescription::wx250s();
+        let arm = crate::arm();
         let base = base_in_world();
         let angles = arm.home();
         let here = ArmPose::new(&arm, &base, &angles).tool.translation.vector;

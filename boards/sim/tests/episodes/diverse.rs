@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use wink_runtime::arm::ArmDescription;
-use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
 use wink_sim::diverse::{DiverseScene, Task, TaskExpert};
 use wink_sim::{MAX_STEPS, SimBoard, SimOptions, Truth};
@@ -20,7 +18,7 @@ struct Episode {
 
 fn run(scene: &DiverseScene) -> Episode {
     let mut board = SimBoard::with_table(scene.table.clone(), SimOptions::default()).unwrap();
-    let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
     let mut expert = TaskExpert::new(scene);
     control.connect(&mut board).unwrap();
     control

@@ -1,7 +1,5 @@
 //! Runs an episode and looks at the table after every step.
 
-use wink_runtime::arm::ArmDescription;
-use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::{ControlLoop, TickReport};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_sim::expert::Expert;
@@ -97,7 +95,7 @@ pub fn run_watched<S: Script>(
     mut watch: impl FnMut(&SimBoard, &TickReport),
 ) -> Episode {
     let mut board = SimBoard::new(scene, SimOptions::default()).unwrap();
-    let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
     control.connect(&mut board).unwrap();
     control.begin(&mut board, policy, instruction).unwrap();
     let mut steps = 0;

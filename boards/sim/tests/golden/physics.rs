@@ -2,8 +2,6 @@
 //!
 //! A change of the physics on purpose changes the digests: look at the episodes first, then write the new ones down.
 
-use wink_runtime::arm::ArmDescription;
-use wink_runtime::control::ControlConfig;
 use wink_runtime::episode::ControlLoop;
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
@@ -41,7 +39,7 @@ fn digest_of<P: Policy>(
     policy: &mut P,
     observe: impl Fn(&mut P, &Truth),
 ) -> u64 {
-    let mut control = ControlLoop::new(ArmDescription::wx250s(), ControlConfig::default());
+    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
     control.connect(&mut board).unwrap();
     control.begin(&mut board, policy, instruction).unwrap();
     for _ in 0..MAX_STEPS {
