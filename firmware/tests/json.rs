@@ -5,8 +5,11 @@
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use wink_firmware::JointVec;
+use wink_firmware::servo::Alerts;
 use wink_firmware::wire::{
-    Command, HostMessage, MAX_HOST_LINE, Pong, Setpoint, decode, encode_board, encode_host,
+    BoardMessage, Capabilities, Command, Counters, Fault, Health, Hello, HoldReason, HostHello,
+    HostMessage, MAX_HOST_LINE, MAX_LINE, Name, Pong, Refusal, Setpoint, State, Telemetry, decode,
+    encode_board, encode_host,
 };
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,10 @@ struct Line<T, C> {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Host {
+    Hello {
+        version: u16,
+        description_hash: u32,
+    },
     Setpoint {
         deadline_us: u64,
         positions: heapless::Vec<f32, 8>,
@@ -33,19 +40,59 @@ enum Host {
     ClearFault,
 }
 
+/// What is not a number is `null`.
+type Floats = heapless::Vec<Option<f32>, 8>;
+
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Board {
+enum Board<'a> {
+    Hello {
+        answers: u32,
+        version: u16,
+        joints: u8,
+        description_hash: u32,
+        time_us: u64,
+        refused: &'a str,
+        arm: &'a str,
+        image: &'a str,
+        #[serde(borrow)]
+        capabilities: heapless::Vec<&'a str, 6>,
+    },
     Pong {
         host_time_us: u64,
         received_us: u64,
         time_us: u64,
     },
+    Telemetry {
+        time_us: u64,
+        state: &'a str,
+        hold: &'a str,
+        fault: &'a str,
+        positions: Floats,
+        velocities: Floats,
+        loads: Floats,
+        last_setpoint_seq: u32,
+        counters: [u32; 15],
+    },
+    Health {
+        time_us: u64,
+        temperatures_c: Floats,
+        voltages_v: Floats,
+        currents_a: Floats,
+        alerts: heapless::Vec<u8, 8>,
+        ticks: u32,
+        longest_tick_us: u32,
+    },
 }
 
 fn host() -> impl Strategy<Value = Command> {
     let joints = prop::collection::vec(-1e6_f32..1e6, 1..=8);
+    let hello = (any::<u16>(), any::<u32>());
     prop_oneof![
+        hello.prop_map(|(version, description_hash)| Command::Hello(HostHello {
+            version,
+            description_hash,
+        })),
         (any::<u64>(), joints).prop_map(|(deadline_us, joints)| Command::Setpoint(Setpoint {
             deadline_us,
             positions: JointVec::from_slice(&joints).unwrap(),
@@ -76,7 +123,227 @@ fn same(command: &Command) -> Host {
         Command::PowerDown => Host::PowerDown,
         Command::Hold => Host::Hold,
         Command::ClearFault => Host::ClearFault,
-        Command::Hello(_) => unreachable!("is not drawn"),
+        Command::Hello(HostHello {
+            version,
+            description_hash,
+        }) => Host::Hello {
+            version: *version,
+            description_hash: *description_hash,
+        },
+    }
+}
+
+/// Any bits: zeros of both signs, subnormal numbers, infinities and NaN among them.
+fn joints() -> impl Strategy<Value = JointVec> {
+    let values = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..=8);
+    values.prop_map(|values| JointVec::from_slice(&values).unwrap())
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[a-z0-9_-]{0,24}".prop_map(|name| name.parse::<Name>().unwrap())
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let refused = [Refusal::None, Refusal::Version, Refusal::Description];
+    let numbers = any::<(u32, u32, u16, u8, u32, u64)>();
+    let words = (prop::sample::select(refused.to_vec()), name(), name());
+    (numbers, words, any::<u32>()).prop_map(
+        |((seq, answers, version, joints, description_hash, time_us), words, bits)| Hello {
+            seq,
+            answers,
+            version,
+            joints,
+            description_hash,
+            time_us,
+            refused: words.0,
+            arm: words.1,
+            image: words.2,
+            capabilities: Capabilities::from_bits_truncate(bits),
+        },
+    )
+}
+
+fn telemetry() -> impl Strategy<Value = Telemetry> {
+    const STATES: [State; 4] = [State::Disarmed, State::Armed, State::Holding, State::Fault];
+    const HOLDS: [HoldReason; 9] = [
+        HoldReason::None,
+        HoldReason::Starved,
+        HoldReason::Servo,
+        HoldReason::Commanded,
+        HoldReason::Stall,
+        HoldReason::Temperature,
+        HoldReason::Voltage,
+        HoldReason::Clock,
+        HoldReason::PoweringDown,
+    ];
+    const FAULTS: [Fault; 3] = [Fault::None, Fault::ServoRead, Fault::ServoWrite];
+
+    let words = (
+        prop::sample::select(STATES.to_vec()),
+        prop::sample::select(HOLDS.to_vec()),
+        prop::sample::select(FAULTS.to_vec()),
+    );
+    let values = (joints(), joints(), joints());
+    (any::<(u32, u64, u32)>(), words, values, any::<[u32; 15]>()).prop_map(
+        |((seq, time_us, last_setpoint_seq), words, values, counts)| Telemetry {
+            seq,
+            time_us,
+            state: words.0,
+            hold: words.1,
+            fault: words.2,
+            positions: values.0,
+            velocities: values.1,
+            loads: values.2,
+            last_setpoint_seq,
+            counters: counters(counts),
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    let alerts = prop::collection::vec(any::<u8>().prop_map(Alerts::from_bits_truncate), 0..=8);
+    (
+        any::<(u32, u64, u32, u32)>(),
+        (joints(), joints(), joints()),
+        alerts,
+    )
+        .prop_map(
+            |((seq, time_us, ticks, longest_tick_us), values, alerts)| Health {
+                seq,
+                time_us,
+                temperatures_c: values.0,
+                voltages_v: values.1,
+                currents_a: values.2,
+                alerts: alerts.into_iter().collect(),
+                ticks,
+                longest_tick_us,
+            },
+        )
+}
+
+fn board() -> impl Strategy<Value = BoardMessage> {
+    let pong =
+        any::<(u32, u64, u64, u64)>().prop_map(|(seq, host_time_us, received_us, time_us)| {
+            BoardMessage::Pong(Pong {
+                seq,
+                host_time_us,
+                received_us,
+                time_us,
+            })
+        });
+    prop_oneof![
+        hello().prop_map(BoardMessage::Hello),
+        pong,
+        telemetry().prop_map(BoardMessage::Telemetry),
+        health().prop_map(BoardMessage::Health),
+    ]
+}
+
+/// In the order of the wire.
+fn counters(counts: [u32; 15]) -> Counters {
+    let [
+        accepted,
+        bad_lines,
+        repeated,
+        lost,
+        joint_count,
+        not_finite,
+        out_of_range,
+        ..,
+    ] = counts;
+    let [
+        ..,
+        stale,
+        too_far_ahead,
+        queue_full,
+        not_armed,
+        refused,
+        starved,
+        reads,
+        writes,
+    ] = counts;
+    Counters {
+        accepted,
+        bad_lines,
+        repeated,
+        lost,
+        joint_count,
+        not_finite,
+        out_of_range,
+        stale,
+        too_far_ahead,
+        queue_full,
+        not_armed,
+        refused,
+        starved,
+        servo_reads_failed: reads,
+        servo_writes_failed: writes,
+    }
+}
+
+fn counts(counters: &Counters) -> [u32; 15] {
+    [
+        counters.accepted,
+        counters.bad_lines,
+        counters.repeated,
+        counters.lost,
+        counters.joint_count,
+        counters.not_finite,
+        counters.out_of_range,
+        counters.stale,
+        counters.too_far_ahead,
+        counters.queue_full,
+        counters.not_armed,
+        counters.refused,
+        counters.starved,
+        counters.servo_reads_failed,
+        counters.servo_writes_failed,
+    ]
+}
+
+fn floats(values: &JointVec) -> Floats {
+    let finite = |value: &f32| value.is_finite().then_some(*value);
+    values.iter().map(finite).collect()
+}
+
+fn same_board(message: &BoardMessage) -> Board<'_> {
+    match message {
+        BoardMessage::Hello(hello) => Board::Hello {
+            answers: hello.answers,
+            version: hello.version,
+            joints: hello.joints,
+            description_hash: hello.description_hash,
+            time_us: hello.time_us,
+            refused: hello.refused.name(),
+            arm: &hello.arm,
+            image: &hello.image,
+            capabilities: hello.capabilities.names().collect(),
+        },
+        BoardMessage::Pong(pong) => Board::Pong {
+            host_time_us: pong.host_time_us,
+            received_us: pong.received_us,
+            time_us: pong.time_us,
+        },
+        BoardMessage::Telemetry(telemetry) => Board::Telemetry {
+            time_us: telemetry.time_us,
+            state: telemetry.state.name(),
+            hold: telemetry.hold.name(),
+            fault: telemetry.fault.name(),
+            positions: floats(&telemetry.positions),
+            velocities: floats(&telemetry.velocities),
+            loads: floats(&telemetry.loads),
+            last_setpoint_seq: telemetry.last_setpoint_seq,
+            counters: counts(&telemetry.counters),
+        },
+        BoardMessage::Health(health) => Board::Health {
+            time_us: health.time_us,
+            temperatures_c: floats(&health.temperatures_c),
+            voltages_v: floats(&health.voltages_v),
+            currents_a: floats(&health.currents_a),
+            alerts: health.alerts.iter().map(|alerts| alerts.bits()).collect(),
+            ticks: health.ticks,
+            longest_tick_us: health.longest_tick_us,
+        },
     }
 }
 
@@ -107,12 +374,12 @@ proptest! {
     }
 
     #[test]
-    fn what_the_board_writes_is_what_another_reader_reads(seq in any::<u32>(), times in any::<[u64; 3]>()) {
-        let [host_time_us, received_us, time_us] = times;
-        let pong = Pong { seq, host_time_us, received_us, time_us };
-        let mut line = [0; 256];
-        let len = encode_board(&wink_firmware::wire::BoardMessage::Pong(pong), &mut line).unwrap();
-        let (read, _) = serde_json_core::from_slice::<Line<Board, &str>>(&line[..len]).unwrap();
-        prop_assert_eq!(read.message, Board::Pong { host_time_us, received_us, time_us });
+    fn what_the_board_writes_is_what_another_reader_reads(message in board()) {
+        let mut line = [0; MAX_LINE];
+        let len = encode_board(&message, &mut line).unwrap();
+        let (read, used) = serde_json_core::from_slice::<Line<Board<'_>, &str>>(&line[..len]).unwrap();
+        prop_assert!(used == len || used == len - 1, "{} of {}", used, len);
+        prop_assert_eq!(read.seq, message.seq());
+        prop_assert_eq!(read.message, same_board(&message));
     }
 }

@@ -5,6 +5,8 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use common::{names, text, wink};
 
@@ -184,29 +186,35 @@ fn one_line_exit_code_2_nothing_written() {
 #[test]
 fn a_folder_without_permission_is_bad_input() {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
 
     let dir = tempfile::tempdir().unwrap();
+    let allow = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
     let locked = dir.path().join("locked");
     fs::create_dir(&locked).unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
-    // Whoever may write everywhere, as root, can learn nothing here.
-    if fs::write(locked.join("probe"), "").is_ok() {
-        return;
+    allow(&locked, 0o555);
+    let mut program = Path::new(env!("CARGO_BIN_EXE_wink")).to_owned();
+    let as_root = fs::write(locked.join("probe"), "").is_ok();
+    if as_root {
+        // Root may write everywhere; another user may not, and may not see the build folder either.
+        let copy = dir.path().join("wink");
+        fs::copy(&program, &copy).unwrap();
+        allow(dir.path(), 0o755);
+        program = copy;
     }
-    let output = wink(
-        dir.path(),
-        &[
-            "eval",
-            "--policy",
-            "expert",
-            "--episodes",
-            "1",
-            "--out",
-            "locked/x",
-        ],
-    );
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("locked/x"));
+    let mut command = Command::new(program);
+    if as_root {
+        command.uid(65534).gid(65534);
+    }
+    command.current_dir(dir.path());
+    let args = "eval --policy expert --episodes 1 --out locked/x";
+    let output = command.args(args.split(' ')).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("locked/x"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

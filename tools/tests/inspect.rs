@@ -61,7 +61,7 @@ fn a_quantised_file_tells_what_is_fused_and_what_its_weights_take() {
     let package = inspected(dir.path(), SHIPPED);
     let graphs = package["precisions"]["int8"]["graphs"].as_array().unwrap();
     let act = graphs.iter().find(|graph| graph["stage"] == "act").unwrap();
-    // Of a bare graph nobody knows which inputs stay the same during an episode.
+    // A bare graph does not say which inputs stay the same during an episode.
     assert_eq!(report["fast_path"]["once"], 0);
     assert!(act["fast_path"]["once"].as_u64() > Some(0));
     report["fast_path"]["once"] = act["fast_path"]["once"].clone();

@@ -64,7 +64,7 @@ fn figures_fit_together_and_the_trace_is_nested() {
     let ops = graphs[1]["ops"].as_array().unwrap();
     let once = ops.iter().filter(|op| op["once"] == true).count();
     assert!(once > 0 && once < ops.len());
-    // Of the episode's two inferences, the second has not to do again what hangs on the text.
+    // Of the episode's two inferences, the second takes the nodes that depend only on the text from the cache.
     check_trace(&trace, 2 * ops.len() - once);
 }
 

@@ -138,6 +138,22 @@ impl Images {
         }))
     }
 
+    /// All of them, in the order of their names.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn all(&self) -> std::io::Result<Vec<PathBuf>> {
+        let mut found = vec![];
+        for entry in self.folder.read_dir()? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "elf") {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// The image of a board for an arm.
     ///
     /// # Errors

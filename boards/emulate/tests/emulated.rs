@@ -8,8 +8,9 @@
 )]
 
 use wink_emulate::faults::{CASES, head, run};
+use wink_emulate::report::Report;
 use wink_emulate::trial::Trial;
-use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
+use wink_emulate::{Arm, EmulatedBoard, Emulator, Image, Images};
 use wink_firmware::State;
 use wink_runtime::arm::ArmClient;
 use wink_runtime::clock::Clock;
@@ -50,7 +51,7 @@ fn drives_the_tables_arm(emulator: Emulator) {
     report(emulator, &mut trial.board);
 }
 
-/// An SO-101 has another protocol and other joints; its servos stand in the air.
+/// An SO-101 has another protocol and other joints; its servos are not connected to the physics.
 fn drives_an_so101(emulator: Emulator) {
     let scene = Scene::new(Split::Val, 0);
     let mut board = EmulatedBoard::new(
@@ -115,6 +116,26 @@ fn keeps_the_fault_table(emulator: Emulator) {
         failed.extend(row.failed.into_iter().map(|failed| (row.fault, failed)));
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Of every board for both arms.
+#[test]
+#[ignore = "needs images and emulators, see .ci/firmware.sh"]
+fn images_keep_their_limits_and_cannot_panic() {
+    let paths = Images::find().all().unwrap();
+    assert!(paths.len() >= 8, "{paths:?}");
+    let mut complaints = vec![];
+    for path in paths {
+        let report = Report::of(&Image::open(&path, "").unwrap()).unwrap();
+        println!("{report}");
+        complaints.extend(
+            report
+                .complaints()
+                .into_iter()
+                .map(|complaint| (path.clone(), complaint)),
+        );
+    }
+    assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 macro_rules! on {

@@ -75,7 +75,7 @@ fn agrees_with_the_reference_engine(package: &Package, policy: OnnxPolicy) {
     assert!(report.passed(), "{report:?}");
 }
 
-/// The fast path keeps more of the float model's precision than the graph's letter; 0.05 standard deviations of an action is what
+/// The fused ops keep more of the float model's precision than strict ONNX; 0.05 standard deviations of an action is what
 /// one or two steps of its 8-bit tensors come to. Thresholded values are 0 or 1 and say nothing about distance.
 fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
     let precision = policy.precision().to_owned();
@@ -108,9 +108,7 @@ fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
 
 fn quantised_products_are_fused(_: &Package, policy: OnnxPolicy) {
     for graph in policy.stages() {
-        let Some(fusion) = graph.fusion else {
-            continue;
-        };
+        let fusion = graph.fusion.expect("a fused engine says what it fused");
         let quantised = graph
             .info
             .ops
