@@ -46,7 +46,7 @@ impl TickClock {
         loop {
             let (wraps, periods) = self.counted();
             let left = counter();
-            // Where a period ended in between, nobody knows which one the counter was in.
+            // Where a period ended in between, the counter may have been read in either.
             if self.counted() == (wraps, periods) {
                 let full = u64::from(wraps) << 32 | u64::from(periods);
                 let part_us = reload.saturating_sub(left) / cycles_per_us.max(1);

@@ -1,4 +1,4 @@
-//! What an arm hangs on: a serial port, or the simulator kept to the wall clock.
+//! What an arm is connected to: a serial port, or the simulator kept to the wall clock.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::thread::sleep;

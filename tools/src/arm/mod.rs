@@ -46,7 +46,7 @@ pub struct Args {
 /// Which arm on which board.
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// What the arm hangs on
+    /// What the arm is connected to
     #[arg(long, value_enum, default_value_t = BoardKind::Serial, global = true)]
     board: BoardKind,
 

@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
 
-    /// Run the graphs in the engine alone, without the fused 8-bit ops
+    /// Run the graphs in plain tract, without fused ops
     #[arg(long)]
     plain: bool,
 
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=1_000_000))]
     runs: u32,
 
-    /// Inferences before them; the first is told on its own
+    /// Inferences before them; the first is reported separately
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000_000))]
     warmup: u32,
 

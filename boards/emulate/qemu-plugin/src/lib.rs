@@ -1,6 +1,6 @@
 //! A TCG plugin for QEMU that keeps a board's time and the world's together.
 //!
-//! With `-icount` the guest's time is its instructions. But what hangs on its UARTs lives in another process, and while that
+//! With `-icount` the guest's time is its instructions. But the other ends of its UARTs are in another process, and while that
 //! one reads, thinks, answers or waits for a processor, the guest polls on and its time runs away: a servo would seem to
 //! answer late on a busy machine. So whenever the guest has sent something on the servo bus and then looks at its clock, the
 //! plugin stops it until the harness says that it has dealt with every byte; and while bytes are on their way into the guest
