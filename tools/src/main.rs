@@ -4,7 +4,6 @@ mod arm;
 mod bad_input;
 mod bench;
 mod cards;
-mod check;
 mod data;
 mod eval;
 mod flash;
