@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use prost::Message;
-use tract_onnx::pb::{ModelProto, ValueInfoProto};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, TypeProto, ValueInfoProto, type_proto};
 use wink_engine::{Execution, Feed, Graph, Rate, Source, State, Tensor, View};
 
 use crate::QuantizeError;
@@ -64,10 +65,7 @@ impl Runner {
             .collect();
         for name in &made {
             if !graph.output.iter().any(|output| output.name == *name) {
-                graph.output.push(ValueInfoProto {
-                    name: name.clone(),
-                    ..ValueInfoProto::default()
-                });
+                graph.output.push(floats_of_any_shape(name));
             }
         }
         let feeds = inputs
@@ -140,6 +138,22 @@ impl Runner {
             Some(Found::Output(index)) => self.graph.output(&self.state, *index).map_err(engine),
             None => Err(QuantizeError::Engine("there is no such output".to_owned())),
         }
+    }
+}
+
+/// An output of f32, which is what enters products.
+fn floats_of_any_shape(name: &str) -> ValueInfoProto {
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        ..type_proto::Tensor::default()
+    };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
     }
 }
 
