@@ -4,6 +4,7 @@ mod arm;
 mod bad_input;
 mod bench;
 mod cards;
+mod check;
 mod data;
 mod eval;
 mod flash;
@@ -47,6 +48,7 @@ Examples:
   wink import --onnx act.onnx --config ckpt --out p   a policy package from somebody else's ONNX file; see --help
   wink inspect models/wink-s                          a package's or an ONNX file's graphs, shapes, operators, sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
+  wink check model.onnx --inputs in.npz               an ONNX file on given tensors, compared with expected outputs
   wink bench models/wink-s                            its latency here, in plain tract and in ONNX Runtime
   wink profile                                        where its time goes: each stage of a tick, each op, loading, memory
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
@@ -69,13 +71,14 @@ enum Command {
     Quantize(quantize::Args),
     Results(results::Args),
     Cards(cards::Args),
+    Check(check::Args),
     Flash(flash::Args),
     Arm(arm::Args),
     Log(log::Args),
 }
 
 fn main() -> ExitCode {
-    // They are told as errors of the file that caused them.
+    // A caught panic becomes an error that names the file; the panic's own text would stand beside it.
     wink_engine::quiet_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -99,6 +102,11 @@ fn main() -> ExitCode {
         Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Cards(args) => cards::run(&args),
+        Command::Check(args) => match check::run(&args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Command::Flash(args) => flash::run(&args),
         Command::Arm(args) => arm::run(&args),
         Command::Log(args) => log::run(&args),

@@ -456,3 +456,32 @@ fn nodes_in_any_order() {
         "{told}"
     );
 }
+
+#[test]
+fn numbers_of_half_precision_are_rounded_before_a_cast() {
+    let half = |value: f64| Value::of_floats(Element::F16, &[], std::iter::once(value));
+    let scaled = Model::new(19)
+        .input("x", Element::F32, &[Some(2)])
+        .weight("s", &half(0.01))
+        .weight("z", &whole(Element::I8, &[], &[0]))
+        .op("QuantizeLinear", "x,t,z", "q", vec![])
+        .weight("t", &f32s(&[], &[0.01]))
+        .op("DequantizeLinear", "q,s,z", "d", vec![])
+        .op("Cast", "d", "y", vec![int("to", 1)])
+        .output("y", Element::F32);
+    // The scale is 0.010002136; a hundred of it is 1.0002136 and rounds to 1.
+    near(
+        &scaled.one(&[("x", f32s(&[2], &[1.0, -1.0]))]),
+        &[2],
+        &[1.0, -1.0],
+        0.0,
+    );
+    let sum = Model::new(17)
+        .input("x", Element::F16, &[Some(1)])
+        .weight("k", &half(2048.0))
+        .op("Add", "x,k", "h", vec![])
+        .op("Cast", "h", "y", vec![int("to", 1)])
+        .output("y", Element::F32);
+    let one = Value::of_floats(Element::F16, &[1], std::iter::once(1.0));
+    near(&sum.one(&[("x", one)]), &[1], &[2048.0], 0.0);
+}

@@ -220,7 +220,7 @@ pub(super) const ROUND: &str = "RoundToHalf";
 
 fn widen_type(op: &str, attribute: &mut AttributeProto) {
     let half = i32::try_from(attribute.i).is_ok_and(is_half);
-    if half && op != "Cast" {
+    if half && op != "Cast" && op != ROUND {
         attribute.i = i64::from(Element::F32.onnx());
     }
 }
