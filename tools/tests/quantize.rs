@@ -220,5 +220,8 @@ fn a_budget_keeps_the_layers_that_hurt_in_float() {
     assert!(kept["float_layers"].as_u64() > free["float_layers"].as_u64());
     let by_name = quantise(&["--keep-float", "act/"]);
     let by_name = scheme(&by_name, "int8");
-    assert_eq!(by_name["action_rms"], 0.0);
+    let all = by_name["layers"].as_array().unwrap().len();
+    assert_eq!(by_name["float_layers"], all);
+    // Large float weights are stored as halves.
+    assert!(by_name["action_rms"].as_f64().unwrap() < budget / 10.0);
 }
