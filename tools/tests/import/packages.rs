@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use wink_runtime::policy::manifest::FileRecord;
 
 use crate::checkpoint::{Checkpoint, policies, policy, read};
 use crate::common::{names, wink, wink_ok};
@@ -93,6 +94,50 @@ fn pi_is_the_exporters_package() {
             "before it is normalised",
         ],
     );
+}
+
+#[test]
+fn imported_packages_give_the_exporters_golden_values() {
+    for (name, checkpoint, stages) in [
+        ("act", Checkpoint::act(), &["act"][..]),
+        ("diffusion", Checkpoint::diffusion(), &["vision", "step"]),
+        (
+            "smolvla",
+            Checkpoint::smolvla(),
+            &["vision", "prefix", "step"],
+        ),
+        ("pi0", Checkpoint::pi("pi0"), &["vision", "prefix", "step"]),
+        (
+            "pi05",
+            Checkpoint::pi("pi05"),
+            &["vision", "prefix", "step"],
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        checkpoint.write(dir.path());
+        let files = stages
+            .iter()
+            .map(|stage| graph(name, &format!("{stage}.onnx")));
+        let files: Vec<String> = files.collect();
+        let folder = policies().join(name);
+        let mut args = vec!["import", "--out", "out", "--onnx"];
+        args.extend(files.iter().map(String::as_str));
+        args.extend(ANSWERS);
+        if name.starts_with("pi") || name == "smolvla" {
+            args.extend(["--pixels", "signed", "--pad-id", "0"]);
+            args.extend(["--tokenizer", folder.to_str().unwrap()]);
+        }
+        wink_ok(dir.path(), &args);
+        let out = dir.path().join("out");
+        let golden = fs::read(folder.join("golden.json")).unwrap();
+        fs::write(out.join("golden.json"), &golden).unwrap();
+        let mut manifest = read(&out.join("policy.json"));
+        manifest["golden"] = json!("golden.json");
+        manifest["files"]["golden.json"] = serde_json::to_value(FileRecord::of(&golden)).unwrap();
+        fs::write(out.join("policy.json"), manifest.to_string()).unwrap();
+        let told = wink_ok(dir.path(), &["inspect", "out"]);
+        assert!(told.contains(": passed"), "{name}: {told}");
+    }
 }
 
 #[test]
