@@ -66,7 +66,7 @@ enum Command {
     Eval(eval::Args),
     Record(record::Args),
     Frames(frames::Args),
-    Import(import::Args),
+    Import(Box<import::Args>),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Results(results::Args),

@@ -31,7 +31,9 @@ fuzz_target!(|data: &[u8]| {
         if preprocessor.len() > MAX_VALUES {
             continue;
         }
-        let size = camera.frame.map_or((13, 7), |size| (size.width, size.height));
+        let size = camera
+            .frame
+            .map_or((13, 7), |size| (size.width, size.height));
         if size.0 as usize * size.1 as usize > MAX_VALUES {
             continue;
         }

@@ -20,9 +20,16 @@ fuzz_target!(|bytes: &[u8]| {
     let mut inputs = vec![];
     for input in &info.inputs {
         let lengths = input.shape.iter().map(|length| length.unwrap_or(1));
-        let shape: Vec<usize> = lengths.map(|length| usize::try_from(length).unwrap_or(usize::MAX)).collect();
-        let count = shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length));
-        let (Some(count), Some(element)) = (count.filter(|&count| count <= 1 << 16), OnnxElement::of_name(&input.element)) else {
+        let shape: Vec<usize> = lengths
+            .map(|length| usize::try_from(length).unwrap_or(usize::MAX))
+            .collect();
+        let count = shape
+            .iter()
+            .try_fold(1_usize, |product, &length| product.checked_mul(length));
+        let (Some(count), Some(element)) = (
+            count.filter(|&count| count <= 1 << 16),
+            OnnxElement::of_name(&input.element),
+        ) else {
             return;
         };
         let values = (0..count).map(|at| (at % 7) as i128 - 2);

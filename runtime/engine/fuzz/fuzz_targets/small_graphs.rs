@@ -6,7 +6,8 @@ use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Size};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, type_proto,
 };
 use wink_engine::{Execution, OnnxElement as Element, Value, run_once, run_reference};
 
@@ -27,13 +28,30 @@ impl Draw<'_> {
 }
 
 const UNARY: [&str; 14] = [
-    "Relu", "Neg", "Abs", "Exp", "Sigmoid", "Tanh", "Softplus", "Floor", "Ceil", "Sign", "Softmax", "LogSoftmax", "Erf", "Identity",
+    "Relu",
+    "Neg",
+    "Abs",
+    "Exp",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "Floor",
+    "Ceil",
+    "Sign",
+    "Softmax",
+    "LogSoftmax",
+    "Erf",
+    "Identity",
 ];
 const BINARY: [&str; 6] = ["Add", "Sub", "Mul", "Div", "Max", "Min"];
 const REDUCE: [&str; 4] = ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceLogSumExp"];
 
 fn attribute(name: &str, values: &[i64], single: bool) -> AttributeProto {
-    let kind = if single { AttributeType::Int } else { AttributeType::Ints };
+    let kind = if single {
+        AttributeType::Int
+    } else {
+        AttributeType::Ints
+    };
     AttributeProto {
         name: name.into(),
         r#type: kind as i32,
@@ -68,7 +86,9 @@ fn graph(draw: &mut Draw<'_>, element: Element, shape: &[usize]) -> ModelProto {
         ..GraphProto::default()
     };
     let weight = (0..shape[2]).map(|at| (at as i128 * 5) % 7 - 3);
-    graph.initializer.push(Value::of_ints(element, &[shape[2]], weight).to_proto("w"));
+    graph
+        .initializer
+        .push(Value::of_ints(element, &[shape[2]], weight).to_proto("w"));
     let steps = 1 + draw.below(6);
     for at in 0..steps {
         let from = format!("t{}", at.saturating_sub(draw.below(2)));
@@ -81,7 +101,9 @@ fn graph(draw: &mut Draw<'_>, element: Element, shape: &[usize]) -> ModelProto {
         };
         let mut list = |name: &str, values: &[i64]| {
             let name = format!("{name}{at}");
-            graph.initializer.push(Value::of_i64(&[values.len()], values).to_proto(&name));
+            graph
+                .initializer
+                .push(Value::of_i64(&[values.len()], values).to_proto(&name));
             name
         };
         match draw.below(8) {
@@ -89,12 +111,14 @@ fn graph(draw: &mut Draw<'_>, element: Element, shape: &[usize]) -> ModelProto {
             0 => node.op_type = ["Abs", "Neg", "Sign", "Relu"][draw.below(4)].into(),
             1 | 2 => {
                 node.op_type = BINARY[draw.below(BINARY.len())].into();
-                node.input.push(if draw.below(2) == 0 { "w".into() } else { from });
+                node.input
+                    .push(if draw.below(2) == 0 { "w".into() } else { from });
             }
             3 => {
                 node.op_type = "Transpose".into();
                 let perms = [[0, 2, 1], [2, 1, 0], [1, 0, 2], [1, 2, 0]];
-                node.attribute.push(attribute("perm", &perms[draw.below(4)], false));
+                node.attribute
+                    .push(attribute("perm", &perms[draw.below(4)], false));
             }
             4 => {
                 node.op_type = "Slice".into();
@@ -120,7 +144,8 @@ fn graph(draw: &mut Draw<'_>, element: Element, shape: &[usize]) -> ModelProto {
             _ => {
                 node.op_type = "Concat".into();
                 node.input.push(from);
-                node.attribute.push(attribute("axis", &[draw.below(6) as i64 - 3], true));
+                node.attribute
+                    .push(attribute("axis", &[draw.below(6) as i64 - 3], true));
             }
         }
         graph.node.push(node);
@@ -142,7 +167,13 @@ fn graph(draw: &mut Draw<'_>, element: Element, shape: &[usize]) -> ModelProto {
 
 fuzz_target!(|bytes: &[u8]| {
     let mut draw = Draw(bytes);
-    let element = [Element::F32, Element::F32, Element::I64, Element::F64, Element::I32][draw.below(5)];
+    let element = [
+        Element::F32,
+        Element::F32,
+        Element::I64,
+        Element::F64,
+        Element::I32,
+    ][draw.below(5)];
     let shape = [1 + draw.below(3), 1 + draw.below(4), 1 + draw.below(9)];
     let model = graph(&mut draw, element, &shape);
     let count: usize = shape.iter().product();
@@ -167,7 +198,12 @@ fuzz_target!(|bytes: &[u8]| {
         (wanted, found) => panic!("{wanted:?}\n{found:?}\n{:?}", model.graph),
     };
     for ((_, wanted), (_, found)) in wanted.iter().zip(&found) {
-        assert_eq!((wanted.element, &wanted.shape), (found.element, &found.shape), "{:?}", model.graph);
+        assert_eq!(
+            (wanted.element, &wanted.shape),
+            (found.element, &found.shape),
+            "{:?}",
+            model.graph
+        );
         let pairs = wanted.floats().into_iter().zip(found.floats());
         for (wanted, found) in pairs {
             let near = wanted == found

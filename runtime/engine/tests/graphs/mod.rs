@@ -1,10 +1,6 @@
 //! Small graphs made in code, run with and without fused operators.
 
-#![expect(
-    clippy::allow_attributes,
-    reason = "which of these a test uses depends on the test"
-)]
-#![allow(dead_code)]
+#![allow(dead_code, reason = "which of these a test uses depends on the test")]
 
 use std::fs;
 

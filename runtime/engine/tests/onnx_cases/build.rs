@@ -174,12 +174,12 @@ impl Model {
     }
 
     pub fn write(&self, file: &Path) {
-        std::fs::write(file, self.proto.encode_to_vec()).unwrap();
+        std::fs::write(file, self.proto.encode_to_vec()).expect("the folder can be written");
     }
 
     /// Runs the model; its outputs, or the error in one line.
     pub fn run(&self, inputs: &[(&str, Value<'static>)]) -> Result<Vec<Value<'static>>, String> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("case.onnx");
         self.write(&file);
         run_file(&file, inputs)
@@ -187,7 +187,7 @@ impl Model {
 
     /// Runs a model that must work; its only output.
     pub fn one(&self, inputs: &[(&str, Value<'static>)]) -> Value<'static> {
-        let mut outputs = self.run(inputs).unwrap();
+        let mut outputs = self.run(inputs).expect("the graph runs");
         assert_eq!(outputs.len(), 1);
         outputs.remove(0)
     }

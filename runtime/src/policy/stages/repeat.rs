@@ -36,7 +36,7 @@ enum Kind {
         output: usize,
     },
     Tokens {
-        spec: TokensSpec,
+        spec: Box<TokensSpec>,
         decoder: Decoder,
         tokens: Vec<u32>,
     },
@@ -90,7 +90,7 @@ impl LoopState {
                 Kind::Tokens {
                     decoder: Decoder::new(&spec.decode, table),
                     tokens: Vec::with_capacity(spec.max_tokens),
-                    spec: spec.clone(),
+                    spec: Box::new(spec.clone()),
                 }
             }
         };

@@ -10,10 +10,7 @@ type Outputs = Result<Option<Vec<Value<'static>>>, String>;
 
 /// Element types and shapes of a call's outputs, all of whose inputs are known.
 pub(super) fn outputs_of(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Output>, String> {
-    let facts: Vec<Option<Fact<'_>>> = inputs
-        .iter()
-        .map(|value| value.map(|value| Fact::of(value)))
-        .collect();
+    let facts: Vec<Option<Fact<'_>>> = inputs.iter().map(|value| value.map(Fact::of)).collect();
     infer(call, &facts)?.ok_or_else(|| format!("{}: no shape can be told", call.op()))
 }
 
@@ -197,10 +194,7 @@ fn picked(x: &Value<'_>, places: &[Vec<Option<usize>>], outside: &[u8]) -> Value
 
 fn slice(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
     let x = input(call, inputs, 0)?;
-    let facts: Vec<Option<Fact<'_>>> = inputs
-        .iter()
-        .map(|value| value.map(|value| Fact::of(value)))
-        .collect();
+    let facts: Vec<Option<Fact<'_>>> = inputs.iter().map(|value| value.map(Fact::of)).collect();
     let axes = slice_axes(call, &facts)?.ok_or("Slice: starts and ends are missing")?;
     let places: Vec<Vec<Option<usize>>> = axes
         .iter()
@@ -226,10 +220,7 @@ fn tile(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, Stri
 
 fn pad(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
     let x = input(call, inputs, 0)?;
-    let facts: Vec<Option<Fact<'_>>> = inputs
-        .iter()
-        .map(|value| value.map(|value| Fact::of(value)))
-        .collect();
+    let facts: Vec<Option<Fact<'_>>> = inputs.iter().map(|value| value.map(Fact::of)).collect();
     let pads = pads_of(call, &facts)?.ok_or("Pad: its pads are missing")?;
     let (_, shape) = first_output(call, inputs)?;
     let mode = call.text("mode", "constant");

@@ -13,10 +13,7 @@ pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
         return Ok(None);
     };
     let x = input(call, inputs, 0)?;
-    let facts: Vec<Option<Fact<'_>>> = inputs
-        .iter()
-        .map(|value| value.map(|value| Fact::of(value)))
-        .collect();
+    let facts: Vec<Option<Fact<'_>>> = inputs.iter().map(|value| value.map(Fact::of)).collect();
     let axes = reduced_axes(call, &facts, x.shape.len())?.ok_or("its axes are missing")?;
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
     if axes.is_empty() && matches!(kind, "Sum" | "Max" | "Min" | "Mean" | "Prod") {
