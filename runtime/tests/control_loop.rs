@@ -202,7 +202,8 @@ fn ticks_follow_the_policys_rate() {
         let start_us = board.now_us();
         run(&mut control, &mut board, &mut policy, 20);
         assert_eq!(board.now_us() - start_us, 20 * period_us, "{hz:?}");
-        pass(&mut board, period_us);
+        // Not so long that the firmware holds for want of the next setpoint.
+        pass(&mut board, period_us.min(40_000));
         let counters = board.core.counters();
         assert_eq!((counters.accepted, counters.starved), (20, 0), "{hz:?}");
     }

@@ -1,5 +1,6 @@
 //! How many threads an inference has, and on which processors.
 
+use std::cell::OnceCell;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 
@@ -34,6 +35,10 @@ impl Threads {
             });
         }
         keep_to(processors[0]).map_err(EngineError::Pin)?;
+        #[cfg(target_os = "linux")]
+        BEFORE_PIN.with(|before| {
+            let _ = before.set(processors.clone());
+        });
         let (told, pinned) = mpsc::channel();
         let pool = Pool::new(self.count.get(), move |index| {
             // The receiver lives until all workers have said how it went.
@@ -52,9 +57,18 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 #[cfg(target_os = "linux")]
 use nix::unistd::Pid;
 
-/// Numbers of the processors that this thread may use.
+#[cfg(target_os = "linux")]
+thread_local! {
+    /// What this thread could use before it was pinned, for the next policy that it loads.
+    static BEFORE_PIN: OnceCell<Vec<usize>> = const { OnceCell::new() };
+}
+
+/// Numbers of the processors that this thread may use, or could before it was pinned.
 #[cfg(target_os = "linux")]
 fn processors() -> std::io::Result<Vec<usize>> {
+    if let Some(before) = BEFORE_PIN.with(|before| before.get().cloned()) {
+        return Ok(before);
+    }
     let set = sched_getaffinity(Pid::from_raw(0))?;
     let allowed = (0..CpuSet::count()).filter(|&index| set.is_set(index).unwrap_or(false));
     Ok(allowed.collect())

@@ -16,10 +16,16 @@ fn is_half(element: i32) -> bool {
     )
 }
 
-/// Makes a graph of f32 out of one with tensors of f16 or bf16. Where the file casts to half precision, values are rounded to it.
+/// Makes a graph of f32 out of one with tensors of f16 or bf16. Where the file casts to half precision, values are rounded to it,
+/// except in a graph whose weights are of half precision: all of that is computed in single, which is nearer to the float model and
+/// leaves nothing between a product and what is fused with it.
 pub(super) fn widen(graph: &mut GraphProto) -> Result<(), String> {
     round_dequantised(graph);
-    round_before_casts(graph);
+    if has_half_weights(graph) {
+        keep_casts_exact(graph);
+    } else {
+        round_before_casts(graph);
+    }
     widen_inside(graph)?;
     let mut front = vec![];
     let mut names = HashMap::new();
@@ -54,6 +60,25 @@ pub(super) fn widen(graph: &mut GraphProto) -> Result<(), String> {
         graph.node.push(cast(&inside, &name, element));
     }
     Ok(())
+}
+
+/// Whether matrices or kernels are stored in half precision.
+fn has_half_weights(graph: &GraphProto) -> bool {
+    graph
+        .initializer
+        .iter()
+        .any(|weight| is_half(weight.data_type) && weight.dims.len() > 1)
+}
+
+/// Marks the file's casts to half precision as ones that do not round.
+fn keep_casts_exact(graph: &mut GraphProto) {
+    for node in &mut graph.node {
+        let to = node.attribute.iter().find(|a| a.name == "to");
+        let to_half = to.is_some_and(|a| i32::try_from(a.i).is_ok_and(is_half));
+        if node.op_type == "Cast" && to_half {
+            node.attribute.push(int(EDGE, 1));
+        }
+    }
 }
 
 /// A scale of half precision makes numbers of half precision.

@@ -175,8 +175,9 @@ fn quantised(call: &Call<'_>, inputs: &[Option<Fact<'_>>], outputs: &[Output]) -
         "MatMulInteger" => {
             // Zero points of rows, or of columns that are not constant.
             let many = |index: usize| fact(index).is_some_and(|zero| volume(zero.shape) != Some(1));
+            let constant = fact(3).is_some_and(|zero| zero.value.is_some());
             many(2)
-                || many(3)
+                || (many(3) && !constant)
                 || [0, 1]
                     .iter()
                     .any(|&index| fact(index).is_some_and(|x| x.shape.len() < 2))
