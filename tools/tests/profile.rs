@@ -126,10 +126,10 @@ fn check_trace(trace: &Value, ops_run: usize) {
     let mut open: Vec<(f64, &str)> = Vec::new();
     let mut deepest = Vec::new();
     for &(start, end, name) in &spans {
-        // Times are whole nanoseconds.
-        open.retain(|&(until, _)| until > start + 0.0005);
+        // Start and length are each rounded to a nanosecond.
+        open.retain(|&(until, _)| until > start + 0.0015);
         if let Some(&(until, outer)) = open.last() {
-            assert!(end <= until + 0.0005, "{name} ends after {outer}");
+            assert!(end <= until + 0.0015, "{name} ends after {outer}");
         }
         open.push((end, name));
         if open.len() > deepest.len() {

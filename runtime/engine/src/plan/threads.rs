@@ -113,7 +113,9 @@ mod tests {
                 pinned: true,
             };
             one.pool().unwrap();
-            assert_eq!(processors().unwrap().len(), 1);
+            let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
+            let mine = (0..CpuSet::count()).filter(|&index| set.is_set(index).unwrap());
+            assert_eq!(mine.count(), 1);
         })
         .join()
         .unwrap();

@@ -70,13 +70,16 @@ fn has_half_weights(graph: &GraphProto) -> bool {
         .any(|weight| is_half(weight.data_type) && weight.dims.len() > 1)
 }
 
-/// Marks the file's casts to half precision as ones that do not round.
+/// Makes the file's casts to half precision casts to single.
 fn keep_casts_exact(graph: &mut GraphProto) {
     for node in &mut graph.node {
-        let to = node.attribute.iter().find(|a| a.name == "to");
-        let to_half = to.is_some_and(|a| i32::try_from(a.i).is_ok_and(is_half));
-        if node.op_type == "Cast" && to_half {
-            node.attribute.push(int(EDGE, 1));
+        if node.op_type != "Cast" {
+            continue;
+        }
+        for to in node.attribute.iter_mut().filter(|a| a.name == "to") {
+            if i32::try_from(to.i).is_ok_and(is_half) {
+                to.i = i64::from(Element::F32.onnx());
+            }
         }
     }
 }
