@@ -45,7 +45,7 @@ Examples:
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
-  wink import --onnx act.onnx --config ckpt --out p   a policy package from somebody else's ONNX file; see --help
+  wink import --onnx act.onnx --config ckpt --out p   a policy package from another exporter's ONNX file; see --help
   wink inspect models/wink-s                          a package's or an ONNX file's graphs, shapes, operators, sizes
   wink quantize --scheme int8 --out out/int8          int8, 4-bit or half-precision graphs from a float package
   wink check model.onnx --inputs in.npz               an ONNX file on given tensors, compared with expected outputs

@@ -1,4 +1,4 @@
-//! What a loaded graph gives, whoever feeds it and however often.
+//! Running a loaded graph: outputs, element types, repeated runs, clones and errors.
 
 mod onnx;
 

@@ -231,7 +231,7 @@ fn head(a: &Attention<'_>, (head, isa): (usize, Isa), scratch: &mut [f32], outpu
     let first = head * a.width;
     let shared = head / (a.heads / a.shared_heads);
     let [of_q, of_k, of_v] = a.layouts;
-    // What fills up the last panels is whatever was there: it only meets itself, and those columns are not read.
+    // The padding of the last panels is not initialised: it affects only the padding columns, which are not read.
     for key in 0..a.keys {
         let line = &mut queries[..a.width];
         a.k.read(of_k.at(key, shared), 1.0, line);

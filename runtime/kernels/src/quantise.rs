@@ -104,7 +104,7 @@ pub fn dequantise(isa: Isa, values: Bytes<'_>, q: Quantisation, out: &mut [f32])
 /// The quantisation of ONNX's `DynamicQuantizeLinear` for these values: unsigned 8 bits over their range widened to hold 0.
 ///
 /// Where a value is NaN or infinite, or the range is wider than a float can tell, the scale is NaN: bytes cannot tell such values,
-/// but whatever is computed with this scale becomes NaN.
+/// but every product computed with this scale becomes NaN.
 #[must_use]
 pub fn dynamic_range(isa: Isa, x: &[f32]) -> Quantisation {
     let (low, high, finite) = range(isa, x);

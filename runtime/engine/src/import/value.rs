@@ -28,7 +28,7 @@ pub fn volume(shape: &[usize]) -> Option<usize> {
 }
 
 impl<'a> Value<'a> {
-    /// Bytes that somebody else holds.
+    /// Borrowed bytes.
     #[must_use]
     pub fn borrowed(element: Element, shape: &[usize], bytes: &'a [u8]) -> Self {
         Self {

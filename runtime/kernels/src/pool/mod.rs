@@ -107,7 +107,7 @@ impl Pool {
         done.unwrap_or_else(|panic: Panic| resume_unwind(panic));
     }
 
-    /// [`Pool::run`] with `floats` floats of scratch memory for each piece; what they hold is whatever was there. The caller makes
+    /// [`Pool::run`] with `floats` floats of scratch memory for each piece; their content is unspecified. The caller makes
     /// them for all threads, and they are kept: no thread allocates when it does a piece later.
     ///
     /// # Panics

@@ -374,7 +374,7 @@ fn a_frame_of_another_size_is_resized() {
     }
 }
 
-/// A package without weights, whose normalised action is 0 whatever is fed, with golden values.
+/// A package without weights, whose normalised action is 0 for every input, with golden values.
 fn golden(edit: impl FnOnce(&mut serde_json::Value)) -> Result<GoldenReport, PolicyError> {
     let mut tiny = Tiny::new();
     tiny.edit("act.onnx", |model| {
