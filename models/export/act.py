@@ -69,15 +69,17 @@ class DecoderLayer(nn.Module):
 
 
 class ActGraph(nn.Module):
-    """(state, image, ...) -> actions [1, chunk, joints], all normalised."""
+    """([state,] [environment's state,] image, ...) -> actions [1, chunk, joints], all normalised."""
 
     def __init__(self, model, cameras):
         super().__init__()
         config = model.config
         model = copy.deepcopy(model).eval()
-        self.state = model.encoder_robot_state_input_proj
-        self.backbone = fold_frozen_norms(model.backbone)
-        self.project = model.encoder_img_feat_input_proj
+        vectors = ((config.robot_state_feature, "encoder_robot_state_input_proj"), (config.env_state_feature, "encoder_env_state_input_proj"))
+        self.vectors = nn.ModuleList(getattr(model, name) for feature, name in vectors if feature)
+        if cameras:
+            self.backbone = fold_frozen_norms(model.backbone)
+            self.project = model.encoder_img_feat_input_proj
         with torch.no_grad():
             latent = model.encoder_latent_input_proj(torch.zeros(1, config.latent_dim))
             positions = [model.encoder_1d_feature_pos_embed.weight[None]]
@@ -95,8 +97,9 @@ class ActGraph(nn.Module):
         self.decoder_norm = model.decoder.norm
         self.head = model.action_head
 
-    def forward(self, state, *images):
-        tokens = [self.latent, self.state(state)[:, None]]
+    def forward(self, *inputs):
+        states, images = inputs[: len(self.vectors)], inputs[len(self.vectors) :]
+        tokens = [self.latent, *(project(state)[:, None] for project, state in zip(self.vectors, states))]
         tokens += [flat(self.project(self.backbone(image)["feature_map"])) for image in images]
         x = torch.cat(tokens, dim=1)
         for layer in self.encoder:
@@ -124,18 +127,17 @@ def plan(checkpoint, dataset, options, folders):
     if config.feedforward_activation not in ("relu", "gelu"):
         raise Refusal(f"{checkpoint.folder}/config.json: feedforward_activation {config.feedforward_activation} is not supported, relu and gelu are")
     cameras = wiring.cameras(checkpoint, dataset, options)
-    if not cameras:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
     for camera in cameras:
         wiring.same_size(camera, dataset)
-    state = wiring.state_part(checkpoint, dataset, options)
+    states = wiring.state_parts(checkpoint, dataset, options, optional=True, environment=True)
+    wiring.check_sees(checkpoint, cameras, states)
     policy = ACTPolicy(config)
     load(policy, checkpoint.weights, checkpoint.folder)
     policy.eval()
-    inputs = {"state": wiring.STATE, **{camera.tensor: camera.name for camera in cameras}}
+    inputs = {**wiring.state_inputs(states), **{camera.tensor: camera.name for camera in cameras}}
     observations = {
         "cameras": [wiring.camera_part(camera, [], wiring.image_normalisation(checkpoint, camera, options), frame=camera.declared) for camera in cameras],
-        "states": [state],
+        "states": states,
     }
     stage = Stage("act", "observation", ActGraph(policy.model, cameras), inputs, ["actions"])
     action = wiring.action_part(checkpoint, dataset, options, "act.actions", config.chunk_size, config.n_action_steps)

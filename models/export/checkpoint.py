@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from . import normalisation
+from . import normalisation, versions
 from .refusal import Refusal, listed
 
 # Steps of the processors that the exporter knows; any other changes the numbers in a way that it cannot say.
@@ -38,7 +38,6 @@ class Checkpoint:
     weights: dict
     inputs: normalisation.Statistics
     outputs: normalisation.Statistics
-    epsilon: float
     rename: dict = field(default_factory=dict)
     tokens: dict | None = None
     state_width: int | None = None
@@ -49,6 +48,9 @@ class Checkpoint:
         mapping = self.config.get("normalization_mapping")
         if not isinstance(mapping, dict):
             raise Refusal(f"{self.folder}/config.json: has no normalization_mapping")
+        if kind == "ENV" and kind not in mapping:
+            # No kind of policy maps it by default, and LeRobot leaves it as it is.
+            return "IDENTITY"
         if kind not in mapping:
             raise Refusal(f"{self.folder}/config.json: normalization_mapping says nothing of {kind}; add \"{kind}\": \"IDENTITY\" if LeRobot did not normalise it")
         return str(mapping[kind])
@@ -65,7 +67,8 @@ class Checkpoint:
         choice = PreTrainedConfig.get_choice_class(self.kind)
         fields = {item.name for item in dataclasses.fields(choice)}
         raw = {key: value for key, value in self.config.items() if key != "type"}
-        unknown = [key for key in raw if key not in fields and key not in ignored]
+        passed = versions.known_fields(raw, f"{self.folder}/config.json") | set(ignored)
+        unknown = [key for key in raw if key not in fields and key not in passed]
         if unknown:
             raise Refusal(f"{self.folder}/config.json: {listed(unknown)} is no field of {self.kind} in lerobot 0.4.4; if it does not matter at inference, say --ignore-field NAME")
         raw = {key: value for key, value in raw.items() if key in fields}
@@ -102,7 +105,7 @@ def read(folder):
     weights = read_tensors(folder / "model.safetensors")
     in_model = normalisation.of_model(weights, folder / "model.safetensors")
     weights = {key: value for key, value in weights.items() if not normalisation.is_buffer(key)}
-    checkpoint = Checkpoint(folder, config["type"], config, weights, in_model, in_model, normalisation.EPSILON)
+    checkpoint = Checkpoint(folder, config["type"], config, weights, in_model, in_model)
     if (folder / PREPROCESSOR).is_file() or (folder / POSTPROCESSOR).is_file():
         read_processors(checkpoint)
     return checkpoint
@@ -118,6 +121,8 @@ def read_processors(checkpoint):
             raise Refusal(f"{folder / name}: has no list of steps")
         normalisers = []
         for step in steps:
+            if versions.is_switched_off(step, folder / name):
+                continue
             kind = step.get("registry_name")
             if kind not in KNOWN_STEPS:
                 raise Refusal(f"{folder / name}: the step {kind or step.get('class')} is unknown to this exporter, which cannot say what it does to the numbers")
@@ -134,7 +139,7 @@ def read_processors(checkpoint):
         if len(normalisers) != 1:
             raise Refusal(f"{folder / name}: has {len(normalisers)} steps {step_name} instead of one")
         held = statistics_of(folder, name, normalisers[0])
-        checkpoint.epsilon = (normalisers[0].get("config") or {}).get("eps", normalisation.EPSILON)
+        check_modes(checkpoint, folder / name, normalisers[0])
         if name == PREPROCESSOR:
             checkpoint.inputs = held
         else:
@@ -146,12 +151,24 @@ def statistics_of(folder, name, step):
     config = step.get("config") or {}
     if config.get("normalize_observation_keys") is not None:
         raise Refusal(f"{folder / name}: normalize_observation_keys is set, which this exporter does not know")
+    given = {"epsilon": config.get("eps", normalisation.EPSILON), "features": config.get("features")}
     state = step.get("state_file")
     if state is None:
-        return normalisation.Statistics(folder / name)
+        return normalisation.Statistics(folder / name, **given)
     if Path(state).name != state:
         raise Refusal(f"{folder / name}: state_file {state!r} is no plain file name")
-    return normalisation.of_processor(read_tensors(folder / state), folder / state)
+    return normalisation.of_processor(read_tensors(folder / state), folder / state, **given)
+
+
+def check_modes(checkpoint, path, step):
+    """LeRobot normalises as the processor's step says, whatever config.json says: they must agree."""
+    held, mapping = (step.get("config") or {}).get("norm_map"), checkpoint.config.get("normalization_mapping")
+    if not isinstance(held, dict) or not isinstance(mapping, dict):
+        return
+    for kind in sorted({*held, *mapping}):
+        one, other = held.get(kind, "IDENTITY"), mapping.get(kind, "IDENTITY")
+        if one != other:
+            raise Refusal(f"{path}: norm_map has {one} for {kind}, normalization_mapping of config.json has {other}; LeRobot normalises by the first; make them the same")
 
 
 def read_json(path, missing):

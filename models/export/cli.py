@@ -51,6 +51,7 @@ def parser():
     add("--without-camera", action="append", default=[], metavar="FEATURE", help="SmolVLA, pi0: a camera of config.json that the policy was trained without")
     add("--ignore-field", action="append", default=[], metavar="FIELD", help="a field of config.json that lerobot 0.4.4 does not know and that does not matter")
     add("--statistics", metavar="NAME", help="which data set's statistics, where an old checkpoint holds several")
+    add("--prompt-state", choices=("padded", "plain"), help="pi0.5: whether the prompt holds the state padded to max_state_dim (lerobot 0.4) or as it is (0.5 and later), where the checkpoint does not show its version")
     add("--execute", type=int, metavar="N", help="steps to execute of each chunk; else the checkpoint's n_action_steps")
     add("--backbone", metavar="FILE.py", help="Python file to run first, which registers an own backbone under torchvision.models")
     add("--instruction", metavar="TEXT", help="instruction of the golden values")
@@ -104,6 +105,7 @@ def to_options(given):
         units=units,
         space=given.space,
         statistics=given.statistics,
+        prompt_state=given.prompt_state,
         execute=given.execute,
         name=given.name,
         version=given.version,
@@ -144,6 +146,8 @@ def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone
     recorded = datasets.read(dataset)
     folders = {"vlm": vlm and Path(vlm), "tokenizer": tokenizer and Path(tokenizer)}
     plan = family.plan(read, recorded, options, folders)
+    for note in plan.notes:
+        say(f"note: {note}")
     return package.write(plan, read, recorded, options, out, say)
 
 

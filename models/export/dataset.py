@@ -41,7 +41,11 @@ class Dataset:
         if held is None:
             raise Refusal(f"{self.info}: has no feature {feature}; it has {listed(self.features)}")
         names = held.get("names")
-        if isinstance(names, dict) and len(names) == 1:
+        if isinstance(names, dict) and sorted(names.values(), key=str) == sorted(range(len(names)), key=str):
+            # Each name with its place.
+            names = sorted(names, key=names.get)
+        elif isinstance(names, dict) and len(names) == 1:
+            # All names under one heading, such as "motors".
             names = next(iter(names.values()))
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise Refusal(f"{self.info}: {feature} has no list of names, so the order of its joints is unknown; add names in the order of the recording")

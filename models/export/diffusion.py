@@ -15,25 +15,27 @@ BETAS = ("squaredcos_cap_v2", "linear", "scaled_linear")
 
 
 class Condition(nn.Module):
-    """(state, image, ...), each with its history, -> condition [1, C]. Images come resized and cropped."""
+    """(state, [environment's state,] image, ...), each with its history, -> condition [1, C]. Images come resized and cropped."""
 
     def __init__(self, model):
         super().__init__()
-        self.encoders = copy.deepcopy(model.rgb_encoder).eval()
+        self.encoders = copy.deepcopy(model.rgb_encoder).eval() if model.config.image_features else None
         self.separate = isinstance(self.encoders, nn.ModuleList)
         self.history = model.config.n_obs_steps
+        self.states = 2 if model.config.env_state_feature else 1
 
     def encode(self, encoder, images):
         features = encoder.pool(encoder.backbone(images)).flatten(1)
         return encoder.relu(encoder.out(features))
 
-    def forward(self, state, *images):
-        images = [image.reshape(self.history, *image.shape[-3:]) for image in images]
+    def forward(self, *inputs):
+        state, *environment = (vector.reshape(self.history, -1) for vector in inputs[: self.states])
+        images = [image.reshape(self.history, *image.shape[-3:]) for image in inputs[self.states :]]
         if self.separate:
             features = [self.encode(encoder, image) for encoder, image in zip(self.encoders, images, strict=True)]
         else:
-            features = list(self.encode(self.encoders, torch.cat(images)).split(self.history))
-        return torch.cat([state.reshape(self.history, -1), *features], dim=1).reshape(1, -1)
+            features = list(self.encode(self.encoders, torch.cat(images)).split(self.history)) if images else []
+        return torch.cat([state, *features, *environment], dim=1).reshape(1, -1)
 
 
 class TimeTable(nn.Module):
@@ -72,10 +74,17 @@ def transforms(config):
     return steps
 
 
-def loop(config, joints, source):
-    """The loop of the step in policy.json."""
+def check_loop(config, source):
+    """What policy.json can say of the sampler."""
     if config.beta_schedule not in BETAS:
         raise Refusal(f"{source}/config.json: beta_schedule {config.beta_schedule} is not supported; supported are {', '.join(BETAS)}")
+    steps, train = config.num_inference_steps, config.num_train_timesteps
+    if steps is not None and not 1 <= steps <= train:
+        raise Refusal(f"{source}/config.json: num_inference_steps is {steps}, must lie between 1 and num_train_timesteps, which is {train}")
+
+
+def loop(config, joints):
+    """The loop of the step in policy.json."""
     ddim = config.noise_scheduler_type == "DDIM"
     train = config.num_train_timesteps
     betas = {
@@ -86,7 +95,7 @@ def loop(config, joints, source):
     method = {
         "sampler": "ddim" if ddim else "ddpm",
         "train_steps": train,
-        "steps": config.num_inference_steps or train,
+        "steps": train if config.num_inference_steps is None else config.num_inference_steps,
         "betas": betas,
         "prediction": config.prediction_type,
         "clip": config.clip_sample_range if config.clip_sample else None,
@@ -104,12 +113,12 @@ def plan(checkpoint, dataset, options, folders):
 
     config = checkpoint.policy_config(options.ignore_field, pretrained_backbone_weights=None, compile_model=False)
     cameras = wiring.cameras(checkpoint, dataset, options)
-    if not cameras:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
     for camera in cameras:
         wiring.same_size(camera, dataset)
     history = config.n_obs_steps
-    state = wiring.state_part(checkpoint, dataset, options, history=history)
+    states = wiring.state_parts(checkpoint, dataset, options, history=history, environment=True)
+    wiring.check_sees(checkpoint, cameras, states)
+    check_loop(config, checkpoint.folder)
     # From the current observation to the end of the horizon.
     first = history - 1
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.horizon - first, config.n_action_steps, first=first)
@@ -121,9 +130,9 @@ def plan(checkpoint, dataset, options, folders):
             wiring.camera_part(camera, transforms(config), wiring.image_normalisation(checkpoint, camera, options), frame=camera.declared, history=history)
             for camera in cameras
         ],
-        "states": [state],
+        "states": states,
     }
-    inputs = {"state": wiring.STATE, **{camera.tensor: camera.name for camera in cameras}}
+    inputs = {**wiring.state_inputs(states), **{camera.tensor: camera.name for camera in cameras}}
     condition = Stage("vision", "observation", Condition(policy.diffusion), inputs, ["condition"])
     step = Stage(
         "step",
@@ -131,7 +140,7 @@ def plan(checkpoint, dataset, options, folders):
         Step(policy.diffusion),
         {"sample": "loop.sample", "time": "loop.time", "condition": "vision.condition"},
         ["prediction"],
-        loop(config, len(action["names"]), checkpoint.folder),
+        loop(config, len(action["names"])),
     )
     run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options)
     return Plan(observations, [condition, step], action, lambda observation: reference(run, policy, action, observation), "Diffusion Policy (LeRobot)")
@@ -143,7 +152,8 @@ def reference(run, policy, action, observation):
 
     policy.reset()
     for batch in run.batches(observation):
-        batch = {**batch, "observation.images": torch.stack([batch[feature] for feature in policy.config.image_features], dim=-4)}
+        if features := policy.config.image_features:
+            batch = {**batch, "observation.images": torch.stack([batch[feature] for feature in features], dim=-4)}
         batch.pop("action", None)
         policy._queues = populate_queues(policy._queues, batch)
     noise = observation.noise()

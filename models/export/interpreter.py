@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from .refusal import Refusal
+
 FILTERS = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest": "nearest", "nearest_exact": "nearest-exact"}
 ELEMENTS = {"bool": torch.bool, "i64": torch.int64, "i32": torch.int32, "f32": torch.float32}
 
@@ -44,7 +46,7 @@ class Interpreter:
         tokens = self.tokens(text, observation.instruction)
         count, most = len(tokens), text["max_tokens"]
         if count > most:
-            raise ValueError(f"the instruction has {count} tokens, at most {most} are taken")
+            raise Refusal(f"the instruction {observation.instruction!r} has {count} tokens, at most {most} are taken (tokenizer_max_length); say another --instruction for the golden values")
         rest = [text["pad_id"]] * (most - count)
         mask = [1] * count
         if text["padding"] == "right":

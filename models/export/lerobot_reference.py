@@ -5,21 +5,22 @@ from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import PolicyProcessorPipeline
 from lerobot.processor.converters import policy_action_to_transition, transition_to_policy_action
 
+from . import versions
 from .checkpoint import POSTPROCESSOR, PREPROCESSOR
 
 
 class Runner:
-    """A policy with its processors as LeRobot loads them."""
+    """A policy with its processors as LeRobot loads them. `state_width`: numbers of the state in pi0.5's prompt."""
 
-    def __init__(self, checkpoint, policy, config, cameras, options, tokenizer=None):
+    def __init__(self, checkpoint, policy, config, cameras, options, tokenizer=None, state_width=None):
         self.policy, self.cameras = policy, cameras
         # A feature that the checkpoint itself renames is given under its recorded name.
         self.names = {camera.name: camera.name if camera.name in checkpoint.rename else camera.feature for camera in cameras}
-        self.before, self.after = processors(checkpoint, config, options, tokenizer)
+        self.before, self.after = processors(checkpoint, config, options, tokenizer, state_width)
 
     def batches(self, observation):
         """The normalised batch of each observation of the history, the oldest first."""
-        history = max((len(frames) for frames in observation.frames.values()), default=1)
+        history = max(len(given) for given in (*observation.frames.values(), *observation.states.values()))
         for index in range(history):
             batch = {}
             for camera in self.cameras:
@@ -27,6 +28,8 @@ class Runner:
                 batch[self.names[camera.name]] = frame.permute(2, 0, 1).contiguous()
             for name, rows in observation.states.items():
                 batch[name] = torch.tensor(rows[index], dtype=torch.float32)
+            # ACT asks for this tensor's device, even where it does not read the state.
+            batch.setdefault("observation.state", torch.zeros(1))
             batch["task"] = observation.instruction or ""
             yield self.before(batch)
 
@@ -40,20 +43,23 @@ class Runner:
         return self.after(actions)[0]
 
 
-def processors(checkpoint, config, options, tokenizer):
+def processors(checkpoint, config, options, tokenizer, state_width):
     """Those of the checkpoint; for an old one, whose statistics LeRobot would not find, those that it makes of them."""
     overrides = {"device_processor": {"device": "cpu"}}
     if tokenizer is not None:
         overrides["tokenizer_processor"] = {"tokenizer_name": str(tokenizer)}
+    if state_width is not None:
+        overrides["pi05_prepare_state_tokenizer_processor_step"] = {"max_state_dim": state_width}
     if checkpoint.has_processors and not (checkpoint.inputs.has_buffers or checkpoint.outputs.has_buffers):
-        before = PolicyProcessorPipeline.from_pretrained(checkpoint.folder, config_filename=PREPROCESSOR, overrides=overrides)
-        after = PolicyProcessorPipeline.from_pretrained(
-            checkpoint.folder,
-            config_filename=POSTPROCESSOR,
-            overrides={"device_processor": {"device": "cpu"}},
-            to_transition=policy_action_to_transition,
-            to_output=transition_to_policy_action,
-        )
+        with versions.readable(checkpoint.folder, (PREPROCESSOR, POSTPROCESSOR)) as folder:
+            before = PolicyProcessorPipeline.from_pretrained(folder, config_filename=PREPROCESSOR, overrides=overrides)
+            after = PolicyProcessorPipeline.from_pretrained(
+                folder,
+                config_filename=POSTPROCESSOR,
+                overrides={"device_processor": {"device": "cpu"}},
+                to_transition=policy_action_to_transition,
+                to_output=transition_to_policy_action,
+            )
         return before, after
     held = {}
     for source in (checkpoint.inputs, checkpoint.outputs):

@@ -30,10 +30,11 @@ def is_buffer(key):
 
 
 class Statistics:
-    """Statistics by feature and name, per group: the data set that they were taken of. Those of buffers are under `of_buffer(feature)`."""
+    """Statistics by feature and name, per group: the data set that they were taken of. Those of buffers are under `of_buffer(feature)`.
+    `epsilon` and `features` are those of the processor's step: LeRobot normalises no other feature."""
 
-    def __init__(self, source):
-        self.source = source
+    def __init__(self, source, epsilon=EPSILON, features=None):
+        self.source, self.epsilon, self.listed = source, epsilon, features
         self.groups = {}
 
     @property
@@ -58,12 +59,14 @@ class Statistics:
             raise Refusal(f"{self.source}: holds no statistics of {group!r}; --statistics takes one of: {listed(map(str, self.groups))}")
         return self.groups[group]
 
-    def normalisation(self, feature, mode, count, group=None, epsilon=EPSILON):
+    def normalisation(self, feature, mode, count, group=None):
         """The `normalisation` of policy.json for a feature of `count` values."""
         if mode == "IDENTITY":
             return {"identity": {}}
         if mode not in MODES:
             raise Refusal(f"config.json: normalization_mapping has the unknown mode {mode}; known are {listed([*MODES, 'IDENTITY'])}")
+        if self.listed is not None and feature not in self.listed:
+            raise Refusal(f"{self.source}: its step lists no feature {feature} (it lists {listed(self.listed)}), so that LeRobot would skip the normalisation {mode} of config.json")
         needed, name, fields = MODES[mode]
         held = self.find(feature, group)
         if held is None:
@@ -81,7 +84,7 @@ class Statistics:
             result[field] = shortest(values)
         if (spread := result.get("std")) and min(spread) < 0:
             raise Refusal(f"{self.source}: {feature}.std is negative")
-        result["epsilon"] = epsilon
+        result["epsilon"] = self.epsilon
         return {name: result}
 
 
@@ -104,9 +107,9 @@ def of_model(weights, source):
     return statistics
 
 
-def of_processor(tensors, source):
+def of_processor(tensors, source, **step):
     """The statistics of a processor's safetensors."""
-    statistics = Statistics(source)
+    statistics = Statistics(source, **step)
     for key, value in tensors.items():
         match = IN_PROCESSOR.match(key)
         if match is None:

@@ -6,7 +6,7 @@ import re
 import torch
 from torch import nn
 
-from . import lerobot_reference, pi0_reference, text, wiring
+from . import lerobot_reference, pi0_reference, text, versions, wiring
 from .gemma import Gemma
 from .layers import MASKED, TimeEmbedding, linear, rotation
 from .plan import Plan, Stage
@@ -169,6 +169,22 @@ class Step(nn.Module):
         return self.outward(x if self.five else x[:, 1:])
 
 
+def prompt_width(checkpoint, dataset, config, options):
+    """How many numbers of the state pi0.5's prompt holds, and what is to be said of it."""
+    count, most = len(dataset.names(wiring.STATE)), config.max_state_dim
+    shown = versions.pads_prompt(checkpoint)
+    pads = shown if options.prompt_state is None else options.prompt_state == "padded"
+    if shown is not None and pads != shown:
+        raise Refusal(f"--prompt-state {options.prompt_state}: the checkpoint was written by lerobot {'0.4, which pads' if shown else '0.5 or later, which does not pad'} the state in the prompt")
+    if pads is False:
+        return count, []
+    if checkpoint.state_width not in (None, most):
+        raise Refusal(f"{checkpoint.folder}/config.json: max_state_dim is {most}, but LeRobot's saved processor writes {checkpoint.state_width} numbers into the prompt: the policy runs with another prompt than it was trained with")
+    if pads is None and count < most:
+        return most, [f"no train_config.json shows which version trained this: the prompt holds the state padded to {most} numbers, as lerobot 0.4 writes it; for 0.5 and later say --prompt-state plain"]
+    return most, []
+
+
 def plan(checkpoint, dataset, options, folders):
     """The plan of pi0 or pi0.5."""
     five = checkpoint.kind == "pi05"
@@ -180,11 +196,12 @@ def plan(checkpoint, dataset, options, folders):
     cameras = wiring.cameras(checkpoint, dataset, options, may_lack=True)
     if not cameras:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
-    state = wiring.state_part(checkpoint, dataset, options, pad_to=config.max_state_dim)
+    notes, state_width = [], config.max_state_dim
+    if five:
+        state_width, notes = prompt_width(checkpoint, dataset, config, options)
+    states = wiring.state_parts(checkpoint, dataset, options, pad_to=state_width)
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.chunk_size, config.n_action_steps, width=config.max_action_dim)
     if five:
-        if checkpoint.state_width not in (None, config.max_state_dim):
-            raise Refusal(f"{checkpoint.folder}/config.json: max_state_dim is {config.max_state_dim}, but LeRobot's saved processor writes {checkpoint.state_width} numbers into the prompt: the policy runs with another prompt than it was trained with")
         bins = {"state": {"name": wiring.STATE, "bins": 256, "low": -1.0, "high": 1.0}}
         written = text.part(checkpoint, tokens, "Task: {instruction}, State: {state};\nAction: ", ["strip", "underscores_to_spaces", "newlines_to_spaces"], config.tokenizer_max_length, **bins)
     else:
@@ -202,15 +219,15 @@ def plan(checkpoint, dataset, options, folders):
     resize = {"resize": {"width": width, "height": height, "fit": "pad", "filter": "bilinear", "antialias": False, "on": "floats", "pad": pad}}
     observations = {
         "cameras": [wiring.camera_part(camera, [resize], wiring.affine(2.0, -1.0)) for camera in cameras],
-        "states": [state],
+        "states": states,
         "text": written,
     }
     parts = stages(model, len(cameras), written["max_tokens"], {camera.tensor: camera.name for camera in cameras})
     policy = pi0_reference.policy(checkpoint.kind, config, model)
-    run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options, tokens.folder)
+    run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options, tokens.folder, state_width if five else None)
     shape = (1, config.chunk_size, config.max_action_dim)
     origin = f"{name} (LeRobot, with an own Gemma)"
-    return Plan(observations, parts, action, lambda observation: run.chunk(observation, noise=observation.noise().draw(shape)), origin, tokens.content)
+    return Plan(observations, parts, action, lambda observation: run.chunk(observation, noise=observation.noise().draw(shape)), origin, tokens.content, notes)
 
 
 def stages(model, cameras, tokens, images):

@@ -83,18 +83,19 @@ class Layer(nn.Module):
 
 
 class Prefix(nn.Module):
-    """(features, tokens, mask, state) -> keys and values [layers, heads, S, d], bias [1, 1, T, S + T], cosine and sine [T, d / 2].
+    """(features, tokens, mask, state) -> keys and values [layers, heads, S, d], bias [1, 1, T, S + T]; cosine and sine [T, d / 2], where
+    a layer of the expert attends to itself. `empty`: cameras that LeRobot masks, but for the special tokens around them.
 
     A layer's keys and values are the VLM's where the expert attends to them beside its own, and the expert's projections of them
     where it attends to them alone. Tokens that are padding come right of the text, so only the state's position follows from the mask.
     """
 
-    def __init__(self, model, cameras):
+    def __init__(self, model, cameras, empty):
         super().__init__()
         vlm, config = model.vlm_with_expert, model.config
         head = vlm.config.text_config.head_dim
         epsilon = vlm.config.text_config.rms_norm_eps
-        self.chunk, self.cameras = config.chunk_size, cameras
+        self.chunk, self.cameras, self.empty = config.chunk_size, cameras, empty
         self.embed = nn.Embedding.from_pretrained(vlm.get_vlm_model().text_model.embed_tokens.weight.detach().float())
         self.scale = math.sqrt(self.embed.embedding_dim)
         self.state = linear(model.state_proj.weight, model.state_proj.bias)
@@ -104,6 +105,7 @@ class Prefix(nn.Module):
             self.register_buffer("after", self.embed(model.image_end_token)[None])
         vlm_layers, expert_layers = vlm.get_model_layers([vlm.get_vlm_model().text_model, vlm.lm_expert])
         self.layers = nn.ModuleList(Layer(layer, vlm.num_attention_heads, epsilon) for layer in vlm_layers)
+        self.rotates = attends_itself(config, expert_layers)
         self.projections = nn.ModuleList()
         self.reads = [expert is not None for expert in expert_layers]
         for index, expert in enumerate(expert_layers):
@@ -112,7 +114,7 @@ class Prefix(nn.Module):
         tokens = config.tokenizer_max_length
         width, height = config.resize_imgs_with_padding
         each = width * height // (vlm.config.vision_config.patch_size * vlm.config.scale_factor) ** 2
-        self.images = cameras * (each + (3 if self.special else 0))
+        self.images = cameras * each + ((cameras + empty) * 3 if self.special else 0)
         length = self.images + tokens + 1
         cosine, sine = rotation(range(length + self.chunk), head)
         self.register_buffer("cosine", cosine)
@@ -128,7 +130,8 @@ class Prefix(nn.Module):
     def image_tokens(self, features):
         if not self.special:
             return [features]
-        return [part for image in features.chunk(self.cameras, dim=1) for part in (self.before, image, self.after)]
+        parts = [part for image in features.chunk(self.cameras, dim=1) for part in (self.before, image, self.after)]
+        return [*parts, *(self.before, self.after) * self.empty]
 
     def forward(self, features, tokens, mask, state):
         x = torch.cat([*self.image_tokens(features), self.embed(tokens) * self.scale, self.state(state)[:, None]], dim=1)
@@ -153,8 +156,11 @@ class Prefix(nn.Module):
                 x = layer.finish(x, query, key, value, allowed=allowed)
         hidden = torch.where(here, 0.0, MASKED)
         bias = torch.cat([hidden.expand(1, 1, self.chunk, int(hidden.shape[-1])), self.causal], dim=-1)
+        made = (torch.cat(keys), torch.cat(values), bias)
+        if not self.rotates:
+            return made
         after = (place + 1 + self.steps).to(torch.int32)
-        return torch.cat(keys), torch.cat(values), bias, self.cosine.index_select(0, after), self.sine.index_select(0, after)
+        return *made, self.cosine.index_select(0, after), self.sine.index_select(0, after)
 
 
 def is_cross(config, index):
@@ -163,8 +169,13 @@ def is_cross(config, index):
     return "cross" in config.attention_mode and not (every > 0 and index % every == 0)
 
 
+def attends_itself(config, experts):
+    """Whether a layer of the expert attends to the chunk beside the prefix."""
+    return any(expert is not None and not is_cross(config, index) for index, expert in enumerate(experts))
+
+
 class Step(nn.Module):
-    """(sample [1, T, A], time [1], keys, values, bias, cosine, sine) -> velocity [1, T, A]."""
+    """(sample [1, T, A], time [1], keys, values, bias[, cosine, sine]) -> velocity [1, T, A]."""
 
     def __init__(self, model):
         super().__init__()
@@ -182,7 +193,7 @@ class Step(nn.Module):
         self.register_buffer("own_cosine", cosine)
         self.register_buffer("own_sine", sine)
 
-    def forward(self, sample, time, keys, values, bias, cosine, sine):
+    def forward(self, sample, time, keys, values, bias, cosine=None, sine=None):
         chunk = int(sample.shape[1])
         x = self.inward(sample)
         moment = self.time(time)[:, None].expand(1, chunk, int(x.shape[-1]))
@@ -226,29 +237,54 @@ def build(config, vlm_folder, tokenizer):
         smolvlm_with_expert.AutoProcessor = held
 
 
-def stages(policy, cameras, images):
-    """The three stages. `images`: tensor of the graph by camera."""
+def stages(policy, cameras, images, empty=0):
+    """The three stages. `images`: value by tensor of the graph. `empty`: cameras that LeRobot masks."""
     model, config = policy.model, policy.config
     size = config.resize_imgs_with_padding
     loop = {
         "flow": {"steps": config.num_steps, "from": 1.0, "to": 0.0, "velocity": "velocity", "time": "scalar"},
         "sample": {"shape": [1, config.chunk_size, config.max_action_dim], "noise": {"normal": {"mean": 0.0, "std": 1.0}}},
     }
-    made = ["keys", "values", "bias", "cosine", "sine"]
+    prefix = Prefix(model, cameras, empty)
+    made = ["keys", "values", "bias", *(["cosine", "sine"] if prefix.rotates else [])]
     return [
         Stage("vision", "observation", Vision(model.vlm_with_expert, size), images, ["features"]),
-        Stage("prefix", "observation", Prefix(model, cameras), {"features": "vision.features", "tokens": "tokens", "mask": "mask", "state": wiring.STATE}, made),
+        Stage("prefix", "observation", prefix, {"features": "vision.features", "tokens": "tokens", "mask": "mask", "state": wiring.STATE}, made),
         Stage("step", "loop", Step(model), {"sample": "loop.sample", "time": "loop.time", **{name: f"prefix.{name}" for name in made}}, ["velocity"], loop),
     ]
 
 
+def check_config(checkpoint, config):
+    """What policy.json cannot say, and with what LeRobot itself does not run."""
+    source = f"{checkpoint.folder}/config.json"
+    if config.adapt_to_pi_aloha:
+        raise Refusal(f"{source}: adapt_to_pi_aloha turns joints of an Aloha inside the policy, which policy.json cannot say")
+    if not config.use_cache:
+        raise Refusal(f"{source}: use_cache is false, with which LeRobot's SmolVLA does not run")
+    width, height = config.resize_imgs_with_padding
+    if width != height:
+        raise Refusal(f"{source}: resize_imgs_with_padding is [{width}, {height}]; the image encoder needs a square")
+
+
+def check_layers(checkpoint, policy):
+    """LeRobot's layers that attend to themselves need a layer of the expert."""
+    model, config = policy.model, policy.config
+    vlm = model.vlm_with_expert
+    _, experts = vlm.get_model_layers([vlm.get_vlm_model().text_model, vlm.lm_expert])
+    for index, expert in enumerate(experts):
+        if expert is None and not is_cross(config, index):
+            raise Refusal(f"{checkpoint.folder}/config.json: num_expert_layers is {config.num_expert_layers}, so that layer {index} has no expert, where self_attn_every_n_layers {config.self_attn_every_n_layers} needs one")
+    patch = vlm.config.vision_config.patch_size * vlm.config.scale_factor
+    if config.resize_imgs_with_padding[0] % patch:
+        raise Refusal(f"{checkpoint.folder}/config.json: resize_imgs_with_padding is {list(config.resize_imgs_with_padding)}, no multiple of the {patch} pixels that become one token")
+
+
 def plan(checkpoint, dataset, options, folders):
     """SmolVLA's plan."""
-    config = checkpoint.policy_config(options.ignore_field, compile_model=False)
-    if config.adapt_to_pi_aloha:
-        raise Refusal(f"{checkpoint.folder}/config.json: adapt_to_pi_aloha turns joints of an Aloha inside the policy, which policy.json cannot say")
-    if config.resize_imgs_with_padding is None:
+    if "resize_imgs_with_padding" in checkpoint.config and checkpoint.config["resize_imgs_with_padding"] is None:
         raise Refusal(f"{checkpoint.folder}/config.json: resize_imgs_with_padding is null; a size is needed")
+    config = checkpoint.policy_config(options.ignore_field, compile_model=False)
+    check_config(checkpoint, config)
     if checkpoint.mode("VISUAL") != "IDENTITY":
         raise Refusal(f"{checkpoint.folder}/config.json: normalization_mapping has {checkpoint.mode('VISUAL')} for VISUAL; SmolVLA's own x * 2 - 1 needs IDENTITY")
     vlm = folders["vlm"]
@@ -258,23 +294,25 @@ def plan(checkpoint, dataset, options, folders):
     cameras = wiring.cameras(checkpoint, dataset, options, may_lack=True)
     if not cameras:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
-    state = wiring.state_part(checkpoint, dataset, options, pad_to=config.max_state_dim)
+    states = wiring.state_parts(checkpoint, dataset, options, pad_to=config.max_state_dim)
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.chunk_size, config.n_action_steps, width=config.max_action_dim)
     written = text.part(checkpoint, tokens, "{instruction}\n", ["strip_final_newline"], config.tokenizer_max_length)
     config.tokenizer_max_length = written["max_tokens"]
     policy = build(config, vlm, tokens.fast)
+    check_layers(checkpoint, policy)
     text.check_vocabulary(tokens, policy.model.vlm_with_expert.config.text_config.vocab_size)
     load(policy, with_embedding(checkpoint.weights), checkpoint.folder, unused=("model.vlm_with_expert.vlm.lm_head.weight",))
     width, height = config.resize_imgs_with_padding
     resize = {"resize": {"width": width, "height": height, "fit": "pad", "filter": "bilinear", "antialias": False, "on": "floats", "pad": {"horizontal": "left", "vertical": "top", "value": 0.0}}}
     observations = {
         "cameras": [wiring.camera_part(camera, [resize], wiring.affine(2.0, -1.0)) for camera in cameras],
-        "states": [state],
+        "states": states,
         "text": written,
     }
     run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options, tokens.folder)
     shape = (1, config.chunk_size, config.max_action_dim)
-    parts = stages(policy, len(cameras), {camera.tensor: camera.name for camera in cameras})
+    empty = min(len(config.image_features) - len(cameras), config.empty_cameras)
+    parts = stages(policy, len(cameras), {camera.tensor: camera.name for camera in cameras}, empty)
     return Plan(observations, parts, action, lambda observation: run.chunk(observation, noise=observation.noise().draw(shape)), "SmolVLA (LeRobot)", tokens.content)
 
 

@@ -19,35 +19,46 @@ from export import cli  # noqa: E402
 SEED = 7
 
 
-def features():
-    """Input and output features of the tiny data set."""
+SMALL = {
+    "act": {"chunk_size": 8, "n_action_steps": 4, "vision_backbone": "resnet_narrow", "pretrained_backbone_weights": None, "dim_model": 32, "n_heads": 4}
+    | {"dim_feedforward": 48, "n_encoder_layers": 2, "n_vae_encoder_layers": 1, "latent_dim": 8},
+    "diffusion": {"horizon": 8, "n_action_steps": 4, "vision_backbone": "resnet_narrow", "crop_shape": (41, 56), "spatial_softmax_num_keypoints": 8}
+    | {"down_dims": (8, 16), "kernel_size": 3, "n_groups": 4, "diffusion_step_embed_dim": 16, "num_train_timesteps": 10},
+    "smolvla": {"chunk_size": 8, "n_action_steps": 4, "resize_imgs_with_padding": (32, 32), "tokenizer_max_length": 16, "num_vlm_layers": 2}
+    | {"max_state_dim": 8, "max_action_dim": 8, "expert_width_multiplier": 0.5, "num_steps": 4},
+    "pi0": {"chunk_size": 8, "n_action_steps": 4, "image_resolution": (14, 14), "max_state_dim": 8, "max_action_dim": 8, "num_inference_steps": 4, "tokenizer_max_length": 16},
+}
+SMALL["pi05"] = SMALL["pi0"] | {"tokenizer_max_length": 80, "max_state_dim": 32}
+
+
+def features(width=None, height=None):
+    """Input and output features of the tiny data set, as fields of a policy's configuration."""
     from lerobot.configs.types import FeatureType, PolicyFeature
 
     from export import tiny_data
 
+    width, height = width or tiny_data.WIDTH, height or tiny_data.HEIGHT
     inputs = {"observation.state": PolicyFeature(FeatureType.STATE, (len(tiny_data.JOINTS),))}
-    inputs.update({camera: PolicyFeature(FeatureType.VISUAL, (3, tiny_data.HEIGHT, tiny_data.WIDTH)) for camera in tiny_data.CAMERAS})
-    return inputs, {"action": PolicyFeature(FeatureType.ACTION, (len(tiny_data.JOINTS),))}
+    inputs.update({camera: PolicyFeature(FeatureType.VISUAL, (3, height, width)) for camera in tiny_data.CAMERAS})
+    outputs = {"action": PolicyFeature(FeatureType.ACTION, (len(tiny_data.JOINTS),))}
+    return {"input_features": inputs, "output_features": outputs}
 
 
-def act(folder, statistics, **changes):
-    """ACT with a narrow ResNet."""
+def act(folder, statistics, size=SMALL["act"], **changes):
+    """ACT with a narrow ResNet. `size`: fields for another size."""
     from lerobot.policies.act.configuration_act import ACTConfig
     from lerobot.policies.act.modeling_act import ACTPolicy
     from lerobot.policies.act.processor_act import make_act_pre_post_processors
 
     from export import tiny_backbone  # noqa: F401, registers the backbone
 
-    inputs, outputs = features()
-    small = {"chunk_size": 8, "n_action_steps": 4, "vision_backbone": "resnet_narrow", "pretrained_backbone_weights": None, "dim_model": 32, "n_heads": 4}
-    small.update(dim_feedforward=48, n_encoder_layers=2, n_vae_encoder_layers=1, latent_dim=8, device="cpu")
-    config = ACTConfig(input_features=inputs, output_features=outputs, **{**small, **changes})
+    config = ACTConfig(**{**features(), **size, "device": "cpu", **changes})
     policy = ACTPolicy(config)
     shake_norms(policy)
     save(folder, policy, make_act_pre_post_processors(config, statistics))
 
 
-def diffusion(folder, statistics, **changes):
+def diffusion(folder, statistics, size=SMALL["diffusion"], **changes):
     """Diffusion Policy with a narrow ResNet and a narrow U-Net."""
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
     from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
@@ -55,16 +66,13 @@ def diffusion(folder, statistics, **changes):
 
     from export import tiny_backbone  # noqa: F401, registers the backbone
 
-    inputs, outputs = features()
-    small = {"horizon": 8, "n_action_steps": 4, "vision_backbone": "resnet_narrow", "crop_shape": (41, 56), "spatial_softmax_num_keypoints": 8}
-    small.update(down_dims=(8, 16), kernel_size=3, n_groups=4, diffusion_step_embed_dim=16, num_train_timesteps=10, device="cpu")
-    config = DiffusionConfig(input_features=inputs, output_features=outputs, **{**small, **changes})
+    config = DiffusionConfig(**{**features(), **size, "device": "cpu", **changes})
     policy = DiffusionPolicy(config)
     shake_norms(policy)
     save(folder, policy, make_diffusion_pre_post_processors(config, statistics))
 
 
-def smolvla(folder, statistics, **changes):
+def smolvla(folder, statistics, size=SMALL["smolvla"], **changes):
     """SmolVLA with two layers; its VLM's configuration and tokenizer go to the folder `vlm` beside it."""
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
     from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
@@ -80,10 +88,7 @@ def smolvla(folder, statistics, **changes):
         of_text.update(head_dim=6, vocab_size=tiny_text.VOCABULARY, rms_norm_eps=1e-5, pad_token_id=0)
         of_images = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
         SmolVLMConfig(text_config=of_text, vision_config=of_images, scale_factor=2, pad_token_id=0, image_token_id=3).save_pretrained(vlm)
-    inputs, outputs = features()
-    small = {"chunk_size": 8, "n_action_steps": 4, "resize_imgs_with_padding": (32, 32), "tokenizer_max_length": 16, "num_vlm_layers": 2}
-    small.update(max_state_dim=8, max_action_dim=8, expert_width_multiplier=0.5, num_steps=4, vlm_model_name=str(vlm), device="cpu")
-    config = SmolVLAConfig(input_features=inputs, output_features=outputs, **{**small, **changes})
+    config = SmolVLAConfig(**{**features(), **size, "device": "cpu", "vlm_model_name": str(vlm), **changes})
     policy = family.build(config, vlm, AutoTokenizer.from_pretrained(vlm))
     shake_weights(policy)
     save(folder, policy, make_smolvla_pre_post_processors(config, statistics))
@@ -103,10 +108,7 @@ def pi0(folder, statistics, five=False, **changes):
     tokenizer = folder.parent / "paligemma"
     if not tokenizer.exists():
         tiny_text.write(tokenizer, begins=True)
-    inputs, outputs = features()
-    small = {"chunk_size": 8, "n_action_steps": 4, "image_resolution": (14, 14), "max_state_dim": 8, "max_action_dim": 8, "num_inference_steps": 4}
-    small.update({"tokenizer_max_length": 80, "max_state_dim": 32} if five else {"tokenizer_max_length": 16}, device="cpu")
-    config = (PI05Config if five else PI0Config)(input_features=inputs, output_features=outputs, **{**small, **changes})
+    config = (PI05Config if five else PI0Config)(**{**features(), **SMALL["pi05" if five else "pi0"], "device": "cpu", **changes})
     folder.mkdir(parents=True)
     config._save_pretrained(folder)
     save_file(pi0_weights(five, config), folder / "model.safetensors")

@@ -17,17 +17,17 @@ TASKS = ("put the red cube into the box", "put the blue cube into the box")
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 
 
-def write(folder):
-    """Writes the data set and gives its statistics."""
+def write(folder, width=WIDTH, height=HEIGHT):
+    """Writes the data set, its frames of this size, and gives its statistics."""
     folder = Path(folder)
     states, actions = vectors()
-    images = {camera: [picture(index, shift) for index in range(len(states))] for shift, camera in enumerate(CAMERAS)}
+    images = {camera: [picture(index, shift, width, height) for index in range(len(states))] for shift, camera in enumerate(CAMERAS)}
     statistics = {"observation.state": of_vectors(states), "action": of_vectors(actions)}
     statistics.update({camera: of_images(pictures) for camera, pictures in images.items()})
     meta = folder / "meta"
     (meta / "episodes" / "chunk-000").mkdir(parents=True)
     (folder / "data" / "chunk-000").mkdir(parents=True)
-    (meta / "info.json").write_text(json.dumps(info(), indent=1) + "\n")
+    (meta / "info.json").write_text(json.dumps(info(width, height), indent=1) + "\n")
     (meta / "stats.json").write_text(json.dumps({name: {stat: value.tolist() for stat, value in stats.items()} for name, stats in statistics.items()}) + "\n")
     write_tasks(meta / "tasks.parquet")
     write_episodes(meta / "episodes" / "chunk-000" / "file-000.parquet")
@@ -45,12 +45,12 @@ def vectors():
     return track[:, :-1].reshape(-1, len(JOINTS)), track[:, 1:].reshape(-1, len(JOINTS))
 
 
-def picture(index, shift):
+def picture(index, shift, width, height):
     """A gradient with a square that moves."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    rows, columns = np.mgrid[0:height, 0:width] * np.array([HEIGHT / height, WIDTH / width])[:, None, None]
     image = np.stack([rows * 4, columns * 3, rows + columns + 20 * shift], axis=-1).astype(np.uint8)
     left = 2 * (index % LENGTH) + 4
-    image[16:28, left : left + 12] = (220, 40 + 60 * shift, 30)
+    image[(rows >= 16) & (rows < 28) & (columns >= left) & (columns < left + 12)] = (220, 40 + 60 * shift, 30)
     return image
 
 
@@ -65,9 +65,9 @@ def of_images(images):
     return {name: value if name == "count" else value.reshape(3, 1, 1) for name, value in of_vectors(pixels).items()}
 
 
-def info():
+def info(width, height):
     vector = {"dtype": "float32", "shape": [len(JOINTS)], "names": JOINTS}
-    image = {"dtype": "image", "shape": [HEIGHT, WIDTH, 3], "names": ["height", "width", "channels"]}
+    image = {"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]}
     number = {name: {"dtype": kind, "shape": [1], "names": None} for name, kind in (("timestamp", "float32"), ("frame_index", "int64"), ("episode_index", "int64"), ("index", "int64"), ("task_index", "int64"))}
     return {
         "codebase_version": "v3.0",

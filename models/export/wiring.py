@@ -9,7 +9,7 @@ from .normalisation import shortest
 UNITS = ("m", "rad", "degrees", "lerobot_degrees", "lerobot_range", "percent", "fraction", "none")
 SPACES = ("joint_position", "joint_delta", "ee_delta")
 JOINT_UNITS = {"degrees": "lerobot_degrees", "range": "lerobot_range"}
-STATE, ACTION = "observation.state", "action"
+STATE, ENVIRONMENT, ACTION = "observation.state", "observation.environment_state", "action"
 EMPTY_CAMERA = re.compile(r"^observation\.images\.empty_camera_\d+$")
 
 
@@ -25,6 +25,7 @@ class Options:
     units: dict = field(default_factory=dict)
     space: str | None = None
     statistics: str | None = None
+    prompt_state: str | None = None
     execute: int | None = None
     name: str | None = None
     version: str = "1.0.0"
@@ -111,34 +112,62 @@ def camera_part(camera, transform, normalisation, frame=None, history=1):
 
 def image_normalisation(checkpoint, camera, options):
     """Of a camera's three channels."""
-    return checkpoint.inputs.normalisation(camera.feature, checkpoint.mode("VISUAL"), 3, options.statistics, checkpoint.epsilon)
+    return checkpoint.inputs.normalisation(camera.feature, checkpoint.mode("VISUAL"), 3, options.statistics)
 
 
-def state_part(checkpoint, dataset, options, history=1, pad_to=None):
-    """The state in policy.json."""
+def state_parts(checkpoint, dataset, options, history=1, pad_to=None, optional=False, environment=False):
+    """The states in policy.json, in the order of the policy's inputs. `optional`: LeRobot runs this kind of policy without
+    observation.state; `environment`: it reads the environment's state."""
     states = features_of(checkpoint, "input_features", "STATE")
-    if features_of(checkpoint, "input_features", "ENV"):
-        raise Refusal(f"{checkpoint.folder}/config.json: the policy reads the environment's state ({listed(features_of(checkpoint, 'input_features', 'ENV'))}), which no robot has")
     extra = [name for name in states if name != STATE]
     if extra:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has the state {extra[0]}; LeRobot's policies read {STATE} alone")
-    known = {*dataset.cameras(), STATE}
+    environments = features_of(checkpoint, "input_features", "ENV")
+    extra = [name for name in environments if name != ENVIRONMENT or not environment]
+    if extra:
+        more = f"reads {ENVIRONMENT} alone" if environment else "does not read it"
+        raise Refusal(f"{checkpoint.folder}/config.json: input_features has the environment's state {extra[0]}; {checkpoint.kind} {more}")
+    if not states and not optional:
+        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {STATE}, without which LeRobot's {checkpoint.kind} does not run")
+    known = {*dataset.cameras(), *states, *environments}
     for name in dataset.features:
         if name.startswith("observation.") and name not in known and name not in options.ignore:
             raise Refusal(f"{dataset.info}: has {name}, which the policy does not read; say --ignore {name}")
-    if not states:
-        raise Refusal(f"{checkpoint.folder}/config.json: input_features has no {STATE}, without which LeRobot's policies do not run")
-    names = dataset.names(STATE)
-    count = states[STATE]
-    if count != (len(names),):
-        raise Refusal(f"{checkpoint.folder}/config.json: {STATE} has the shape {list(count)}, the data set names {len(names)} joints ({listed(names)})")
-    part = {"name": STATE, "names": names, "units": [unit(name, STATE, dataset, options) for name in names], "history": history}
-    if pad_to is not None and pad_to != len(names):
-        if pad_to < len(names):
-            raise Refusal(f"{checkpoint.folder}/config.json: max_state_dim is {pad_to}, the state has {len(names)} values")
-        part["pad_to"] = pad_to
-    part["normalisation"] = checkpoint.inputs.normalisation(STATE, checkpoint.mode("STATE"), len(names), options.statistics, checkpoint.epsilon)
-    return part
+    parts = [state_part(checkpoint, dataset, options, STATE, "STATE", shape, history) for shape in states.values()]
+    parts += [state_part(checkpoint, dataset, options, ENVIRONMENT, "ENV", shape, history) for shape in environments.values()]
+    for part in parts:
+        count = len(part["names"])
+        if pad_to is not None and pad_to != count:
+            if pad_to < count:
+                raise Refusal(f"{checkpoint.folder}/config.json: max_state_dim is {pad_to}, the state has {count} values")
+            part["pad_to"] = pad_to
+    return parts
+
+
+def state_part(checkpoint, dataset, options, feature, kind, shape, history):
+    """One state in policy.json."""
+    names = dataset.names(feature)
+    if shape != (len(names),):
+        raise Refusal(f"{checkpoint.folder}/config.json: {feature} has the shape {list(shape)}, the data set names {len(names)} values ({listed(names)})")
+    return {
+        "name": feature,
+        "names": names,
+        "units": [unit(name, feature, dataset, options) for name in names],
+        "history": history,
+        "normalisation": checkpoint.inputs.normalisation(feature, checkpoint.mode(kind), len(names), options.statistics),
+    }
+
+
+def state_inputs(states):
+    """Value of each state by its tensor in a graph."""
+    tensors = {STATE: "state", ENVIRONMENT: "environment"}
+    return {tensors[state["name"]]: state["name"] for state in states}
+
+
+def check_sees(checkpoint, cameras, states):
+    """For policies that may lack cameras: LeRobot needs one, or the environment's state."""
+    if not cameras and all(state["name"] != ENVIRONMENT for state in states):
+        raise Refusal(f"{checkpoint.folder}/config.json: input_features has neither a camera nor {ENVIRONMENT}")
 
 
 def action_part(checkpoint, dataset, options, source, chunk, execute, first=0, width=None):
@@ -154,13 +183,17 @@ def action_part(checkpoint, dataset, options, source, chunk, execute, first=0, w
         if not 1 <= options.execute <= chunk:
             raise Refusal(f"--execute {options.execute}: the chunk has {chunk} steps")
         execute = options.execute
+    if execute > chunk:
+        raise Refusal(f"{checkpoint.folder}/config.json: n_action_steps is {execute}, but only {chunk} steps from the newest observation on are predicted; say --execute N")
+    if width is not None and width < len(names):
+        raise Refusal(f"{checkpoint.folder}/config.json: max_action_dim is {width}, the action has {len(names)} values")
     space = options.space
     if space is None:
         other = [name for name in names if not name.endswith(".pos")]
         if other:
             raise Refusal(f"{dataset.info}: action names {other[0]}, and the data set does not say what it is to the robot; say --space {'|'.join(SPACES)}")
         space = "joint_position"
-    normalisation = checkpoint.outputs.normalisation(ACTION, checkpoint.mode("ACTION"), len(names), options.statistics, checkpoint.epsilon)
+    normalisation = checkpoint.outputs.normalisation(ACTION, checkpoint.mode("ACTION"), len(names), options.statistics)
     return {
         "from": source,
         "space": space,

@@ -8,8 +8,11 @@ import torch
 
 from export import check, tiny
 from export.interpreter import Interpreter
+from export.layers import MASKED
 from export.plan import Observation, frame
-from export.tests.common import FIXTURES, ExportTest, checkpoints
+from export.refusal import TooFar
+from export.tests.common import FIXTURES, ExportTest, change, checkpoints
+from export.wiring import ENVIRONMENT, STATE
 
 LARGEST_PACKAGE = 300_000
 
@@ -59,10 +62,28 @@ def replay(folder, policy, golden):
     return max(np.abs(value.numpy().flatten() - np.float32(given["values"])).max() / given["tolerance"] for value, given in pairs)
 
 
+class Masks(unittest.TestCase):
+    """A number that masks a score is met exactly and hides no difference of the others."""
+
+    def test_tolerance(self):
+        self.assertEqual(check.tolerance(torch.tensor([3.0, MASKED])), 3e-4)
+        self.assertEqual(check.tolerance(torch.tensor([MASKED])), 1e-4)
+
+    def test_differences(self):
+        reference = torch.tensor([0.0, 0.5, MASKED])
+        for value, passes in ((reference.clone(), True), (torch.tensor([0.0, 0.6, MASKED]), False)):
+            report = check.Report(lambda _: None)
+            report.add("bias", reference, value)
+            self.assertEqual(not report.worst, passes)
+        with self.assertRaisesRegex(TooFar, "masks"):
+            check.Report(lambda _: None).add("bias", reference, torch.tensor([0.0, 0.5, MASKED * 1.01]))
+
+
 class Kinds(ExportTest):
     """`make` exports a checkpoint made with other sizes or options than the shipped ones."""
 
-    def make(self, kind, without=None, **changes):
+    def make(self, kind, without=None, given=None, inputs=None, **changes):
+        """`without`: a camera that LeRobot runs without. `inputs`: shapes of the policy's inputs, which the data set then has, too."""
         import shutil
 
         torch.manual_seed(3)
@@ -71,10 +92,52 @@ class Kinds(ExportTest):
         shutil.copytree(made / "dataset", dataset)
         for name in ("vlm", "paligemma"):
             shutil.copytree(made / name, self.folder / name)
-        tiny.KINDS[kind](self.folder / kind, tensors(dataset), **changes)
-        rows = self.export(self.folder / kind, dataset, **({"without_camera": without, "ignore": without} if without else {}))
+        statistics = tensors(dataset)
+        if inputs is not None:
+            changes["input_features"] = self.record(dataset, inputs, statistics)
+        tiny.KINDS[kind](self.folder / kind, statistics, **changes)
+        options = {"without_camera": without, "ignore": without} if without else {}
+        rows = self.export(self.folder / kind, dataset, **options, **(given or {}))
         self.assertTrue(all(difference <= check.BOUND * scale for _, difference, scale in rows))
         return self.policy()
+
+    def record(self, dataset, inputs, statistics):
+        """Gives the data set these observations, and the policy's features of them."""
+        from lerobot.configs.types import FeatureType, PolicyFeature
+
+        def edit(info):
+            kept = {name: feature for name, feature in info["features"].items() if not name.startswith("observation.")}
+            for name, shape in inputs.items():
+                image = len(shape) == 3
+                vector = {"dtype": "float32", "shape": list(shape), "names": [f"{index}.pos" for index in range(shape[0])]}
+                kept[name] = {"dtype": "video", "shape": [*shape[1:], 3], "names": ["height", "width", "channels"]} if image else vector
+                size = (3, 1, 1) if image else shape
+                low = torch.rand(size)
+                statistics[name] = {"mean": low, "std": low + 0.3, "min": low - 1, "max": low + 1}
+            info["features"] = kept
+
+        change(dataset / "meta" / "info.json", edit)
+        kinds = {ENVIRONMENT: FeatureType.ENV, STATE: FeatureType.STATE}
+        return {name: PolicyFeature(kinds.get(name, FeatureType.VISUAL), shape) for name, shape in inputs.items()}
+
+    def test_act_without_a_state(self):
+        policy = self.make("act", inputs={"observation.images.top": (3, 48, 64)})
+        self.assertEqual(policy["observations"]["states"], [])
+
+    def test_act_of_the_environment_and_three_cameras_of_two_sizes(self):
+        cameras = {"observation.images.b": (3, 48, 64), "observation.images.a": (3, 64, 48), "observation.images.c": (3, 96, 64)}
+        policy = self.make("act", inputs={**cameras, STATE: (6,), ENVIRONMENT: (5,)}, given={"units": {"*": "none"}})
+        self.assertEqual([camera["name"] for camera in policy["observations"]["cameras"]], list(cameras))
+        self.assertEqual([state["name"] for state in policy["observations"]["states"]], [STATE, ENVIRONMENT])
+        self.assertEqual(policy["observations"]["states"][1]["normalisation"], {"identity": {}})
+
+    def test_act_of_the_environment_alone(self):
+        policy = self.make("act", inputs={ENVIRONMENT: (5,)}, given={"units": {"*": "none"}})
+        self.assertEqual(policy["observations"]["cameras"], [])
+
+    def test_diffusion_of_the_environment(self):
+        policy = self.make("diffusion", inputs={STATE: (6,), ENVIRONMENT: (5,)}, given={"units": {"*": "none"}}, crop_shape=None)
+        self.assertEqual([state["history"] for state in policy["observations"]["states"]], [2, 2])
 
     def test_act(self):
         self.make("act", pre_norm=True, n_decoder_layers=2, feedforward_activation="gelu")
@@ -115,8 +178,19 @@ class Kinds(ExportTest):
         policy = self.make("smolvla", without={"observation.images.wrist"}, empty_cameras=1)
         self.assertEqual([camera["name"] for camera in policy["observations"]["cameras"]], ["observation.images.front"])
 
+    def test_smolvla_with_special_tokens_around_a_camera_that_is_masked(self):
+        self.make("smolvla", empty_cameras=1, add_image_special_tokens=True)
+
+    def test_smolvla_whose_expert_never_attends_to_itself(self):
+        policy = self.make("smolvla", self_attn_every_n_layers=0)
+        self.assertEqual(policy["stages"][1]["outputs"], ["keys", "values", "bias"])
+
     def test_pi0_without_a_camera(self):
         self.make("pi0", without={"observation.images.front"}, empty_cameras=1)
+
+    def test_pi05_with_the_state_as_it_is(self):
+        policy = self.make("pi05", given={"prompt_state": "plain"})
+        self.assertNotIn("pad_to", policy["observations"]["states"][0])
 
     def test_pi05_with_the_mean(self):
         policy = self.make("pi05", normalization_mapping=modes("IDENTITY", "MEAN_STD", "MEAN_STD"))

@@ -77,6 +77,27 @@ class Refused(ExportTest):
         self.config(lambda config: config["normalization_mapping"].update(STATE="WHITENED"))
         self.refused("WHITENED")
 
+    def test_modes_of_the_processor(self):
+        """LeRobot normalises by the processor's step, whatever config.json says."""
+        self.config(lambda config: config["normalization_mapping"].update(STATE="MIN_MAX"))
+        self.refused("policy_preprocessor.json", "norm_map has MEAN_STD for STATE", "MIN_MAX")
+
+    def test_a_feature_that_the_processor_does_not_list(self):
+        def edit(value):
+            (step,) = (step for step in value["steps"] if step["registry_name"] == "normalizer_processor")
+            step["config"]["features"].pop(STATE)
+
+        change(self.checkpoint / "policy_preprocessor.json", edit)
+        self.refused(STATE, "lists no feature", "skip")
+
+    def test_a_second_state(self):
+        self.config(lambda config: config["input_features"].update({"observation.effort": {"type": "STATE", "shape": [6]}}))
+        self.refused("input_features", "observation.effort")
+
+    def test_nothing_to_see(self):
+        self.config(lambda config: [config["input_features"].pop(name) for name in (FRONT, WRIST)])
+        self.refused("neither a camera nor", ignore={FRONT, WRIST})
+
     def test_an_unknown_step(self):
         change(self.checkpoint / "policy_preprocessor.json", lambda value: value["steps"].insert(1, {"registry_name": "delta_actions", "config": {}}))
         self.refused("policy_preprocessor.json", "delta_actions")
@@ -130,9 +151,9 @@ class Refused(ExportTest):
         self.info(lambda info: info["features"]["action"]["names"].__setitem__(0, "x"))
         self.refused("names x", "--space", units={"*": "rad"})
 
-    def test_no_state(self):
+    def test_a_state_that_the_policy_does_not_read(self):
         self.config(lambda config: config["input_features"].pop(STATE))
-        self.refused(f"no {STATE}")
+        self.refused(f"has {STATE}", f"--ignore {STATE}")
 
     def test_no_licence(self):
         self.refused("license", "--licence", licence=None)
@@ -181,6 +202,38 @@ class Refused(ExportTest):
         self.refused("--execute 9", "8 steps", execute=9)
 
 
+class RefusedLoops(ExportTest):
+    """Samplers and widths that LeRobot or policy.json cannot take; each is named by its field."""
+
+    def refused(self, kind, pattern, **fields):
+        if not (self.folder / kind).exists():
+            self.checkpoint, self.dataset = self.copy(kind)
+        held = (self.checkpoint / "config.json").read_text()
+        change(self.checkpoint / "config.json", lambda config: config.update(fields))
+        with self.assertRaisesRegex(Refusal, pattern):
+            self.export(self.checkpoint, self.dataset)
+        (self.checkpoint / "config.json").write_text(held)
+
+    def test_diffusion(self):
+        self.refused("diffusion", "n_action_steps is 8, but only 7", n_action_steps=8)
+        self.refused("diffusion", "num_inference_steps is 11.*num_train_timesteps, which is 10", num_inference_steps=11)
+        self.refused("diffusion", "beta_schedule sigmoid", beta_schedule="sigmoid")
+
+    def test_smolvla(self):
+        self.refused("smolvla", "use_cache", use_cache=False)
+        self.refused("smolvla", "resize_imgs_with_padding is null", resize_imgs_with_padding=None)
+        self.refused("smolvla", "resize_imgs_with_padding.*square", resize_imgs_with_padding=[32, 48])
+        self.refused("smolvla", "max_state_dim is 5", max_state_dim=5)
+        self.refused("smolvla", "max_action_dim is 5", max_action_dim=5)
+        self.refused("smolvla", "num_expert_layers is 1.*self_attn_every_n_layers 1", num_expert_layers=1, self_attn_every_n_layers=1)
+
+    def test_a_state_that_is_needed(self):
+        checkpoint, dataset = self.copy("diffusion")
+        change(checkpoint / "config.json", lambda config: config["input_features"].pop(STATE))
+        with self.assertRaisesRegex(Refusal, f"no {STATE}"):
+            self.export(checkpoint, dataset)
+
+
 class RefusedText(ExportTest):
     """Policies that read text."""
 
@@ -219,7 +272,22 @@ class RefusedText(ExportTest):
 
 
 class Named(ExportTest):
-    """What an option explains is taken."""
+    """What an option or the data set explains is taken."""
+
+    def test_names_with_their_places(self):
+        checkpoint, dataset = self.copy("act")
+        names = datasets.read(dataset).names("action")
+
+        def edit(info):
+            info["features"]["action"]["names"] = {name: index for index, name in reversed(list(enumerate(names)))}
+            info["features"][STATE]["names"] = {"motors": names}
+
+        change(dataset / "meta" / "info.json", edit)
+        read = datasets.read(dataset)
+        self.assertEqual((read.names("action"), read.names(STATE)), (names, names))
+        change(dataset / "meta" / "info.json", lambda info: info["features"]["action"]["names"].update({names[0]: 1}))
+        with self.assertRaisesRegex(Refusal, "action has no list of names"):
+            datasets.read(dataset).names("action")
 
     def test_renamed_and_ignored_cameras(self):
         checkpoint, dataset = self.copy("act")
