@@ -19,6 +19,7 @@ use crate::import::lower::{self, Fixed};
 use crate::import::{self, GraphInfo, TensorInfo, name_nodes, plain_tract, shape_text};
 use crate::plan::{LoadTimes, Program, Rate, macs};
 use crate::rewrite::{Fusion, fuse};
+use crate::rounding::Rounding;
 use crate::tensor::{Element, TensorSpec, datum_name};
 
 /// The bytes of an ONNX file. They are freed as soon as they are decoded.
@@ -67,11 +68,24 @@ impl Source {
 /// Who runs a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Execution {
-    /// This crate: fused ops, small ones between them, and tract for what neither can do.
+    /// This crate: fused ops, small ones between them, and tract for what neither can do. Fused ops leave out roundings that the
+    /// file states between the operators that they replace: quantisations, and half precision.
     #[default]
     Fused,
+    /// This crate with every rounding of the file, done as ONNX Runtime does it on a CPU: for checking what a file computes. Slower
+    /// where a file is quantised or of half precision; elsewhere the same as [`Execution::Fused`].
+    AsWritten,
     /// Tract alone, for comparison.
     Plain,
+}
+
+impl Execution {
+    fn rounding(self) -> Rounding {
+        match self {
+            Self::AsWritten => Rounding::AsWritten,
+            Self::Fused | Self::Plain => Rounding::Fused,
+        }
+    }
 }
 
 /// What an input of a graph is given.
@@ -160,21 +174,21 @@ pub(crate) fn build(
         name_nodes(graph);
     }
     let mut framework = plain_tract();
-    if execution == Execution::Fused {
+    if execution != Execution::Plain {
         import::register(&mut framework.op_register);
     }
     let known = |op: &str| import::knows(&framework, op);
     let info = import::inspect(&model, known).map_err(refused)?;
     let feeds = match_inputs(&info, feeds, &file)?;
     keep_outputs(&mut model, outputs, &file)?;
-    contain(|| lower::lower(&mut model, &fixed(&feeds))).map_err(refused)?;
+    contain(|| lower::lower(&mut model, &fixed(&feeds), execution.rounding())).map_err(refused)?;
     load.parse += clock.elapsed();
     let built = contain(|| optimise(&framework, model, &file, &feeds, execution, &mut load));
     let (plan, macs, mut fusion) = built.map_err(refused)?;
     let outputs = output_specs(&plan, outputs).map_err(refused)?;
     let rates: Vec<Rate> = feeds.iter().map(|feed| feed.rate).collect();
     let runner = match execution {
-        Execution::Fused => {
+        Execution::Fused | Execution::AsWritten => {
             let program = contain(|| {
                 let program = Program::new(plan, &rates).map_err(words)?;
                 budget::check_buffers(program.buffers())?;
@@ -321,7 +335,7 @@ fn optimise(
     number_outputs(&mut graph).map_err(words)?;
     start_anew(&mut graph);
     let (graph, fusion) = match execution {
-        Execution::Fused => {
+        Execution::Fused | Execution::AsWritten => {
             let (graph, fusion) = fuse(graph).map_err(words)?;
             (graph, Some(fusion))
         }
@@ -333,7 +347,7 @@ fn optimise(
     let macs = count_macs(&graph);
     budget::check_work(macs)?;
     let mut graph = graph;
-    if execution == Execution::Fused {
+    if execution != Execution::Plain {
         crate::ops::replace(&mut graph);
     }
     graph.optimize().map_err(words)?;

@@ -39,6 +39,7 @@ mod ops;
 mod plan;
 mod query;
 mod rewrite;
+mod rounding;
 mod seeded;
 mod tensor;
 

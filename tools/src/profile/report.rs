@@ -187,7 +187,7 @@ impl Profile {
 /// As `wink bench` calls them.
 fn engine_name(execution: Execution) -> &'static str {
     match execution {
-        Execution::Fused => "wink",
+        Execution::Fused | Execution::AsWritten => "wink",
         Execution::Plain => "tract",
     }
 }

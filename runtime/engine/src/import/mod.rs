@@ -33,7 +33,8 @@ pub(crate) use weights::{put_back, take_large};
 
 /// Whether an operator of the standard runs, in tract or here.
 pub(crate) fn knows(tract: &tract_onnx::Onnx, op: &str) -> bool {
-    tract.op_register.0.contains_key(op) || meaning::KNOWN.contains(&op)
+    tract.op_register.0.contains_key(op)
+        || meaning::KNOWN.contains(&op) && !meaning::INTERNAL.contains(&op)
 }
 
 /// Replaces tract's import of the operators that the rewrites look for.

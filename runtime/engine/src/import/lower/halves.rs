@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, type_proto};
 
 use super::super::element::Element;
 use super::super::value::Value;
 use super::branches::rename;
 use super::build::int;
+use super::half_kernels;
+use crate::rounding::Rounding;
+
+pub(super) const F16: i32 = DataType::Float16 as i32;
 
 fn is_half(element: i32) -> bool {
     matches!(
@@ -16,15 +21,23 @@ fn is_half(element: i32) -> bool {
     )
 }
 
-/// Makes a graph of f32 out of one with tensors of f16 or bf16. Where the file casts to half precision, values are rounded to it,
-/// except in a graph whose weights are of half precision: all of that is computed in single, which is nearer to the float model and
-/// leaves nothing between a product and what is fused with it.
-pub(super) fn widen(graph: &mut GraphProto) -> Result<(), String> {
-    round_dequantised(graph);
-    if has_half_weights(graph) {
-        keep_casts_exact(graph);
-    } else {
-        round_before_casts(graph);
+/// Makes a graph of f32 out of one with tensors of f16 or bf16. As written, f16 is rounded where ONNX Runtime rounds it. Otherwise
+/// values are rounded where the file casts to half precision, except in a graph whose weights are of half precision: all of that is
+/// computed in single, which is nearer to the float model and leaves nothing between a product and what is fused with it.
+pub(super) fn widen(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Result<(), String> {
+    match rounding {
+        Rounding::AsWritten => {
+            half_kernels::round(graph, opset);
+            round_before_casts(graph, |element| is_half(element) && element != F16);
+        }
+        Rounding::Fused => {
+            round_dequantised(graph);
+            if has_half_weights(graph) {
+                keep_casts_exact(graph);
+            } else {
+                round_before_casts(graph, is_half);
+            }
+        }
     }
     widen_inside(graph)?;
     let mut front = vec![];
@@ -104,14 +117,7 @@ fn round_dequantised(graph: &mut GraphProto) {
             Some(half) if node.op_type == "DequantizeLinear" && !node.output.is_empty() => {
                 let output = node.output[0].clone();
                 node.output[0] = format!("{output}/f32");
-                Some(NodeProto {
-                    name: format!("{}/round", node.name),
-                    op_type: ROUND.to_owned(),
-                    input: node.output.clone(),
-                    output: vec![output],
-                    attribute: vec![int("to", i64::from(half))],
-                    ..NodeProto::default()
-                })
+                Some(rounds(&node.output[0], &output, half))
             }
             _ => None,
         };
@@ -122,7 +128,7 @@ fn round_dequantised(graph: &mut GraphProto) {
 }
 
 /// Operators whose outputs are no floats.
-const NO_FLOATS: [&str; 16] = [
+pub(super) const NO_FLOATS: [&str; 16] = [
     "Shape",
     "Size",
     "ArgMax",
@@ -142,7 +148,7 @@ const NO_FLOATS: [&str; 16] = [
 ];
 
 /// What the file converts from half precision is rounded to it first. Nodes are in order.
-fn round_before_casts(graph: &mut GraphProto) {
+fn round_before_casts(graph: &mut GraphProto, is_half: fn(i32) -> bool) {
     let inputs = graph
         .input
         .iter()
@@ -170,14 +176,7 @@ fn round_before_casts(graph: &mut GraphProto) {
             }
             ("Cast", _, Some(half)) if !exact.contains(&node.input[0]) => {
                 let rounded = format!("{}/rounded", node.output[0]);
-                nodes.push(NodeProto {
-                    name: format!("{}/round", node.name),
-                    op_type: ROUND.to_owned(),
-                    input: node.input.clone(),
-                    output: vec![rounded.clone()],
-                    attribute: vec![int("to", i64::from(half))],
-                    ..NodeProto::default()
-                });
+                nodes.push(rounds(&node.input[0], &rounded, half));
                 node.input = vec![rounded];
             }
             (op, _, Some(half)) if !NO_FLOATS.contains(&op) => {
@@ -190,9 +189,21 @@ fn round_before_casts(graph: &mut GraphProto) {
     graph.node = nodes;
 }
 
-fn element_of(value: &tract_onnx::pb::ValueInfoProto) -> Option<i32> {
+pub(super) fn element_of(value: &tract_onnx::pb::ValueInfoProto) -> Option<i32> {
     match value.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => Some(tensor.elem_type),
+    }
+}
+
+/// A node that rounds `from` to `half` precision and keeps it as f32.
+pub(super) fn rounds(from: &str, to: &str, half: i32) -> NodeProto {
+    NodeProto {
+        name: format!("{to}/round"),
+        op_type: ROUND.to_owned(),
+        input: vec![from.to_owned()],
+        output: vec![to.to_owned()],
+        attribute: vec![int("to", i64::from(half))],
+        ..NodeProto::default()
     }
 }
 

@@ -6,12 +6,14 @@ mod branches;
 mod budget;
 mod build;
 mod fused_ops;
+mod half_kernels;
 mod halves;
 mod norms;
 mod order;
 mod own;
 mod prune;
 mod quantised;
+mod requantised;
 mod slices;
 mod walk;
 
@@ -19,6 +21,7 @@ use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Size};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorShapeProto, TypeProto, type_proto};
 
 use super::element::Element;
+use crate::rounding::Rounding;
 
 /// An input with the element type and shape that it will have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,11 @@ pub fn expands(domain: &str, op: &str) -> bool {
 ///
 /// # Errors
 /// With the node's name, when a node is malformed, or the graph asks for more memory or work than the budget.
-pub fn lower(model: &mut ModelProto, inputs: &[Fixed]) -> Result<(), String> {
+pub(crate) fn lower(
+    model: &mut ModelProto,
+    inputs: &[Fixed],
+    rounding: Rounding,
+) -> Result<(), String> {
     let opset = opset_of(model);
     let Some(graph) = &mut model.graph else {
         return Ok(());
@@ -61,8 +68,8 @@ pub fn lower(model: &mut ModelProto, inputs: &[Fixed]) -> Result<(), String> {
     fix_inputs(graph, inputs);
     forget_shapes(graph);
     order::sort(graph)?;
-    halves::widen(graph)?;
-    walk::walk(graph, opset)?;
+    halves::widen(graph, opset, rounding)?;
+    walk::walk(graph, opset, rounding)?;
     prune::unused(graph);
     prune::copied_outputs(graph);
     budget::check(graph, opset)

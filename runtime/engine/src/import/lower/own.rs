@@ -9,6 +9,7 @@ use super::super::shapes::{Fact, Output, pads_of};
 use super::super::value::volume;
 use super::build::{int, ints, text};
 use super::halves::ROUND;
+use crate::rounding::Rounding;
 
 /// Operators that move elements and do it for every element type in the engine.
 const MOVES: [&str; 15] = [
@@ -38,11 +39,19 @@ const QUANTISED: [&str; 5] = [
     "ConvInteger",
 ];
 
+/// Those of them that round.
+const ROUNDS: [&str; 2] = ["QuantizeLinear", "DynamicQuantizeLinear"];
+
 /// Operators of bools that the engine runs.
 const LOGIC: [&str; 4] = ["And", "Or", "Xor", "Not"];
 
 /// Whether a node with these inputs and outputs is computed by [`super::super::meaning`].
-pub(super) fn is_own(call: &Call<'_>, inputs: &[Option<Fact<'_>>], outputs: &[Output]) -> bool {
+pub(super) fn is_own(
+    call: &Call<'_>,
+    inputs: &[Option<Fact<'_>>],
+    outputs: &[Output],
+    rounding: Rounding,
+) -> bool {
     let op = call.op();
     if !super::super::meaning::KNOWN.contains(&op) {
         return false;
@@ -51,6 +60,10 @@ pub(super) fn is_own(call: &Call<'_>, inputs: &[Option<Fact<'_>>], outputs: &[Ou
     let shapes = present.iter().map(|fact| fact.shape);
     let mut shapes = shapes.chain(outputs.iter().map(|(_, shape)| &**shape));
     if shapes.any(|shape| volume(shape) == Some(0)) {
+        return true;
+    }
+    // The rewrites drop quantisations between what they fuse, and the kernels multiply by the inverse of a scale.
+    if rounding == Rounding::AsWritten && ROUNDS.contains(&op) {
         return true;
     }
     if QUANTISED.contains(&op) {

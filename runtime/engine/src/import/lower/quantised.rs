@@ -6,7 +6,9 @@ use super::super::element::Element;
 use super::super::meaning::{Call, unpacked_weights};
 use super::super::value::Value;
 use super::build::{Build, Built, float, int};
+use super::requantised;
 use super::walk::Seen;
+use crate::rounding::Rounding;
 
 /// Operators that are expanded here.
 pub(super) const KNOWN: [&str; 14] = [
@@ -31,6 +33,11 @@ pub(super) fn expand(node: &NodeProto, seen: &Seen<'_>) -> Result<Option<Built>,
         node,
         opset: seen.opset,
     };
+    if seen.rounding == Rounding::AsWritten
+        && let Some(built) = requantised::expand(node, seen)?
+    {
+        return Ok(Some(built));
+    }
     match &*node.op_type {
         "QLinearMatMul" => {
             let mut q = Quantised::of(node);

@@ -10,6 +10,7 @@ use super::super::meaning::{Call, evaluate};
 use super::super::shapes::{Fact, Output, infer};
 use super::super::value::{Value, volume};
 use super::{activations, branches, fused_ops, norms, own, quantised, slices};
+use crate::rounding::Rounding;
 
 /// Elements up to which a constant's values are kept and folded here. Larger ones are the engine's.
 const MAX_FOLDED: usize = 1 << 16;
@@ -44,6 +45,7 @@ impl Known {
 /// What the expansions may ask of the graph.
 pub(super) struct Seen<'a> {
     pub(super) opset: i64,
+    pub(super) rounding: Rounding,
     known: &'a HashMap<String, Known>,
     weights: &'a HashMap<String, TensorProto>,
 }
@@ -79,6 +81,7 @@ impl Seen<'_> {
 
 struct Walk {
     opset: i64,
+    rounding: Rounding,
     known: HashMap<String, Known>,
     weights: HashMap<String, TensorProto>,
     /// Names of weights in the order of the file.
@@ -87,9 +90,10 @@ struct Walk {
 }
 
 /// Rewrites the nodes of a graph, which are in order.
-pub(super) fn walk(graph: &mut GraphProto, opset: i64) -> Result<(), String> {
+pub(super) fn walk(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Result<(), String> {
     let mut walk = Walk {
         opset,
+        rounding,
         known: HashMap::new(),
         weights: HashMap::new(),
         order: vec![],
@@ -259,7 +263,7 @@ impl Walk {
                 crate::budget::MAX_TENSOR_ELEMENTS
             ));
         }
-        let kept = own::is_own(&call, &facts, &outputs);
+        let kept = own::is_own(&call, &facts, &outputs, self.rounding);
         if self.fold(&call, &inputs, &outputs, kept)? {
             return Ok(vec![]);
         }
@@ -281,6 +285,7 @@ impl Walk {
     fn expanded(&self, node: &NodeProto) -> Result<Option<super::build::Built>, String> {
         let seen = Seen {
             opset: self.opset,
+            rounding: self.rounding,
             known: &self.known,
             weights: &self.weights,
         };

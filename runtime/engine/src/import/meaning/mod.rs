@@ -11,6 +11,7 @@ mod index;
 mod moves;
 mod normalise;
 mod products;
+pub mod qlinear;
 mod quantise;
 mod reduce;
 mod scan;
@@ -28,7 +29,7 @@ use super::value::Value;
 pub type Inputs<'a, 'b> = [Option<&'a Value<'b>>];
 
 /// The operators that [`evaluate`] computes.
-pub const KNOWN: [&str; 144] = [
+pub const KNOWN: [&str; 149] = [
     "Abs",
     "Acos",
     "Acosh",
@@ -173,6 +174,21 @@ pub const KNOWN: [&str; 144] = [
     "Unsqueeze",
     "Where",
     "Xor",
+    qlinear::ADD,
+    qlinear::MEAN,
+    qlinear::MUL,
+    qlinear::REQUANTISE,
+    qlinear::SOFTMAX,
+];
+
+/// Those of them that are no operators of ONNX: the expansions write them, and a file must not.
+pub const INTERNAL: [&str; 6] = [
+    "RoundToHalf",
+    qlinear::ADD,
+    qlinear::MEAN,
+    qlinear::MUL,
+    qlinear::REQUANTISE,
+    qlinear::SOFTMAX,
 ];
 
 /// Computes an operator. `Ok(None)` where it is none of those known here.
@@ -193,6 +209,7 @@ pub fn evaluate(
         windows::evaluate,
         normalise::evaluate,
         quantise::evaluate,
+        qlinear::evaluate,
         attention::evaluate,
     ];
     for family in families {

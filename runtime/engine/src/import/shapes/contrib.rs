@@ -1,7 +1,8 @@
 //! Shapes of quantising operators, standard and of ONNX Runtime.
 
 use super::super::element::Element;
-use super::super::meaning::Call;
+use super::super::meaning::qlinear::{ADD, MEAN, MUL, REQUANTISE, SOFTMAX};
+use super::super::meaning::{Call, broadcast};
 use super::{Facts, Inferred, at, one};
 
 pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
@@ -23,6 +24,33 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
                 zero_point.or(named).unwrap_or(Element::U8),
                 x.shape.to_vec(),
             )
+        }
+        REQUANTISE => {
+            let Some(zero) = at(inputs, 2) else {
+                return Ok(None);
+            };
+            one(zero.element, x.shape.to_vec())
+        }
+        ADD | MUL => {
+            let Some(y) = at(inputs, 3) else {
+                return Ok(None);
+            };
+            one(x.element, broadcast(&[x.shape, y.shape])?)
+        }
+        SOFTMAX => one(x.element, x.shape.to_vec()),
+        MEAN => {
+            if x.shape.len() < 2 {
+                return Err(format!("a mean over the pixels of {:?}", x.shape));
+            }
+            let mut shape = x.shape.to_vec();
+            match call.int("channels_last", 0) {
+                0 => shape[2..].fill(1),
+                _ => {
+                    let last = shape.len() - 1;
+                    shape[1..last].fill(1);
+                }
+            }
+            one(x.element, shape)
         }
         "DequantizeLinear" => {
             let Some(scale) = at(inputs, 1) else {
