@@ -267,6 +267,8 @@ class RefusedText(ExportTest):
     def test_images_that_are_normalised_twice(self):
         checkpoint, dataset = self.copy("pi0")
         change(checkpoint / "config.json", lambda config: config["normalization_mapping"].update(VISUAL="MEAN_STD"))
+        for name in ("preprocessor", "postprocessor"):
+            change(checkpoint / f"policy_{name}.json", lambda content: [step["config"]["norm_map"].update(VISUAL="MEAN_STD") for step in content["steps"] if "norm_map" in step["config"]])
         with self.assertRaisesRegex(Refusal, "needs IDENTITY"):
             self.export(checkpoint, dataset)
 
