@@ -197,7 +197,8 @@ def action_part(checkpoint, dataset, options, source, chunk, execute, first=0, w
     return {
         "from": source,
         "space": space,
-        "reference": "absolute",
+        # A change is always one of the target before.
+        "reference": "absolute" if space == "joint_position" else "relative",
         "names": names,
         "units": [unit(name, ACTION, dataset, options) for name in names],
         "chunk": chunk,

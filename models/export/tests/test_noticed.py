@@ -17,13 +17,13 @@ from export.tests.common import checkpoints
 class Noticed(unittest.TestCase):
     """`differs` interprets a plan over the modules in PyTorch; the graphs themselves are compared elsewhere."""
 
-    def plan(self, kind):
+    def plan(self, kind, **options):
         made = checkpoints()
         folders = {"vlm": None, "tokenizer": None}
         folders.update({option: made / folder for option, folder in tiny.FOLDERS.get(kind, {}).items()})
         module = importlib.import_module(f"export.{cli.KINDS[kind]}")
         self.recorded = datasets.read(made / "dataset")
-        return module.plan(checkpoints_of.read(made / kind), self.recorded, cli.Options(joint_units="degrees", licence="MIT"), folders)
+        return module.plan(checkpoints_of.read(made / kind), self.recorded, cli.Options(joint_units="degrees", licence="MIT", **options), folders)
 
     def differs(self, plan, instruction="put the red cube into the box"):
         """The largest difference from LeRobot as a share of what is allowed."""
@@ -42,6 +42,10 @@ class Noticed(unittest.TestCase):
             plan = self.plan(kind)
             edit(plan)
             self.assertGreater(self.differs(plan), 1, edit.__name__)
+
+    def test_what_actions_are_measured_from(self):
+        for space, reference in (("joint_position", "absolute"), ("joint_delta", "relative")):
+            self.assertEqual(self.plan("act", space=space).action["reference"], reference)
 
     def test_images(self):
         def stretched(plan):
