@@ -6,6 +6,7 @@
 //! The fused ops deviate from strict ONNX in four ways, all towards the float model: where a tensor between a product and its
 //! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
 //! quantised at all; scales are multiplied together before they meet the sum; floats are not rounded to half precision and back.
+//! A graph that is computed as written ([`crate::Execution::AsWritten`]) gets here with its roundings as operators that no pattern matches.
 
 mod attention;
 mod casts;

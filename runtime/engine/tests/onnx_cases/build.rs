@@ -179,10 +179,26 @@ impl Model {
 
     /// Runs the model; its outputs, or the error in one line.
     pub fn run(&self, inputs: &[(&str, Value<'static>)]) -> Result<Vec<Value<'static>>, String> {
+        self.run_by(Execution::Fused, inputs)
+    }
+
+    fn run_by(
+        &self,
+        execution: Execution,
+        inputs: &[(&str, Value<'static>)],
+    ) -> Result<Vec<Value<'static>>, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("case.onnx");
         self.write(&file);
-        run_file(&file, inputs)
+        run_by(&file, execution, inputs)
+    }
+
+    /// Runs a model that must work with every rounding that it states; its only output.
+    pub fn as_written(&self, inputs: &[(&str, Value<'static>)]) -> Value<'static> {
+        let ran = self.run_by(Execution::AsWritten, inputs);
+        let mut outputs = ran.expect("the graph runs");
+        assert_eq!(outputs.len(), 1);
+        outputs.remove(0)
     }
 
     /// Runs a model that must work; its only output.
@@ -197,11 +213,19 @@ pub fn run_file(
     file: &Path,
     inputs: &[(&str, Value<'static>)],
 ) -> Result<Vec<Value<'static>>, String> {
+    run_by(file, Execution::Fused, inputs)
+}
+
+fn run_by(
+    file: &Path,
+    execution: Execution,
+    inputs: &[(&str, Value<'static>)],
+) -> Result<Vec<Value<'static>>, String> {
     let inputs: Vec<_> = inputs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
-    let ran = run_once(file, Execution::Fused, &inputs).map_err(|error| error.to_string())?;
+    let ran = run_once(file, execution, &inputs).map_err(|error| error.to_string())?;
     Ok(ran.into_iter().map(|(_, value)| value).collect())
 }
 

@@ -5,3 +5,4 @@ mod exported;
 mod numbers;
 mod quantised;
 mod refused;
+mod rounding;

@@ -13,8 +13,11 @@ use super::super::value::{Value, volume};
 /// Bytes of all tensors of one inference.
 const MAX_BYTES: u128 = 64 << 30;
 
-/// Bytes of what is made of constants alone, which is worked out when the graph is loaded.
-const MAX_FOLDED: u128 = 4 << 30;
+/// Bytes of what is made of constants alone, which is worked out when the graph is loaded: masks and tables.
+const MAX_FOLDED: u128 = 256 << 20;
+
+/// What may be made besides for each byte of weights: 4 bits become 32, are scaled, shifted, turned and split.
+const FOLDED_PER_WEIGHT: u128 = 64;
 
 /// Multiply-accumulates of one inference.
 const MAX_MACS: u128 = 1 << 44;
@@ -29,6 +32,7 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
     let mut shapes: Shapes = HashMap::new();
     let mut constants: HashSet<&str> = HashSet::new();
     let mut values: HashMap<&str, Value<'static>> = HashMap::new();
+    let mut stored = 0_u128;
     for weight in &graph.initializer {
         constants.insert(&weight.name);
         if let Some(known) = shape_of(weight) {
@@ -37,9 +41,11 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
             {
                 values.insert(&weight.name, value);
             }
+            stored = stored.saturating_add(bytes_of(known.0, &known.1));
             shapes.insert(weight.name.clone(), known);
         }
     }
+    let max_folded = MAX_FOLDED.saturating_add(stored.saturating_mul(FOLDED_PER_WEIGHT));
     let (mut bytes, mut folded, mut macs) = (0_u128, 0_u128, 0_u128);
     let inputs = graph.input.iter().filter_map(input_shape);
     shapes.extend(inputs);
@@ -80,9 +86,7 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
         let reads = node.input.iter().filter(|name| !name.is_empty());
         let is_constant = reads.clone().all(|name| constants.contains(&**name));
         for (name, (element, shape)) in node.output.iter().zip(outputs) {
-            let size = shape.iter().fold(element.size() as u128, |product, &axis| {
-                product.saturating_mul(axis as u128)
-            });
+            let size = bytes_of(element, &shape);
             bytes = bytes.saturating_add(size);
             if is_constant {
                 folded = folded.saturating_add(size);
@@ -93,7 +97,7 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
         let name = node.name.escape_debug();
         for (sum, most, what) in [
             (bytes, MAX_BYTES, "bytes of tensors"),
-            (folded, MAX_FOLDED, "bytes made of constants"),
+            (folded, max_folded, "bytes made of constants"),
             (macs, MAX_MACS, "multiplications"),
         ] {
             if sum > most {
@@ -104,6 +108,12 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn bytes_of(element: Element, shape: &[usize]) -> u128 {
+    shape.iter().fold(element.size() as u128, |product, &axis| {
+        product.saturating_mul(axis as u128)
+    })
 }
 
 fn shape_of(weight: &TensorProto) -> Option<(Element, Vec<usize>)> {

@@ -42,6 +42,9 @@ const QUANTISED: [&str; 5] = [
 /// Those of them that round.
 const ROUNDS: [&str; 2] = ["QuantizeLinear", "DynamicQuantizeLinear"];
 
+/// Tract's drops NaN.
+const POOL: &str = "MaxPool";
+
 /// Operators of bools that the engine runs.
 const LOGIC: [&str; 4] = ["And", "Or", "Xor", "Not"];
 
@@ -63,7 +66,7 @@ pub(super) fn is_own(
         return true;
     }
     // The rewrites drop quantisations between what they fuse, and the kernels multiply by the inverse of a scale.
-    if rounding == Rounding::AsWritten && ROUNDS.contains(&op) {
+    if rounding == Rounding::AsWritten && (ROUNDS.contains(&op) || op == POOL) {
         return true;
     }
     if QUANTISED.contains(&op) {

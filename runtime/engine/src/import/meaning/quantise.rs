@@ -146,10 +146,11 @@ fn dynamic(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'static
         .iter()
         .copied()
         .fold(0.0_f32, |a, b| if b > a { b } else { a });
-    let scale = if high == low {
-        1.0
-    } else {
-        (high - low) / 255.0
+    // What is not a number has no place among bytes and must not be lost: it shows in what the scale multiplies.
+    let scale = match values.iter().any(|v| v.is_nan()) {
+        true => f32::NAN,
+        false if high == low => 1.0,
+        false => (high - low) / 255.0,
     };
     let zero = libm::rintf((0.0 - low / scale).clamp(0.0, 255.0));
     let zero = if zero.is_nan() { 0.0 } else { zero };
