@@ -15,6 +15,10 @@ use wink_kernels::{
     reduce, softmax, unary,
 };
 
+fn tames(draw: &mut Draw<'_>, count: usize) -> Vec<f32> {
+    (0..count).map(|_| draw.tame()).collect()
+}
+
 fn quantising(draw: &mut Draw<'_>) {
     let count = draw.below(70);
     let q = draw.quantisation();
@@ -77,7 +81,7 @@ impl Side {
     fn draw(draw: &mut Draw<'_>, count: usize) -> Self {
         if draw.byte() & 1 == 0 {
             return Self {
-                floats: draw.tames(count),
+                floats: tames(draw, count),
                 bytes: None,
             };
         }
@@ -168,10 +172,10 @@ fn attention(draw: &mut Draw<'_>) {
 fn product(draw: &mut Draw<'_>) {
     let (m, n, segments) = (draw.below(30), 1 + draw.below(40), 1 + draw.below(3));
     let (k, gap) = (1 + draw.below(70), draw.below(5));
-    let weights = draw.tames(segments * k * n);
+    let weights = tames(draw, segments * k * n);
     let apart = k + gap;
     let row = segments * apart;
-    let values = draw.tames(m * row);
+    let values = tames(draw, m * row);
     let (bias, residual) = (draw.floats(n), draw.floats(m * n));
     let activation = draw.pick(&[Activation::Identity, Activation::Relu, Activation::Gelu]);
     let q = draw.quantisation();
@@ -214,7 +218,7 @@ fn fours(draw: &mut Draw<'_>) {
         zero_point: draw.byte() & 15,
     };
     let scales: Vec<Four> = (0..blocks * n).map(|_| four(draw)).collect();
-    let x = draw.tames(m * depth);
+    let x = tames(draw, m * depth);
     let offsets: Vec<u32> = (0..m).map(|row| (row * depth) as u32).collect();
     let rows = FloatRows {
         values: &x,

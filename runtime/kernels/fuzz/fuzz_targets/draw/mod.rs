@@ -80,10 +80,6 @@ impl<'a> Draw<'a> {
         f32::from(self.value()) / 16.0
     }
 
-    pub fn tames(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.tame()).collect()
-    }
-
     pub fn quantisation(&mut self) -> Quantisation {
         Quantisation {
             scale: self.pick(&[1.0, 0.5, 0.037, 3.0, 1e-6, 1e6, f32::MIN_POSITIVE, 1e38]),
