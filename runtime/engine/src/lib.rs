@@ -41,6 +41,7 @@ mod query;
 mod rewrite;
 mod rounding;
 mod seeded;
+mod strided;
 mod tensor;
 
 pub use bare::{BareGraph, graph_info, inputs_of};

@@ -162,16 +162,6 @@ pub(crate) fn keeps_rows(model: &TypedModel, node: &TypedNode) -> bool {
         && last(node.inputs[0]) == last(node.id.into())
 }
 
-/// Where the elements of a tensor of this shape end up behind axis ops, the last of which comes first: a tensor of their numbers.
-pub(crate) fn numbers_behind(shape: &[usize], ops: &[&AxisOp]) -> TractResult<Tensor> {
-    let count = i64::try_from(shape.iter().product::<usize>())?;
-    let mut tensor = Tensor::from_shape(shape, &(0..count).collect::<Vec<_>>())?;
-    for op in ops.iter().rev() {
-        op.change_tensor(&mut tensor, false)?;
-    }
-    Ok(tensor)
-}
-
 /// Walks back over ops that change the shape only and keep the last axis.
 pub(crate) fn before_reshapes(model: &TypedModel, mut outlet: OutletId) -> OutletId {
     while keeps_rows(model, model.node(outlet.node)) {

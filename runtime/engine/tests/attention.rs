@@ -329,3 +329,53 @@ fn a_mask_of_another_shape_is_not_fused() {
     assert_eq!(fusion.fused.get("FusedAttention"), None);
     assert_close(&fused, &plain, "by head");
 }
+
+/// Pictures of a batch, which share a mask.
+fn batched(masked: bool, mask_of_pictures: bool) -> Graph {
+    let (pictures, rows, heads, width) = (3, 7, 4, 8);
+    let shape = [pictures, rows, heads * width];
+    let mut graph = Graph::new(&[("q", &shape), ("k", &shape), ("v", &shape)])
+        .integers("split", &ints(&[pictures, rows, heads, width]))
+        .floats("scale", &[], &[0.3])
+        .integers("join", &ints(&shape));
+    for (name, perm) in [
+        ("q", [0, 2, 1, 3]),
+        ("k", [0, 2, 3, 1]),
+        ("v", [0, 2, 1, 3]),
+    ] {
+        let (split, turned) = (format!("{name}_rows"), format!("{name}_heads"));
+        graph = graph
+            .node("Reshape", &[name, "split"], &split)
+            .node("Transpose", &[&split], &turned)
+            .ints("perm", &perm);
+    }
+    let mask_pictures = if mask_of_pictures { pictures } else { 1 };
+    let mask = graphs::wave(mask_pictures * rows * rows, 3);
+    let scores = if masked { "masked" } else { "scaled" };
+    graph
+        .floats("bias", &[mask_pictures, 1, rows, rows], &mask)
+        .node("MatMul", &["q_heads", "k_heads"], "scores")
+        .node("Mul", &["scores", "scale"], "scaled")
+        .node("Add", &["scaled", "bias"], "masked")
+        .node("Softmax", &[scores], "weights")
+        .int("axis", -1)
+        .node("MatMul", &["weights", "v_heads"], "mixed")
+        .node("Transpose", &["mixed"], "merged")
+        .ints("perm", &[0, 2, 1, 3])
+        .node("Reshape", &["merged", "join"], "y")
+}
+
+#[test]
+fn pictures_of_a_batch_are_attended_one_by_one() {
+    for masked in [false, true] {
+        let name = format!("batch, masked {masked}");
+        let (fused, fusion, plain) = batched(masked, false).run(&name);
+        let found = fusion.fused.get("FusedAttention");
+        assert_eq!(found, Some(&1), "{name}: {:?}", fusion.unmatched);
+        assert!(fusion.engine.is_empty(), "{name}: {:?}", fusion.engine);
+        assert_close(&fused, &plain, &name);
+    }
+    let (fused, fusion, plain) = batched(true, true).run("a mask for each picture");
+    assert!(fusion.fused.is_empty(), "{:?}", fusion.fused);
+    assert_close(&fused, &plain, "a mask for each picture");
+}

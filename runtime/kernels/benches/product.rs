@@ -1,4 +1,5 @@
-//! Speed of the products on the shapes of the shipped policy and of larger ones: `cargo bench -p wink-kernels`.
+//! Speed of the products on the shapes of the shipped policy and of larger ones: `cargo bench -p wink-kernels`, or
+//! `cargo bench -p wink-kernels -- avx2` for one instruction set.
 
 use std::hint::black_box;
 use std::io::{Write, stdout};
@@ -9,7 +10,7 @@ use wink_kernels::{
     PackedWeights, Pool, Residual, RowScales, Rows, float_product, four_bit_product, product,
 };
 
-const SHAPES: [(usize, usize, usize); 8] = [
+const SHAPES: [(usize, usize, usize); 10] = [
     (35, 192, 768),
     (35, 768, 192),
     (35, 1728, 192),
@@ -18,14 +19,18 @@ const SHAPES: [(usize, usize, usize); 8] = [
     (256, 3072, 768),
     (256, 768, 3072),
     (1, 768, 3072),
+    (1024, 768, 768),
+    (4800, 1152, 128),
 ];
 
 fn main() {
     let mut out = stdout().lock();
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wanted = |isa: &Isa| isa.available() && only.as_ref().is_none_or(|only| only == isa.name());
     let pools = [1, 2].map(|threads| Pool::new(threads, |_| {}));
     let _awake = pools.each_ref().map(Pool::awake);
     for (m, k, n) in SHAPES {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for isa in Isa::ALL.into_iter().filter(wanted) {
             let shape = format!("{m}x{k}x{n}");
             for (numbers, fastest) in [
                 ("8 bits", fastest as Timed),

@@ -171,7 +171,7 @@ fn zip(a: Operand<'_>, b: Operand<'_>, out: &mut [f32], of: impl Fn(f32, f32) ->
 }
 
 #[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 

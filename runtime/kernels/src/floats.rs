@@ -2,6 +2,7 @@
 //!
 //! Each sum is one chain of fused multiply-adds along K, so that every instruction set gives the same bits.
 
+use crate::aligned::Aligned;
 use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift, Tile};
 use crate::product::farthest;
 use crate::tiles::{Job, Kernel, Packed, Panels, Strip, TALLEST, run};
@@ -14,7 +15,7 @@ pub struct PackedFloats {
     segments: usize,
     segment: usize,
     columns: usize,
-    data: Vec<f32>,
+    data: Aligned<f32>,
 }
 
 impl PackedFloats {
@@ -28,8 +29,8 @@ impl PackedFloats {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let panels = columns.div_ceil(PANEL);
-        let mut data = vec![0.0; panels * segments * segment * PANEL];
-        for (index, row) in data.chunks_exact_mut(PANEL).enumerate() {
+        let mut data = Aligned::zeros(panels * segments * segment * PANEL);
+        for (index, row) in data.values_mut().chunks_exact_mut(PANEL).enumerate() {
             let (panel, at) = (index / (segments * segment), index % (segments * segment));
             let first = panel * PANEL;
             for (lane, to) in row.iter_mut().enumerate().take(columns - first) {
@@ -72,7 +73,7 @@ impl PackedFloats {
     /// Bytes that they take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.data)
+        size_of_val(self.data.values())
     }
 }
 
@@ -102,7 +103,7 @@ pub fn float_product(
 ) {
     let sizes = [weights.segments, weights.segment, weights.columns];
     let job = job(weights.isa, sizes, rows, epilogue, residual, output);
-    let job = job.with_weights(Packed::Floats(&weights.data), 0);
+    let job = job.with_weights(Packed::Floats(weights.data.values()), 0);
     // SAFETY: the sizes were checked by `job`, and the instruction set is there.
     unsafe { run(&job, kernel(weights.isa), pool) }
 }

@@ -14,6 +14,7 @@
 //! `instructions.sh` counts the instructions per multiply-accumulate of the inner loops on aarch64.
 
 mod activations;
+mod aligned;
 mod attention;
 mod compiled_for;
 mod elementwise;
@@ -30,6 +31,7 @@ mod quantise;
 mod scalar;
 mod tiles;
 mod weights;
+mod windows;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -50,6 +52,7 @@ pub use pool::{Awake, Pool};
 pub use product::{Rows, product};
 pub use quantise::{Quantisation, dequantise, dynamic_range, quantise};
 pub use weights::PackedWeights;
+pub use windows::{Windows, max_pool};
 
 /// Columns of a panel.
 pub const PANEL: usize = 16;

@@ -1,5 +1,6 @@
 //! Weights packed once.
 
+use crate::aligned::Aligned;
 use crate::{Isa, PANEL};
 
 /// A K x N matrix of signed 8-bit weights in the layout of an instruction set.
@@ -10,7 +11,7 @@ pub struct PackedWeights {
     segment: usize,
     columns: usize,
     column_sums: Vec<[i32; PANEL]>,
-    data: Vec<i8>,
+    data: Aligned<i8>,
 }
 
 impl PackedWeights {
@@ -30,8 +31,9 @@ impl PackedWeights {
         let groups = segment.div_ceil(group);
         let panels = columns.div_ceil(PANEL);
         let mut column_sums = vec![[0; PANEL]; panels];
-        let mut data = vec![0; panels * segments * groups * group * PANEL];
+        let mut data = Aligned::zeros(panels * segments * groups * group * PANEL);
         for (panel, block) in data
+            .values_mut()
             .chunks_exact_mut((segments * groups * group * PANEL).max(1))
             .enumerate()
         {
@@ -106,7 +108,7 @@ impl PackedWeights {
     /// Bytes that they take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.data.len()
+        self.data.values().len()
     }
 
     /// Sum of each column, filled up to whole panels.
@@ -129,6 +131,6 @@ impl PackedWeights {
     }
 
     pub(crate) fn data(&self) -> &[i8] {
-        &self.data
+        self.data.values()
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Attention {
     pub(crate) keys: usize,
     /// Where queries, keys and values lie in their tensors.
     pub(crate) layouts: [Layout; 3],
+    /// Pictures, each with heads of its own that lie so many values apart; they share the mask.
+    pub(crate) batches: usize,
+    pub(crate) batch_steps: [usize; 3],
     pub(crate) scale: f32,
     pub(crate) mask: Option<MaskKind>,
     /// Whether weights that are NaN count as 0.
@@ -58,8 +61,12 @@ impl Op for Attention {
             true => String::new(),
             false => format!(" ({shared_heads} of keys)"),
         };
+        let times = match self.batches {
+            1 => String::new(),
+            batches => format!("{batches} times "),
+        };
         Ok(vec![format!(
-            "{heads} heads{shared} of {width}, {queries}x{keys}"
+            "{times}{heads} heads{shared} of {width}, {queries}x{keys}"
         )])
     }
 
@@ -87,7 +94,7 @@ impl Write for Attention {
                 otherwise,
             }),
         };
-        let attention = Kernel {
+        let mut attention = Kernel {
             q: head(0)?,
             k: head(1)?,
             v: head(2)?,
@@ -102,7 +109,14 @@ impl Write for Attention {
             zero_for_nan: self.zero_for_nan,
         };
         let mut output = output_of(output, self.output)?;
-        scratch::with(|scratch| attend(Isa::detect(), &attention, &mut output, &scratch.pool));
+        let picture = self.queries * self.heads * self.width;
+        for index in 0..self.batches {
+            for (layout, step) in attention.layouts.iter_mut().zip(self.batch_steps) {
+                layout.first += if index == 0 { 0 } else { step };
+            }
+            let mut output = output.part(index * picture..(index + 1) * picture);
+            scratch::with(|scratch| attend(Isa::detect(), &attention, &mut output, &scratch.pool));
+        }
         Ok(())
     }
 
@@ -120,7 +134,7 @@ impl TypedOp for Attention {
     }
 
     fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
-        let macs = 2 * self.queries * self.keys * self.heads * self.width;
+        let macs = 2 * self.batches * self.queries * self.keys * self.heads * self.width;
         Ok(tvec![(Cost::FMA(f32::datum_type()), macs.to_dim())])
     }
 }

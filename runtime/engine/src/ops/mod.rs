@@ -26,6 +26,7 @@ mod linear;
 mod moves;
 mod norm;
 mod operands;
+mod pool;
 mod quantise;
 mod reduce;
 mod replace;
@@ -44,6 +45,7 @@ pub(crate) use linear::Linear;
 pub(crate) use moves::Reshape;
 pub(crate) use norm::LayerNorm;
 pub(crate) use operands::Operands;
+pub(crate) use pool::MaxPool;
 pub(crate) use quantise::{Dequantise, Params, Quantise};
 pub(crate) use replace::replace;
 pub(crate) use scratch::with_pool;
@@ -59,6 +61,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<FourBits>,
         is::<LayerNorm>,
         is::<Linear>,
+        is::<MaxPool>,
         is::<Quantise>,
         is::<elementwise::Binary>,
         is::<elementwise::Unary>,

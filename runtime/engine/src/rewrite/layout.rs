@@ -4,7 +4,8 @@ use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_hir::internal::*;
 
 use crate::ops::{Dequantise, Quantise};
-use crate::query::{numbers_behind, shape};
+use crate::query::shape;
+use crate::strided::Strided;
 
 /// One of two equal quantisations or reshapes of the same tensor takes the other's readers.
 pub(super) fn duplicate(model: &TypedModel, node: &TypedNode) -> Option<TypedModelPatch> {
@@ -82,10 +83,7 @@ fn per_tensor(node: &TypedNode) -> bool {
 
 /// Whether these ops, the last one first, leave the elements of a tensor in their order.
 fn in_order(shape: &[usize], ops: &[&AxisOp]) -> bool {
-    let moved = || -> TractResult<bool> {
-        let tensor = numbers_behind(shape, ops)?;
-        let numbers = tensor.try_as_plain_ram()?.as_slice::<i64>()?;
-        Ok(numbers.iter().zip(0..).all(|(&found, at)| found == at))
-    };
-    moved().unwrap_or(false)
+    let mut ops = ops.iter().rev();
+    let view = ops.try_fold(Strided::of(shape), |view, op| view.behind(op));
+    view.is_some_and(|view| view.is_in_order())
 }

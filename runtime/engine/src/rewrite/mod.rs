@@ -17,12 +17,13 @@ mod pattern;
 mod products;
 mod tail;
 mod weights;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::Softmax;
@@ -71,7 +72,7 @@ pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
         ..Fusion::default()
     };
     for round in [
-        simplify, attentions, four_bits, eight_bits, floats, simplify,
+        simplify, attentions, four_bits, eight_bits, floats, pools, simplify,
     ] {
         round(&mut model, &mut report)?;
     }
@@ -184,6 +185,13 @@ fn eight_bits(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
 
 fn floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     products(model, report, products::float_linear, products::float_conv)
+}
+
+/// What is refused here runs in tract as it is, and is no product that should be named.
+fn pools(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
+    apply(model, &mut Fusion::default(), |model, node| {
+        Some(windows::max_pool(model, node, node.op_as::<MaxPool>()?))
+    })
 }
 
 type Of<O> = fn(&TypedModel, &TypedNode, &O, Isa) -> Rewrite;

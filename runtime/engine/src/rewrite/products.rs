@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use tract_onnx::tract_core::ops::cast::Cast;
-use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat, PaddingSpec};
+use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat};
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Epilogue, Isa, PackedFloats, PackedWeights};
 
 use super::pattern::{quantisation, quantised_source};
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
+use super::windows;
 use crate::ops::{Conv, FourBits, Geometry, Linear, Operands};
 use crate::query::{
     before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape, with_floats,
@@ -423,62 +423,16 @@ fn geometry(
     node: &TypedNode,
     op: &FloatConv,
 ) -> Result<(Geometry, usize), String> {
-    let pool = &op.pool_spec;
     if op.q_params.is_some() || op.group != 1 {
         return Err(format!(
             "{} groups: only plain convolutions are fused",
             op.group
         ));
     }
-    if pool.data_format != DataFormat::NCHW
-        || op.kernel_fmt != KernelFormat::OIHW
-        || ![1, 2].contains(&pool.kernel_shape.len())
-    {
-        return Err("only convolutions over one or two axes behind the channels are fused".into());
+    if op.kernel_fmt != KernelFormat::OIHW {
+        return Err(
+            "only convolutions with kernels of outputs, inputs, height and width are fused".into(),
+        );
     }
-    let input = shape(model, node.inputs[0]).ok_or("open shapes")?;
-    let output = shape(model, node.id.into()).ok_or("open shapes")?;
-    // A convolution over one axis is one over pictures of height 1.
-    let pair = |values: &[usize], height: usize| match *values {
-        [height, width] => Ok([height, width]),
-        [width] => Ok([height, width]),
-        _ => Err("sizes for other axes than the kernel's"),
-    };
-    let each = |values: &Option<TVec<usize>>| values.as_ref().map_or(Ok([1, 1]), |v| pair(v, 1));
-    let (kernel, strides, dilations) = (
-        pair(&pool.kernel_shape, 1)?,
-        each(&pool.strides)?,
-        each(&pool.dilations)?,
-    );
-    let explicit = match &pool.padding {
-        PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
-            pair(before, 0)?
-        }
-        _ => [0; 2],
-    };
-    let mut geometry = Geometry {
-        channels: input[1],
-        input: pair(&input[2..], 1)?,
-        kernel,
-        strides,
-        dilations,
-        pad_before: [0; 2],
-        pad_after: [0; 2],
-        output: pair(&output[2..], 1)?,
-    };
-    for axis in 0..2 {
-        // What the last window covers, counted from the first.
-        let covered =
-            (geometry.output[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
-        let total = covered.saturating_sub(geometry.input[axis]);
-        let before = match &pool.padding {
-            PaddingSpec::Explicit(..) | PaddingSpec::ExplicitOnnxPool(..) => explicit[axis],
-            PaddingSpec::Valid => 0,
-            PaddingSpec::SameUpper => total / 2,
-            PaddingSpec::SameLower => total.div_ceil(2),
-        };
-        geometry.pad_before[axis] = before;
-        geometry.pad_after[axis] = covered.saturating_sub(before + geometry.input[axis]);
-    }
-    Ok((geometry, input[0]))
+    windows::geometry(model, node, &op.pool_spec)
 }

@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, TryLockError};
 use shared::{Panic, Shared};
 use sync::{JoinHandle, Mutex, thread};
 
+use crate::PANEL;
+use crate::aligned::to_line;
+
 thread_local! {
     /// Number of this worker in its pool, from 1 on; 0 for all other threads.
     static NUMBER: Cell<usize> = const { Cell::new(0) };
@@ -127,12 +130,12 @@ impl Pool {
         self.run(pieces, &|piece| {
             let of_worker = NUMBER.get().checked_sub(1);
             match of_worker.and_then(|index| self.scratch.get(index)) {
-                None => OWN.with_borrow_mut(|own| work(piece, &mut own[..floats])),
+                None => OWN.with_borrow_mut(|own| work(piece, part(own, floats))),
                 Some(scratch) => {
                     let mut scratch = lock(scratch);
                     // Another caller may have had the pool meanwhile, with less.
                     grow(&mut scratch, floats);
-                    work(piece, &mut scratch[..floats]);
+                    work(piece, part(&mut scratch, floats));
                 }
             }
         });
@@ -154,10 +157,17 @@ fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// So that [`part`] finds as many floats.
 fn grow(scratch: &mut Vec<f32>, floats: usize) {
-    if scratch.len() < floats {
-        scratch.resize(floats, 0.0);
+    if scratch.len() < floats + PANEL {
+        scratch.resize(floats + PANEL, 0.0);
     }
+}
+
+/// The first floats from a cache line on.
+fn part(scratch: &mut [f32], floats: usize) -> &mut [f32] {
+    let start = to_line(scratch).min(PANEL);
+    &mut scratch[start..start + floats]
 }
 
 impl Drop for Awake<'_> {

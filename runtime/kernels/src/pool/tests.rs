@@ -122,7 +122,10 @@ fn every_piece_has_scratch_of_its_own() {
         assert_eq!(done.load(Ordering::Relaxed), 64);
     }
     let made = pool.scratch.iter().map(|scratch| lock(scratch).len());
-    assert!(made.eq([1000, 1000]), "whether or not they did a piece");
+    assert!(
+        made.eq([1000 + PANEL; 2]),
+        "whether or not they did a piece"
+    );
 }
 
 #[test]

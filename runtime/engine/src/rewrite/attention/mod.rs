@@ -35,14 +35,20 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
     let mixing = only_reader(model, weights).ok_or("attention weights that others read")?;
     let [value, mixed] =
         roles_of_mixing(model, mixing, weights, &out).ok_or("mixing of unexpected axes")?;
-    let [q, k, v] = [query, key, value]
-        .map(|operand| Side::behind(model, &operand))
+    let [q, k, v] = [&query, &key, &value]
+        .map(|operand| Side::behind(model, operand))
         .map(|side| side.ok_or("heads whose values do not lie together"));
     let (q, k, v) = (q?, k?, v?);
     if v.scale != 1.0 || k.sizes != v.sizes || q.sizes[1..] != k.sizes[1..] {
         return Err("queries, keys and values of different sizes".into());
     }
     let [queries, heads, width] = q.sizes;
+    if [&key, &value, &mixed]
+        .iter()
+        .any(|side| side.batches != query.batches)
+    {
+        return Err("a batch that not all of queries, keys and values have".into());
+    }
     if q.shared_heads != heads || k.shared_heads != v.shared_heads {
         return Err("keys and values that are shared by different heads".into());
     }
@@ -69,6 +75,8 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
         queries,
         keys: k.sizes[0],
         layouts: [q.layout, k.layout, v.layout],
+        batches: query.batches,
+        batch_steps: [q.batch_step, k.batch_step, v.batch_step],
         scale: scores.scale * q.scale * k.scale,
         mask: scores.mask.map(|mask| mask.kind),
         zero_for_nan,

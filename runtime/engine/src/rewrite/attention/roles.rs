@@ -5,38 +5,60 @@ use tract_onnx::tract_hir::internal::*;
 
 use crate::query::shape;
 
-/// An operand or a result whose axes have roles: rows (tokens), heads and the values of a head, with their sizes. A role
-/// without an axis has size 1.
+/// An operand or a result whose axes have roles: rows (tokens), heads and the values of a head, with their sizes, and perhaps a
+/// batch. A role without an axis has size 1.
 #[derive(Debug, Clone)]
 pub(super) struct Operand {
     pub(super) outlet: OutletId,
     pub(super) axes: [Option<usize>; 3],
     pub(super) sizes: [usize; 3],
+    /// The axis of the batch.
+    pub(super) batch: Option<usize>,
+    pub(super) batches: usize,
 }
 
 impl Operand {
-    fn new(model: &TypedModel, outlet: OutletId, axes: [Option<usize>; 3]) -> Option<Self> {
+    fn new(
+        model: &TypedModel,
+        outlet: OutletId,
+        axes: [Option<usize>; 3],
+        batch: Option<usize>,
+    ) -> Option<Self> {
         let shape = shape(model, outlet)?;
-        let sizes = axes.map(|axis| axis.map_or(1, |axis| shape[axis]));
-        (shape.iter().product::<usize>() == sizes.iter().product::<usize>()).then_some(Self {
+        let size = |axis: Option<usize>| axis.map_or(1, |axis| shape[axis]);
+        let (sizes, batches) = (axes.map(size), size(batch));
+        let whole: usize = shape.iter().product();
+        (whole == batches * sizes.iter().product::<usize>()).then_some(Self {
             outlet,
             axes,
             sizes,
+            batch,
+            batches,
         })
     }
 
-    /// For each element in memory order, where it lies when heads are side by side: row, head, value.
-    pub(super) fn places(&self, shape: &[usize]) -> Vec<usize> {
-        let [_, heads, width] = self.sizes;
+    /// Steps along the axes of this shape among elements whose heads lie side by side: batch, row, head, value.
+    pub(super) fn steps(&self, rank: usize) -> Vec<usize> {
+        let [rows, heads, width] = self.sizes;
         let by = [heads * width, width, 1];
+        let step = |axis| match self.axes.iter().position(|role| *role == Some(axis)) {
+            Some(role) => by[role],
+            None if self.batch == Some(axis) => rows * heads * width,
+            None => 0,
+        };
+        (0..rank).map(step).collect()
+    }
+
+    /// For each element in memory order, where it lies when heads are side by side: batch, row, head, value.
+    pub(super) fn places(&self, shape: &[usize]) -> Vec<usize> {
+        let steps = self.steps(shape.len());
         let count: usize = shape.iter().product();
         let place = |mut index: usize| {
             let mut place = 0;
             for axis in (0..shape.len()).rev() {
                 let at = index % shape[axis];
                 index /= shape[axis];
-                let role = self.axes.iter().position(|role| *role == Some(axis));
-                place += role.map_or(0, |role| at * by[role]);
+                place += at * steps[axis];
             }
             place
         };
@@ -94,6 +116,13 @@ pub(super) fn roles_of_scores(model: &TypedModel, node: &TypedNode) -> Option<[O
     };
     let row = find(row)?;
     let column = find(column)?;
+    // Of two axes that queries, keys and scores share, the outer one is a batch.
+    let long = head.iter().copied().filter(|&(_, _, o)| sizes[o] > 1);
+    let outer = long.clone().min_by_key(|&(_, _, o)| o);
+    let batch = outer.filter(|_| long.count() == 2);
+    if let Some(batch) = batch {
+        head.retain(|axes| *axes != batch);
+    }
     let heads = find(head.iter().map(|&(q, _, o)| (q, o)).collect())?;
     let key_head = heads
         .and_then(|(_, o)| head.iter().find(|h| h.2 == o))
@@ -104,12 +133,19 @@ pub(super) fn roles_of_scores(model: &TypedModel, node: &TypedNode) -> Option<[O
             model,
             query,
             [row.map(|r| r.0), heads.map(|h| h.0), Some(width.0)],
+            batch.map(|axes| axes.0),
         )?,
-        Operand::new(model, key, [column.map(|c| c.0), key_head, Some(width.1)])?,
+        Operand::new(
+            model,
+            key,
+            [column.map(|c| c.0), key_head, Some(width.1)],
+            batch.map(|axes| axes.1),
+        )?,
         Operand::new(
             model,
             out,
             [row.map(|r| r.1), heads.map(|h| h.1), column.map(|c| c.1)],
+            batch.map(|axes| axes.2),
         )?,
     ])
 }
@@ -128,6 +164,7 @@ pub(super) fn roles_of_mixing(
     let (slot, value) = if a == weights { (0, b) } else { (1, a) };
     let [row, head, key] = scores.axes;
     let (mut key_axis, mut head_axes, mut out_row, mut width) = (None, None, None, vec![]);
+    let mut batch_axes = None;
     let out = OutletId::from(node.id);
     let sizes = shape(model, out)?;
     for axis in op.axes.iter_all_axes() {
@@ -138,6 +175,7 @@ pub(super) fn roles_of_mixing(
         ) {
             ([w], [v], []) if Some(*w) == key => key_axis = Some(*v),
             ([w], [v], [o]) if Some(*w) == head => head_axes = Some((*v, *o)),
+            ([w], [v], [o]) if scores.batch == Some(*w) => batch_axes = Some((*v, *o)),
             ([w], [], [o]) if Some(*w) == row => out_row = Some(*o),
             ([], [v], [o]) => width.push((*v, *o)),
             ([_], [_], [o]) if sizes[*o] == 1 => {}
@@ -156,7 +194,13 @@ pub(super) fn roles_of_mixing(
             model,
             value,
             [key_axis, head_axes.map(|h| h.0), Some(value_width)],
+            batch_axes.map(|axes| axes.0),
         )?,
-        Operand::new(model, out, [out_row, head_axes.map(|h| h.1), Some(last)])?,
+        Operand::new(
+            model,
+            out,
+            [out_row, head_axes.map(|h| h.1), Some(last)],
+            batch_axes.map(|axes| axes.1),
+        )?,
     ])
 }

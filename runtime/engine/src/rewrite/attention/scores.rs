@@ -148,10 +148,11 @@ pub(super) fn mask_fits(mask: &[usize], scores: &Operand, shape: &[usize]) -> bo
             .copied()
             .unwrap_or(1)
     };
-    let (of_row, of_head) = (along(row), along(head));
+    let (of_row, of_head, of_batch) = (along(row), along(head), along(scores.batch));
     let whole: usize = mask.iter().product();
     let in_order = (of_row == 1 || row < key) && (of_head == 1 || head < row);
     along(key) == keys
+        && of_batch == 1
         && whole == of_row * of_head * keys
         && [1, queries].contains(&of_row)
         && [1, heads].contains(&of_head)

@@ -10,6 +10,7 @@ use super::scores::scaled;
 use crate::ops::{Dequantise, Format, Quantise};
 use crate::query::{constant, hangs_on_constants, only_reader, other_operand, shape};
 use crate::rewrite::pattern::{quantise_format, quantised_source};
+use crate::strided::Strided;
 
 /// Where an operand comes from: a tensor in which the values of a head lie together.
 pub(super) struct Side {
@@ -21,6 +22,8 @@ pub(super) struct Side {
     /// Heads of the tensor: fewer where several heads of the operand read the same one.
     pub(super) shared_heads: usize,
     pub(super) layout: Layout,
+    /// From one picture of the batch to the next.
+    pub(super) batch_step: usize,
 }
 
 /// A place on the way back from an operand.
@@ -83,7 +86,7 @@ impl Side {
             .rev()
             .partition(|stop| stop.format != Format::Float);
         bytes.into_iter().chain(floats).find_map(|stop| {
-            let (shared_heads, layout) = layout(model, &stop, &moves, operand)?;
+            let (shared_heads, layout, batch_step) = layout(model, &stop, &moves, operand)?;
             Some(Self {
                 outlet: stop.outlet,
                 format: stop.format,
@@ -91,6 +94,7 @@ impl Side {
                 sizes: operand.sizes,
                 shared_heads,
                 layout,
+                batch_step,
             })
         })
     }
@@ -110,19 +114,66 @@ fn moves_elements(model: &TypedModel, node: &TypedNode) -> bool {
         || by_constants()
 }
 
-/// How many heads the operand has in the tensor of a stop, and where they lie: found by moving the numbers of the tensor's
-/// elements as the nodes between them move the elements. `None` where no layout describes it.
+/// How many heads the operand has in the tensor of a stop, where they lie, and the step from one picture of a batch to the next.
+/// `None` where no layout describes it.
 fn layout(
     model: &TypedModel,
     stop: &Stop,
     moves: &[&TypedNode],
     operand: &Operand,
-) -> Option<(usize, Layout)> {
-    let tensor = moved_numbers(model, stop.outlet, moves.get(..stop.moves)?)?;
+) -> Option<(usize, Layout, usize)> {
+    let moves = moves.get(..stop.moves)?;
+    match strided(model, stop.outlet, moves) {
+        Some(view) => layout_of_steps(&view, operand),
+        None => layout_of_numbers(model, stop, moves, operand),
+    }
+}
+
+/// Where the nodes move whole axes only, and no part of one is repeated.
+fn strided(model: &TypedModel, source: OutletId, moves: &[&TypedNode]) -> Option<Strided> {
+    let mut view = Strided::of(&shape(model, source)?);
+    for node in moves.iter().rev() {
+        if let Some(op) = node.op_as::<AxisOp>() {
+            view = view.behind(op)?;
+        } else {
+            let op = node.op_as::<Slice>()?;
+            let (start, end) = (op.start.to_usize().ok()?, op.end.to_usize().ok()?);
+            view.first += start * view.steps.get(op.axis)?;
+            *view.shape.get_mut(op.axis)? = end.checked_sub(start)?;
+        }
+    }
+    Some(view)
+}
+
+fn layout_of_steps(view: &Strided, operand: &Operand) -> Option<(usize, Layout, usize)> {
+    let [rows, heads, width] = operand.sizes;
+    let step = |axis: Option<usize>, size: usize, otherwise: usize| match axis {
+        Some(axis) if size > 1 => view.steps.get(axis).copied(),
+        _ => Some(otherwise),
+    };
+    let [row, head, value] = operand.axes;
+    (step(value, width, 1)? == 1).then_some(())?;
+    let layout = Layout {
+        first: view.first,
+        row: step(row, rows, heads * width)?,
+        head: step(head, heads, width)?,
+    };
+    let batch_step = step(operand.batch, operand.batches, 0)?;
+    Some((heads, layout, batch_step))
+}
+
+/// Found by moving the numbers of the tensor's elements as the nodes between them move the elements.
+fn layout_of_numbers(
+    model: &TypedModel,
+    stop: &Stop,
+    moves: &[&TypedNode],
+    operand: &Operand,
+) -> Option<(usize, Layout, usize)> {
+    let tensor = moved_numbers(model, stop.outlet, moves)?;
     let numbers = tensor.try_as_plain_ram().ok()?.as_slice::<i64>().ok()?;
     let [rows, heads, width] = operand.sizes;
     // Number of the element at each place of heads side by side.
-    let mut found = vec![0; rows * heads * width];
+    let mut found = vec![0; operand.batches * rows * heads * width];
     for (place, number) in operand.places(tensor.shape()).into_iter().zip(numbers) {
         *found.get_mut(place)? = usize::try_from(*number).ok()?;
     }
@@ -144,14 +195,21 @@ fn layout(
         row: step(1, 0, shared_heads * width)?,
         head: step(0, group, width)?,
     };
-    let places = (0..rows).flat_map(|row| (0..heads).map(move |head| (row, head)));
+    let batch_step = match operand.batches {
+        1 => 0,
+        _ => found.get(rows * heads * width)?.checked_sub(first)?,
+    };
+    let pictures = (0..operand.batches).map(|picture| first + picture * batch_step);
+    let places = pictures.flat_map(|first| {
+        (0..rows).flat_map(move |row| (0..heads).map(move |head| (first, row, head)))
+    });
     let fits = places
         .zip(found.chunks_exact(width))
-        .all(|((row, head), values)| {
+        .all(|((first, row, head), values)| {
             let start = first + row * layout.row + head / group * layout.head;
             values.iter().copied().eq(start..start + width)
         });
-    fits.then_some((shared_heads, layout))
+    fits.then_some((shared_heads, layout, batch_step))
 }
 
 /// Where the elements of a tensor end up behind nodes that move them, the last of which comes first: a tensor of their numbers.
@@ -177,17 +235,15 @@ fn moved_numbers(model: &TypedModel, source: OutletId, moves: &[&TypedNode]) -> 
 /// The last outlet behind the mixing that has the heads side by side in memory, quantised if that is all that is read.
 pub(super) fn merged(model: &TypedModel, mixed: &Operand) -> Option<(OutletId, Format)> {
     let start = shape(model, mixed.outlet)?;
-    let places: Vec<i64> = mixed
-        .places(&start)
-        .into_iter()
-        .map(|p| i64::try_from(p).unwrap_or(-1))
-        .collect();
-    let mut tensor = Tensor::from_shape(&start, &places).ok()?;
+    let mut view = Strided {
+        steps: mixed.steps(start.len()),
+        shape: start.to_vec(),
+        first: 0,
+    };
     let mut outlet = mixed.outlet;
     let mut best = None;
     loop {
-        let values = tensor.try_as_plain_ram().ok()?.as_slice::<i64>().ok()?;
-        if values.iter().zip(0..).all(|(&value, index)| value == index) {
+        if view.is_in_order() {
             best = Some(outlet);
         }
         let Some(node) = only_reader(model, behind_quantisation(model, outlet)) else {
@@ -196,7 +252,11 @@ pub(super) fn merged(model: &TypedModel, mixed: &Operand) -> Option<(OutletId, F
         let Some(op) = node.op_as::<AxisOp>() else {
             break;
         };
-        op.change_tensor(&mut tensor, false).ok()?;
+        // Heads that lie together no more do not come together again.
+        let Some(moved) = view.behind(op) else {
+            break;
+        };
+        view = moved;
         outlet = node.id.into();
     }
     let best = best?;

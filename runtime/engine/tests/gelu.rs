@@ -1,0 +1,67 @@
+//! GELU in its tanh form, as exporters write it, is done where the product ends.
+
+mod graphs;
+
+use graphs::{Graph, assert_close, wave};
+
+/// A product, a GELU that other nodes may read into, and another product.
+fn network(cube: &str, half_first: bool, other_reader: bool) -> Graph {
+    let graph = Graph::new(&[("input", &[1, 9, 12])])
+        .floats("w", &[12, 24], &wave(12 * 24, 1))
+        .floats("two", &[], &[2.0])
+        .floats("three", &[], &[3.0])
+        .floats("kappa", &[], &[0.044_715])
+        .floats("beta", &[], &[0.797_884_6])
+        .floats("one", &[], &[1.0])
+        .floats("half", &[], &[0.5])
+        .node("MatMul", &["input", "w"], "x");
+    let graph = match cube {
+        "power" => graph.node("Pow", &["x", "three"], "cube"),
+        "square" => {
+            graph
+                .node("Pow", &["x", "two"], "square")
+                .node("Mul", &["square", "x"], "cube")
+        }
+        _ => graph
+            .node("Mul", &["x", "x"], "square")
+            .node("Mul", &["x", "square"], "cube"),
+    };
+    let graph = graph
+        .node("Mul", &["kappa", "cube"], "part")
+        .node("Add", &["x", "part"], "sum")
+        .node("Mul", &["beta", "sum"], "inner")
+        .node("Tanh", &["inner"], "tanh")
+        .node("Add", &["one", "tanh"], "gate");
+    let graph = match half_first {
+        true => graph
+            .node("Mul", &["half", "x"], "outer")
+            .node("Mul", &["outer", "gate"], "gelu"),
+        false => graph
+            .node("Mul", &["x", "gate"], "outer")
+            .node("Mul", &["half", "outer"], "gelu"),
+    };
+    match other_reader {
+        true => graph.node("Add", &["gelu", "square"], "y"),
+        false => graph.node("Identity", &["gelu"], "y"),
+    }
+}
+
+#[test]
+fn each_spelling_is_part_of_the_product() {
+    for cube in ["power", "square", "product"] {
+        for half_first in [false, true] {
+            let name = format!("gelu {cube} {half_first}");
+            let (fused, fusion, plain) = network(cube, half_first, false).run(&name);
+            assert!(fusion.small.is_empty(), "{name}: {:?}", fusion.small);
+            assert!(fusion.engine.is_empty(), "{name}: {:?}", fusion.engine);
+            assert_close(&fused, &plain, &name);
+        }
+    }
+}
+
+#[test]
+fn what_others_read_is_left_alone() {
+    let (fused, fusion, plain) = network("product", false, true).run("square is read");
+    assert!(fusion.small.contains_key("Tanh"), "{:?}", fusion.small);
+    assert_close(&fused, &plain, "square is read");
+}
