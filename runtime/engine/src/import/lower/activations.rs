@@ -4,7 +4,7 @@ use tract_onnx::pb::NodeProto;
 
 use super::super::element::Element;
 use super::super::meaning::Call;
-use super::build::{Build, Built, text};
+use super::build::{Build, Built, float, text};
 use super::walk::Seen;
 
 /// Operators that the engine has not, or not in every domain.
@@ -23,7 +23,9 @@ pub(super) fn expand(node: &NodeProto, seen: &Seen<'_>) -> Result<Option<Built>,
     };
     let mut build = Build::of(node);
     match (&*node.domain, &*node.op_type) {
-        ("" | "ai.onnx", "Celu") if call.float("alpha", 1.0) != 1.0 => {
+        ("" | "ai.onnx", "Celu")
+            if call.float("alpha", 1.0) != 1.0 && call.float("alpha", 1.0) > 0.0 =>
+        {
             // x above 0, alpha (e^(x / alpha) - 1) below.
             let alpha = call.float("alpha", 1.0);
             let (inverse, factor, one) = (
@@ -39,6 +41,19 @@ pub(super) fn expand(node: &NodeProto, seen: &Seen<'_>) -> Result<Option<Built>,
             let curve = build.op("Mul", &[&curve, &factor], vec![]);
             let above = build.op("Relu", &[x], vec![]);
             build.push("Add", &[&above, &curve], y, vec![]);
+        }
+        ("" | "ai.onnx", "HardSwish") => {
+            let attributes = vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
+            let gate = build.op("HardSigmoid", &[x], attributes);
+            build.push("Mul", &[x, &gate], y, vec![]);
+        }
+        // The engine's own defaults have fewer digits than the standard's.
+        ("" | "ai.onnx", "Selu") if !call.has("alpha") || !call.has("gamma") => {
+            let attributes = vec![
+                float("alpha", call.float("alpha", 1.673_263_2)),
+                float("gamma", call.float("gamma", 1.050_701)),
+            ];
+            build.push("Selu", &[x], y, attributes);
         }
         ("" | "ai.onnx", "Swish") if call.float("alpha", 1.0) != 1.0 => {
             swish(&mut build, x, y, call.float("alpha", 1.0));

@@ -119,7 +119,27 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
     };
     match call.op() {
         ROUND | "Attention" | "Softplus" | "ReduceLogSumExp" | "ReduceLogSum" | "Range"
-        | "OneHot" | "EyeLike" | "Mod" | "Compress" => true,
+        | "OneHot" | "EyeLike" | "Mod" | "Compress" | "LSTM" | "GRU" | "RNN" | "CumProd"
+        | "ReverseSequence" | "LpPool" | "GlobalLpPool" => true,
+        // The engine loses NaN.
+        "ReduceMax" | "ReduceMin" | "MaxPool" | "GlobalMaxPool" => true,
+        "Hardmax" | "LogSoftmax" => true,
+        "Celu" => call.float("alpha", 1.0) <= 0.0,
+        "TopK" => call.opset < 10,
+        "Mean" | "PRelu" => {
+            let shapes = inputs.iter().flatten().map(|fact| fact.shape);
+            !shapes
+                .clone()
+                .all(|shape| Some(shape) == shapes.clone().next())
+        }
+        "ConvTranspose" => {
+            call.has("output_shape") || call.text("auto_pad", "NOTSET").starts_with("SAME")
+        }
+        "BatchNormalization" => {
+            let constant = |index: usize| fact(index).is_some_and(|fact| fact.value.is_some());
+            fact(0).is_some_and(|x| x.shape.len() < 2)
+                || (volume_of(fact(1)) < 1 << 16 && !(1..5).all(constant))
+        }
         "Pad" => {
             let mode = call.text("mode", "constant");
             let cut = match pads_of(call, inputs) {
@@ -127,6 +147,7 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
                 _ => false,
             };
             cut || mode == "wrap"
+                || fact(0).is_some_and(|x| x.element == Element::Bool)
                 || call.given(3)
                 || (mode != "constant" && fact(0).is_some_and(|x| x.element != Element::F32))
                 || mode == "reflect" && reaches_far(call, inputs)
@@ -145,6 +166,10 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         "CumSum" => fact(1).is_some_and(|axis| axis.value.is_none()),
         _ => false,
     }
+}
+
+fn volume_of(fact: Option<Fact<'_>>) -> usize {
+    fact.and_then(|fact| volume(fact.shape)).unwrap_or(0)
 }
 
 /// Whether a reflection goes further than the length of an axis.

@@ -299,6 +299,11 @@ fn unary(call: &Call<'_>, x: &Value<'_>) -> Option<Value<'static>> {
         return Some(Value::of_floats(x.element, &x.shape, values));
     }
     let element = x.element;
+    if call.op() == "Shrink" {
+        let of = with_attributes(call)?;
+        let values = x.floats().into_iter().map(of);
+        return Some(Value::of_floats(element, &x.shape, values));
+    }
     let of: fn(i128) -> i128 = match call.op() {
         "Abs" => |v| v.abs(),
         "Neg" => |v| -v,

@@ -13,6 +13,7 @@ mod normalise;
 mod products;
 pub mod qlinear;
 mod quantise;
+mod recurrent;
 mod reduce;
 mod scan;
 mod windows;
@@ -29,7 +30,7 @@ use super::value::Value;
 pub type Inputs<'a, 'b> = [Option<&'a Value<'b>>];
 
 /// The operators that [`evaluate`] computes.
-pub const KNOWN: [&str; 149] = [
+pub const KNOWN: [&str; 156] = [
     "Abs",
     "Acos",
     "Acosh",
@@ -64,6 +65,7 @@ pub const KNOWN: [&str; 149] = [
     "ConvTranspose",
     "Cos",
     "Cosh",
+    "CumProd",
     "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
@@ -81,10 +83,12 @@ pub const KNOWN: [&str; 149] = [
     "Floor",
     "Gather",
     "GatherElements",
+    "GRU",
     "GatherND",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalLpPool",
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
@@ -96,6 +100,7 @@ pub const KNOWN: [&str; 149] = [
     "InstanceNormalization",
     "IsInf",
     "IsNaN",
+    "LSTM",
     "LayerNormalization",
     "LeakyRelu",
     "Less",
@@ -103,6 +108,7 @@ pub const KNOWN: [&str; 149] = [
     "Log",
     "LogSoftmax",
     "LpNormalization",
+    "LpPool",
     "MatMul",
     "MatMulInteger",
     "MatMulNBits",
@@ -125,6 +131,7 @@ pub const KNOWN: [&str; 149] = [
     "QuantizeLinear",
     "QuickGelu",
     "RMSNormalization",
+    "RNN",
     "Range",
     "Reciprocal",
     "ReduceL1",
@@ -139,6 +146,7 @@ pub const KNOWN: [&str; 149] = [
     "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "ReverseSequence",
     "Round",
     "RoundToHalf",
     "Scatter",
@@ -211,6 +219,7 @@ pub fn evaluate(
         quantise::evaluate,
         qlinear::evaluate,
         attention::evaluate,
+        recurrent::evaluate,
     ];
     for family in families {
         if let Some(outputs) = family(call, inputs)? {

@@ -12,22 +12,25 @@ type Outputs = Result<Option<Vec<Value<'static>>>, String>;
 
 pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
     match call.op() {
-        "CumSum" => Ok(Some(vec![running_sum(call, inputs)?])),
+        "CumSum" | "CumProd" => Ok(Some(vec![running(call, inputs)?])),
+        "ReverseSequence" => Ok(Some(vec![reversed(call, inputs)?])),
         "ArgMax" | "ArgMin" => Ok(Some(vec![extreme_place(call, inputs)?])),
         "TopK" => top_k(call, inputs).map(Some),
         _ => Ok(None),
     }
 }
 
-fn running_sum(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
+/// Running sums or products.
+fn running(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
     let x = input(call, inputs, 0)?;
     let axis = input(call, inputs, 1)?.i64s();
     let &[axis] = &*axis else {
-        return Err("CumSum: its axis is one number".to_owned());
+        return Err(format!("{}: its axis is one number", call.op()));
     };
     let axis = axis_of(axis, x.shape.len())?;
     let (exclusive, reverse) = (call.int("exclusive", 0) != 0, call.int("reverse", 0) != 0);
     let [outer, length, inner] = around(&x.shape, axis);
+    let product = call.op() == "CumProd";
     let places = |lane: usize| {
         let start = lane / inner.max(1) * length * inner + lane % inner.max(1);
         (0..length).map(move |at| start + inner * if reverse { length - 1 - at } else { at })
@@ -35,10 +38,14 @@ fn running_sum(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static
     if x.element.is_float() {
         let mut values = x.floats();
         for lane in 0..outer * inner {
-            let mut sum = 0.0;
+            let mut sum = if product { 1.0 } else { 0.0 };
             for at in places(lane) {
                 let before = sum;
-                sum += values[at];
+                sum = if product {
+                    sum * values[at]
+                } else {
+                    sum + values[at]
+                };
                 values[at] = if exclusive { before } else { sum };
             }
         }
@@ -46,10 +53,13 @@ fn running_sum(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static
     }
     let mut values = x.ints();
     for lane in 0..outer * inner {
-        let mut sum = 0_i128;
+        let mut sum = i128::from(product);
         for at in places(lane) {
             let before = sum;
-            sum = sum.wrapping_add(values[at]);
+            sum = match product {
+                true => sum.wrapping_mul(values[at]),
+                false => sum.wrapping_add(values[at]),
+            };
             values[at] = if exclusive { before } else { sum };
         }
     }
@@ -147,4 +157,51 @@ fn top_k(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'static>>
         taken,
         Value::of_ints(Element::I64, &shape, indices.into_iter()),
     ])
+}
+
+/// The first elements of each sequence, backwards; the rest stays.
+fn reversed(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
+    let (x, lengths) = (input(call, inputs, 0)?, input(call, inputs, 1)?.i64s());
+    let (time, batch) = (call.int("time_axis", 0), call.int("batch_axis", 1));
+    let &[first, second, ..] = &*x.shape else {
+        return Err(format!("ReverseSequence of {:?}", x.shape));
+    };
+    if ![(0, 1), (1, 0)].contains(&(time, batch)) {
+        return Err(format!("ReverseSequence: axes {time} and {batch}"));
+    }
+    let (steps, sequences) = if time == 0 {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let fits = |&length: &i64| usize::try_from(length).is_ok_and(|length| length <= steps);
+    if lengths.len() != sequences || !lengths.iter().all(fits) {
+        return Err(format!(
+            "ReverseSequence: lengths {lengths:?} for {:?}",
+            x.shape
+        ));
+    }
+    let block = x.bytes.len() / (first * second).max(1);
+    let mut bytes = Vec::with_capacity(x.bytes.len());
+    for at in 0..first * second {
+        let (a, b) = (at / second, at % second);
+        let (step, sequence) = if time == 0 { (a, b) } else { (b, a) };
+        let length = lengths[sequence] as usize;
+        let from = if step < length {
+            length - 1 - step
+        } else {
+            step
+        };
+        let place = if time == 0 {
+            from * second + b
+        } else {
+            a * second + from
+        };
+        bytes.extend_from_slice(&x.bytes[place * block..][..block]);
+    }
+    Ok(Value {
+        element: x.element,
+        shape: x.shape.clone(),
+        bytes: bytes.into(),
+    })
 }

@@ -16,7 +16,10 @@ pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
         "ConvTranspose" => Ok(Some(vec![transposed(call, inputs)?])),
         "MaxPool" => max_pool(call, inputs).map(Some),
         "AveragePool" => Ok(Some(vec![average_pool(call, inputs)?])),
-        "GlobalAveragePool" | "GlobalMaxPool" => Ok(Some(vec![global_pool(call, inputs)?])),
+        "LpPool" => Ok(Some(vec![lp_pool(call, inputs)?])),
+        "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
+            Ok(Some(vec![global_pool(call, inputs)?]))
+        }
         _ => Ok(None),
     }
 }
@@ -186,6 +189,9 @@ fn max_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stati
     let places: Vec<_> = positions(&windows.output)
         .map(|at| covered(&windows, spatial, &at))
         .collect();
+    if element == Element::F32 && !call.wants(1) {
+        return Ok(vec![fast_max_pool(x, &places, area, &shape)]);
+    }
     let column_major = call.int("storage_order", 0) != 0;
     let (own, values) = (strides(spatial), x.floats());
     let (mut largest, mut indices) = (vec![], vec![]);
@@ -280,9 +286,76 @@ fn global_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static
     };
     let pooled: Vec<f64> = match call.op() {
         "GlobalMaxPool" => lanes.map(largest).collect(),
+        "GlobalLpPool" => {
+            let power = call.int("p", 2) as f64;
+            lanes
+                .map(|lane| norm(lane.iter().copied(), power))
+                .collect()
+        }
         _ => lanes
             .map(|lane| lane.iter().sum::<f64>() / area as f64)
             .collect(),
     };
     Ok(Value::of_floats(element, &shape, pooled.into_iter()))
+}
+
+/// The largest of each window of f32; NaN where a window has one.
+fn fast_max_pool(
+    x: &Value<'_>,
+    places: &[Vec<(usize, usize)>],
+    area: usize,
+    shape: &[usize],
+) -> Value<'static> {
+    let (chunks, _) = x.bytes.as_chunks::<4>();
+    let values: Vec<f32> = chunks
+        .iter()
+        .map(|&bytes| f32::from_ne_bytes(bytes))
+        .collect();
+    let mut bytes = Vec::with_capacity(places.len() * values.len() / area.max(1) * 4);
+    for lane in values.chunks(area.max(1)) {
+        for places in places {
+            let mut best = f32::NEG_INFINITY;
+            for &(_, at) in places {
+                let value = lane[at];
+                if value > best || value.is_nan() {
+                    best = value;
+                }
+                if value.is_nan() {
+                    break;
+                }
+            }
+            bytes.extend(best.to_ne_bytes());
+        }
+    }
+    Value {
+        element: Element::F32,
+        shape: shape.to_vec(),
+        bytes: bytes.into(),
+    }
+}
+
+fn norm(values: impl Iterator<Item = f64>, power: f64) -> f64 {
+    let sum: f64 = values.map(|v| libm::pow(v.abs(), power)).sum();
+    libm::pow(sum, 1.0 / power)
+}
+
+fn lp_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
+    let x = input(call, inputs, 0)?;
+    let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
+    let windows = windows_of(call, &x.shape, None)?;
+    let spatial = &x.shape[2..];
+    let area: usize = spatial.iter().product();
+    let places: Vec<_> = positions(&windows.output)
+        .map(|at| covered(&windows, spatial, &at))
+        .collect();
+    let (values, power) = (x.floats(), call.int("p", 2) as f64);
+    let lanes = values.chunks(area.max(1));
+    let all: Vec<f64> = lanes
+        .flat_map(|lane| {
+            let window =
+                |places: &Vec<(usize, usize)>| norm(places.iter().map(|&(_, at)| lane[at]), power);
+            places.iter().map(window).collect::<Vec<_>>()
+        })
+        .collect();
+    Ok(Value::of_floats(element, &shape, all.into_iter()))
 }

@@ -84,7 +84,7 @@ fn one(element: Element, shape: Vec<usize>) -> Inferred {
 }
 
 /// Operators of one tensor that keep its shape and element type.
-const UNARY: [&str; 53] = [
+const UNARY: [&str; 54] = [
     "Identity",
     "Abs",
     "Neg",
@@ -129,6 +129,7 @@ const UNARY: [&str; 53] = [
     "BitwiseNot",
     "Clip",
     "CumSum",
+    "CumProd",
     "Trilu",
     "LRN",
     "MeanVarianceNormalization",
@@ -158,11 +159,12 @@ fn elementwise(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
         return one(x.element, x.shape.to_vec());
     }
     match op {
-        "CumSum" => {
+        "CumSum" | "CumProd" => {
             if let Some(&[axis]) = known(inputs, 1).as_deref() {
                 axis_of(axis, rank)?;
             }
         }
+        "BatchNormalization" if rank == 0 => return Err(format!("{op} of a single number")),
         "Trilu" if rank < 2 => return Err("Trilu of a tensor of less than two axes".to_owned()),
         "Dropout" => {
             let mask = if call.opset < 12 {

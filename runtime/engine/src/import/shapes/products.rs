@@ -29,6 +29,7 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             one(a.element, vec![m, n])
         }
         "Attention" => attention(call, inputs),
+        "LSTM" | "GRU" | "RNN" => recurrent(call, a.shape, b.shape, a.element),
         _ => Ok(None),
     }
 }
@@ -64,6 +65,20 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     let (Some(q), Some(k), Some(v)) = (at(inputs, 0), at(inputs, 1), at(inputs, 2)) else {
         return Ok(None);
     };
+    if call.given(6) {
+        return Err("Attention: nonpad_kv_seqlen is not supported".to_owned());
+    }
+    let window = call
+        .node
+        .attribute
+        .iter()
+        .find(|a| a.name.contains("window") && a.i >= 0);
+    if let Some(window) = window {
+        return Err(format!(
+            "Attention: {} is not supported",
+            window.name.escape_debug()
+        ));
+    }
     let heads = |shape: &[usize], name: &str| -> Result<[usize; 4], String> {
         match *shape {
             [b, h, s, d] => Ok([b, h, s, d]),
@@ -94,4 +109,41 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
         (v.element, vec![batch, kv_heads, all, v_width]),
         (q.element, vec![batch, q_heads, rows, all]),
     ]))
+}
+
+/// `LSTM`, `GRU` and `RNN`: all states, the last one, and the last cell of an LSTM.
+fn recurrent(call: &Call<'_>, x: &[usize], w: &[usize], element: Element) -> Inferred {
+    let op = call.op();
+    if call.int("layout", 0) != 0 {
+        return Err(format!("{op}: layout 1 is not supported"));
+    }
+    let gates = match op {
+        "LSTM" => 4,
+        "GRU" => 3,
+        _ => 1,
+    };
+    let directions = match call.text("direction", "forward") {
+        "forward" | "reverse" => 1,
+        "bidirectional" => 2,
+        other => return Err(format!("{op}: direction {other}")),
+    };
+    let (&[steps, batch, width], &[of_w, rows, w_width]) = (x, w) else {
+        return Err(format!("{op} of {x:?} with weights {w:?}"));
+    };
+    let hidden = usize::try_from(call.int("hidden_size", 0)).unwrap_or(0);
+    if hidden == 0 || hidden.checked_mul(gates) != Some(rows) {
+        return Err(format!("{op}: hidden_size {hidden} with weights {w:?}"));
+    }
+    if of_w != directions || w_width != width {
+        return Err(format!("{op} of {x:?} with weights {w:?}"));
+    }
+    let last = vec![directions, batch, hidden];
+    let mut outputs = vec![
+        (element, vec![steps, directions, batch, hidden]),
+        (element, last.clone()),
+    ];
+    if op == "LSTM" {
+        outputs.push((element, last));
+    }
+    Ok(Some(outputs))
 }

@@ -290,6 +290,26 @@ fn resize(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     let Some(x) = at(inputs, 0) else {
         return Ok(None);
     };
+    let coordinates = call.text("coordinate_transformation_mode", "half_pixel");
+    if coordinates == "tf_crop_and_resize" {
+        return Err("Resize: tf_crop_and_resize is not supported".to_owned());
+    }
+    let by_scales = at(inputs, if call.opset < 11 { 1 } else { 2 }).and_then(|fact| fact.value);
+    if let Some(scales) = by_scales.filter(|scales| scales.len() == x.shape.len()) {
+        let uneven = x.shape.iter().zip(scales.floats()).any(|(&length, scale)| {
+            let scaled = length as f64 * scale;
+            scaled != scaled.floor()
+        });
+        if uneven
+            && (matches!(coordinates, "align_corners" | "half_pixel_symmetric") || call.opset < 11)
+        {
+            return Err(format!(
+                "Resize: scales {:?} of {:?} are no whole lengths, which {coordinates} needs",
+                scales.floats(),
+                x.shape
+            ));
+        }
+    }
     if call.opset < 11
         || call.has("axes")
         || call.text("keep_aspect_ratio_policy", "stretch") != "stretch"
