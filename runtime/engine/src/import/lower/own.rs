@@ -122,7 +122,7 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         | "OneHot" | "EyeLike" | "Mod" | "Compress" | "LSTM" | "GRU" | "RNN" | "CumProd"
         | "ReverseSequence" | "LpPool" | "GlobalLpPool" => true,
         // The engine loses NaN.
-        "ReduceMax" | "ReduceMin" | "MaxPool" | "GlobalMaxPool" => true,
+        "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => true,
         "Hardmax" | "LogSoftmax" => true,
         "Celu" => call.float("alpha", 1.0) <= 0.0,
         "TopK" => call.opset < 10,

@@ -189,9 +189,6 @@ fn max_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stati
     let places: Vec<_> = positions(&windows.output)
         .map(|at| covered(&windows, spatial, &at))
         .collect();
-    if element == Element::F32 && !call.wants(1) {
-        return Ok(vec![fast_max_pool(x, &places, area, &shape)]);
-    }
     let column_major = call.int("storage_order", 0) != 0;
     let (own, values) = (strides(spatial), x.floats());
     let (mut largest, mut indices) = (vec![], vec![]);
@@ -297,41 +294,6 @@ fn global_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static
             .collect(),
     };
     Ok(Value::of_floats(element, &shape, pooled.into_iter()))
-}
-
-/// The largest of each window of f32; NaN where a window has one.
-fn fast_max_pool(
-    x: &Value<'_>,
-    places: &[Vec<(usize, usize)>],
-    area: usize,
-    shape: &[usize],
-) -> Value<'static> {
-    let (chunks, _) = x.bytes.as_chunks::<4>();
-    let values: Vec<f32> = chunks
-        .iter()
-        .map(|&bytes| f32::from_ne_bytes(bytes))
-        .collect();
-    let mut bytes = Vec::with_capacity(places.len() * values.len() / area.max(1) * 4);
-    for lane in values.chunks(area.max(1)) {
-        for places in places {
-            let mut best = f32::NEG_INFINITY;
-            for &(_, at) in places {
-                let value = lane[at];
-                if value > best || value.is_nan() {
-                    best = value;
-                }
-                if value.is_nan() {
-                    break;
-                }
-            }
-            bytes.extend(best.to_ne_bytes());
-        }
-    }
-    Value {
-        element: Element::F32,
-        shape: shape.to_vec(),
-        bytes: bytes.into(),
-    }
 }
 
 fn norm(values: impl Iterator<Item = f64>, power: f64) -> f64 {
