@@ -352,6 +352,30 @@ def graphs():
     case("convtranspose", [node("ConvTranspose", "x,w", strides=[2, 2], pads=[1, 0, 0, 1], output_padding=[1, 0])], {"x": ("f32", [1, 2, 4, 3])}, weights={"w": drawn("f32", [2, 3, 3, 2])})
 
 
+def recurrent():
+    for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
+        for direction in ("forward", "reverse", "bidirectional"):
+            count = 2 if direction == "bidirectional" else 1
+            weights = {"w": drawn("f32", [count, gates * 3, 5]), "r": drawn("f32", [count, gates * 3, 3]), "b": drawn("f32", [count, 2 * gates * 3]), "n": np.array([2, 4], np.int32)}
+            for form, inputs, attributes in (("plain", "x,w,r,b", {}), ("lengths", "x,w,r,b,n", {}), ("clip", "x,w,r,b", {"clip": 0.3})):
+                case(f"{op}_{direction}_{form}", [node(op, inputs, "y,h", hidden_size=3, direction=direction, **attributes)], {"x": ("f32", [4, 2, 5])}, ("y", "h"), weights)
+    case("GRU_reset_first", [node("GRU", "x,w,r,b", hidden_size=3, linear_before_reset=1)], {"x": ("f32", [4, 2, 5])},
+         weights={"w": drawn("f32", [1, 9, 5]), "r": drawn("f32", [1, 9, 3]), "b": drawn("f32", [1, 18])})
+    for form, op, attributes in (("plain", "LpPool", {}), ("p3", "LpPool", {"p": 3, "pads": [1, 1, 1, 1]}), ("global", "GlobalLpPool", {"p": 3})):
+        kernel = {"kernel_shape": [3, 2]} if op == "LpPool" else {}
+        case(f"lp_pool_{form}", [node(op, "x", **kernel, **attributes)], {"x": ("f32", [1, 2, 7, 6])}, opset=18)
+    for op in ("PRelu", "Mean"):
+        case(f"broadcast_{op}", [node(op, "a,b")], {"a": ("f32", [2, 4, 3])}, weights={"b": drawn("f32", [4, 1])}, opset=16)
+    for form, attributes in (("same", {"auto_pad": "SAME_UPPER"}), ("shape", {"output_shape": [14, 12]})):
+        case(f"convtranspose_{form}", [node("ConvTranspose", "x,w", strides=[2, 2], **attributes)], {"x": ("f32", [1, 2, 7, 6])}, weights={"w": drawn("f32", [2, 3, 2, 2])})
+    large = {"x": np.array([1e7, -1e7, 3e4, np.inf, -np.inf, np.nan], np.float32)}
+    for op in ("HardSwish", "Selu"):
+        case(f"large_{op}", [node(op, "x")], {"x": ("f32", [6])}, feeds=large, opset=16)
+    case("large_LogSoftmax", [node("LogSoftmax", "x")], {"x": ("f32", [1, 4])}, feeds={"x": np.array([[1e4, 0, -1e4, 1]], np.float32)})
+    case("topk_attribute", [node("TopK", "x", "y,i", k=2, axis=1)], {"x": ("f32", [2, 5])}, ("y", "i"), opset=9)
+    case("reverse_sequence", [node("ReverseSequence", "x,n", time_axis=0, batch_axis=1)], {"x": ("f32", [4, 2])}, weights={"n": ints(2, 4)})
+
+
 def refused():
     x = {"x": ("f32", [2, 4])}
     case("bad_perm", [node("Transpose", "x", perm=[1, 1])], x)
@@ -396,7 +420,7 @@ def main():
     parser.add_argument("--tolerance", default="1e-4")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for family in (unary, binary, moving, reducing, norms, quantised, contributed, graphs, refused):
+    for family in (unary, binary, moving, reducing, norms, quantised, contributed, graphs, recurrent, refused):
         family()
     counts = {}
     for name, (model, values) in CASES.items():
