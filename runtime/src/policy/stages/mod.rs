@@ -1,12 +1,17 @@
 //! The stages of a policy on the engine: which value feeds which input, when each graph runs, and the loops around them.
 
 mod load;
+mod network;
 mod repeat;
 mod run;
+mod tokens;
+mod values;
 mod watch;
 
-pub(super) use load::{Network, Stage, ValueRef};
+pub(super) use load::Stage;
+pub(super) use network::Network;
 pub(super) use run::Runs;
+pub(super) use values::ValueRef;
 pub use watch::StageRun;
 
 use wink_engine::Rate;

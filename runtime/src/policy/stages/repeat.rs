@@ -5,8 +5,10 @@ use wink_engine::{Element, Tensor, TensorSpec, View};
 use super::super::PolicyError;
 use super::super::loops::{Decoder, NoiseSource, Schedule, euler, largest};
 use super::super::manifest::{FirstToken, Method, Noise, Run, TimeShape, TokensSpec};
-use super::load::{Cache, Stage, TokenStage, ValueRef};
+use super::load::Stage;
 use super::run::{Once, Sources, Views};
+use super::tokens::{Cache, TokenStage};
+use super::values::ValueRef;
 
 /// The buffers of a loop.
 #[derive(Debug, Clone)]

@@ -6,8 +6,10 @@ use wink_engine::{Element, Graph, OpTime, State, Tensor, Threads, View};
 use super::super::PolicyError;
 use super::super::loops::NoiseSource;
 use super::super::manifest::Run;
-use super::load::{Network, Stage, ValueRef};
+use super::load::Stage;
+use super::network::Network;
 use super::repeat::LoopState;
+use super::values::ValueRef;
 use super::watch::StageRun;
 use super::{MAX_INPUTS, rate};
 
