@@ -14,6 +14,8 @@ pub enum Unary {
     Abs,
     /// e^x.
     Exp,
+    /// The largest integer that is not above x.
+    Floor,
     /// -x.
     Neg,
     /// 1 / x.
@@ -131,6 +133,7 @@ fn map(op: Unary, x: &[f32], out: &mut [f32]) {
     match op {
         Unary::Abs => each(x, out, f32::abs),
         Unary::Exp => each(x, out, math::exp),
+        Unary::Floor => each(x, out, f32::floor),
         Unary::Neg => each(x, out, |x| -x),
         Unary::Recip => each(x, out, |x| 1.0 / x),
         Unary::Rsqrt => each(x, out, |x| 1.0 / x.sqrt()),
@@ -255,9 +258,10 @@ mod tests {
     #[test]
     fn unary_functions_are_close_to_those_of_the_library() {
         type Wide = fn(f64) -> f64;
-        let cases: [(Unary, Wide); 10] = [
+        let cases: [(Unary, Wide); 11] = [
             (Unary::Abs, f64::abs),
             (Unary::Exp, f64::exp),
+            (Unary::Floor, f64::floor),
             (Unary::Neg, |x| -x),
             (Unary::Recip, |x| 1.0 / x),
             (Unary::Rsqrt, |x| 1.0 / x.sqrt()),

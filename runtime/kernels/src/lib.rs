@@ -47,7 +47,7 @@ pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
 pub use floats::{FloatRows, PackedFloats, float_product};
 pub use fours::{BLOCK, Four, PackedFours, four_bit_product};
 pub use isa::Isa;
-pub use norm::{NormInput, layer_norm};
+pub use norm::{NormInput, layer_norm, rms_norm};
 pub use pool::{Awake, Pool};
 pub use product::{Rows, product};
 pub use quantise::{Quantisation, dequantise, dynamic_range, quantise};

@@ -1,4 +1,5 @@
-//! Layer normalisation over the last axis (Ba et al., arXiv 1607.06450), quantising on the way out where wanted.
+//! Normalisation over the last axis: by mean and variance (Ba et al., arXiv 1607.06450), quantising on the way out where wanted, or
+//! by the root of the mean of squares (Zhang and Sennrich, arXiv 1910.07467).
 
 use crate::epilogue::{Output, quantise_row};
 use crate::{Isa, Pool, compiled_for};
@@ -45,6 +46,30 @@ pub fn layer_norm(isa: Isa, input: NormInput<'_>, output: &mut Output<'_>, pool:
         let mut output = unsafe { output.part(at) };
         all_rows(isa, &part, row, &mut output);
     });
+}
+
+/// `x / sqrt(mean of squares + epsilon)` of each row of `width` values.
+///
+/// # Panics
+/// When the lengths differ or are no multiple of the width.
+pub fn rms_norm(isa: Isa, x: &[f32], width: usize, epsilon: f32, out: &mut [f32]) {
+    assert!(width > 0 && x.len().is_multiple_of(width), "input");
+    assert_eq!(out.len(), x.len(), "output");
+    rms_rows(isa, x, width, epsilon, out);
+}
+
+compiled_for! {
+    fn rms_rows(x: &[f32], width: usize, epsilon: f32, out: &mut [f32]) = by_root_of_squares
+}
+
+#[inline(always)]
+fn by_root_of_squares(x: &[f32], width: usize, epsilon: f32, out: &mut [f32]) {
+    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+        let inverse = 1.0 / (sum(x, |v| v * v) / width as f32 + epsilon).sqrt();
+        for (out, &v) in out.iter_mut().zip(x) {
+            *out = v * inverse;
+        }
+    }
 }
 
 compiled_for! {
@@ -99,4 +124,37 @@ pub(crate) fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
         total += lane;
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_by_the_root_of_their_squares() {
+        let width = 37;
+        let x: Vec<f32> = (0..3 * width)
+            .map(|i| (i * 7919 % 2003) as f32 / 128.0 - 7.75)
+            .collect();
+        let mut wanted: Option<Vec<f32>> = None;
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let mut out = vec![0.0; x.len()];
+            rms_norm(isa, &x, width, 1e-5, &mut out);
+            for (x, out) in x.chunks(width).zip(out.chunks(width)) {
+                let squares: f64 = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+                let root = (squares / width as f64 + 1e-5).sqrt();
+                for (&x, &out) in x.iter().zip(out) {
+                    assert!((f64::from(x) / root - f64::from(out)).abs() < 1e-6);
+                }
+            }
+            let bits = wanted.get_or_insert_with(|| out.clone());
+            assert_eq!(*bits, out, "{}", isa.name());
+        }
+        let mut out = [0.0; 4];
+        rms_norm(Isa::detect(), &[1.0, f32::NAN, 1.0, 1.0], 2, 0.0, &mut out);
+        assert!(
+            out[0].is_nan() && out[1].is_nan() && out[2] == 1.0,
+            "{out:?}"
+        );
+    }
 }

@@ -27,6 +27,7 @@ pub(crate) use guard::{inspect, parse, parse_consumed};
 pub(crate) use info::shape_text;
 pub use info::{GraphInfo, TensorInfo};
 pub use names::name_nodes;
+pub(crate) use own_op::own_operator;
 pub use plain::plain_tract;
 pub use value::Value;
 pub(crate) use weights::{put_back, take_large};

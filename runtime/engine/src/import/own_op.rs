@@ -86,6 +86,11 @@ pub(crate) struct Own {
 
 impl Eq for Own {}
 
+/// The operator that an op of the engine computes by [`super::meaning`]; `None` where it is no such op.
+pub(crate) fn own_operator(op: &dyn TypedOp) -> Option<&str> {
+    op.downcast_ref::<Own>().map(|own| &*own.node.op_type)
+}
+
 fn datum(element: Element) -> TractResult<DatumType> {
     Ok(match element {
         Element::I4 => DatumType::I8,

@@ -42,6 +42,59 @@ impl TypedOp for Unary {
     }
 }
 
+/// A function that there is no kernel for: it is seldom met, and on few values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// Cosine.
+    Cos,
+    /// Sine.
+    Sin,
+    /// ln(1 + e^x).
+    Softplus,
+}
+
+impl Scalar {
+    fn of(self, x: f32) -> f32 {
+        match self {
+            Self::Cos => libm::cosf(x),
+            Self::Sin => libm::sinf(x),
+            // Without the overflow of e^x; NaN stays NaN, by the logarithm.
+            Self::Softplus => {
+                let positive = if x > 0.0 { x } else { 0.0 };
+                positive + libm::log1pf(libm::expf(-x.abs()))
+            }
+        }
+    }
+}
+
+impl Op for Scalar {
+    fn name(&self) -> StaticName {
+        format!("{self:?}").into()
+    }
+
+    op_as_typed_op!();
+}
+
+eval_by_write!(Scalar);
+
+impl Write for Scalar {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let x = inputs.values::<f32>(0)?;
+        for (out, &x) in output.into_values::<f32>()?.iter_mut().zip(x) {
+            *out = self.of(x);
+        }
+        Ok(())
+    }
+}
+
+impl TypedOp for Scalar {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec![f32::datum_type().fact(inputs[0].shape.clone())])
+    }
+}
+
 /// A function of two values, for shapes that were known when the graph was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binary {
@@ -108,5 +161,32 @@ impl TypedOp for Binary {
 
     fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(Cost, TDim)>> {
         Ok(tvec![])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softplus_neither_overflows_nor_loses_nan() {
+        for (x, wanted) in [
+            (-200.0, 0.0),
+            (-1.0, 0.313_261_7),
+            (0.0, 0.693_147_2),
+            (20.0, 20.0),
+            (200.0, 200.0),
+            (f32::INFINITY, f32::INFINITY),
+            (f32::NEG_INFINITY, 0.0),
+        ] {
+            let found = Scalar::Softplus.of(x);
+            assert!(
+                found == wanted || (found - wanted).abs() < 1e-6,
+                "{x}: {found}"
+            );
+        }
+        for op in [Scalar::Cos, Scalar::Sin, Scalar::Softplus] {
+            assert!(op.of(f32::NAN).is_nan(), "{op:?}");
+        }
     }
 }

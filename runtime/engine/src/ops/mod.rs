@@ -64,11 +64,13 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<MaxPool>,
         is::<Quantise>,
         is::<elementwise::Binary>,
+        is::<elementwise::Scalar>,
         is::<elementwise::Unary>,
         is::<moves::Concat>,
         is::<moves::Gather>,
         is::<Reshape>,
         is::<moves::Strided>,
+        is::<norm::RmsNorm>,
         is::<reduce::Reduce>,
         is::<reduce::Softmax>,
     ];

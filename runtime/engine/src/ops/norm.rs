@@ -1,9 +1,10 @@
-//! Layer normalisation as one op, which writes floats or 8 bits.
+//! Normalisation of the last axis: layer normalisation, which writes floats or 8 bits, and by the root of the mean of squares.
 
 use std::sync::Arc;
 
+use tract_onnx::tract_core::ops::nn;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Isa, NormInput, layer_norm};
+use wink_kernels::{Isa, NormInput, layer_norm, rms_norm};
 
 use super::format::{Format, output_of};
 use super::scratch;
@@ -54,5 +55,49 @@ impl TypedOp for LayerNorm {
 
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         Ok(tvec![self.output.datum().fact(inputs[0].shape.clone())])
+    }
+}
+
+/// Divides by the root of the mean of squares; gains are products of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RmsNorm {
+    width: usize,
+    epsilon: f32,
+}
+
+impl Eq for RmsNorm {}
+
+impl RmsNorm {
+    /// `None` where another axis than the last is normalised, or it is empty.
+    pub(super) fn new(op: &nn::RmsNorm, input: &[usize]) -> Option<Self> {
+        let width = *input.last()?;
+        let epsilon = op.eps.cast_to_scalar::<f32>().ok()?;
+        (op.axis == input.len() - 1 && width > 0).then_some(Self { width, epsilon })
+    }
+}
+
+impl Op for RmsNorm {
+    fn name(&self) -> StaticName {
+        "RmsNorm".into()
+    }
+
+    op_as_typed_op!();
+}
+
+eval_by_write!(RmsNorm);
+
+impl Write for RmsNorm {
+    fn write(&self, inputs: &Inputs<'_>, output: ViewMut<'_>) -> TractResult<()> {
+        let (x, out) = (inputs.values(0)?, output.into_values()?);
+        rms_norm(Isa::detect(), x, self.width, self.epsilon, out);
+        Ok(())
+    }
+}
+
+impl TypedOp for RmsNorm {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec![f32::datum_type().fact(inputs[0].shape.clone())])
     }
 }

@@ -4,11 +4,14 @@ use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, TypedC
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::math;
-use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, Sigmoid, Silu, Softmax, SoftmaxKind};
+use tract_onnx::tract_core::ops::nn::{
+    Reduce, Reducer, RmsNorm, Sigmoid, Silu, Softmax, SoftmaxKind,
+};
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Binary, Reduction, Unary};
 
-use super::{elementwise, moves, reduce};
+use super::{elementwise, moves, norm, reduce};
+use crate::import::own_operator;
 
 /// Replaces what can be replaced in a graph that was decluttered: nothing rewrites it by tract's own ops any more.
 pub(crate) fn replace(model: &mut TypedModel) {
@@ -58,9 +61,18 @@ fn of_floats(
         return Some(Box::new(elementwise::Binary::new(binary(&**op)?, a, b)?));
     }
     if let Some(ElementWiseOp(op, None)) = node.op_as::<ElementWiseOp>() {
+        if let Some(op) = scalar(&**op) {
+            return Some(Box::new(op));
+        }
         return Some(Box::new(elementwise::Unary(unary(&**op)?)));
     }
+    if own_operator(&*node.op) == Some("Softplus") {
+        return Some(Box::new(elementwise::Scalar::Softplus));
+    }
     let shape = shapes.first()?;
+    if let Some(op) = node.op_as::<RmsNorm>() {
+        return Some(Box::new(norm::RmsNorm::new(op, shape)?));
+    }
     if let Some(op) = node.op_as::<Reduce>() {
         let kind = reduction(op.reducer)?;
         return Some(Box::new(reduce::Reduce::new(kind, &op.axes, shape)?));
@@ -128,6 +140,7 @@ fn unary(op: &dyn ElementWiseMiniOp) -> Option<Unary> {
     let kinds = [
         (op.is::<math::Abs>(), Unary::Abs),
         (op.is::<math::Exp>(), Unary::Exp),
+        (op.is::<math::Floor>(), Unary::Floor),
         (op.is::<math::Neg>(), Unary::Neg),
         (op.is::<math::Recip>(), Unary::Recip),
         (op.is::<math::Rsqrt>(), Unary::Rsqrt),
@@ -136,6 +149,14 @@ fn unary(op: &dyn ElementWiseMiniOp) -> Option<Unary> {
         (op.is::<math::Sqrt>(), Unary::Sqrt),
         (op.is::<math::Square>(), Unary::Square),
         (op.is::<math::Tanh>(), Unary::Tanh),
+    ];
+    kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
+}
+
+fn scalar(op: &dyn ElementWiseMiniOp) -> Option<elementwise::Scalar> {
+    let kinds = [
+        (op.is::<math::Cos>(), elementwise::Scalar::Cos),
+        (op.is::<math::Sin>(), elementwise::Scalar::Sin),
     ];
     kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
 }

@@ -13,6 +13,7 @@ mod casts;
 mod gelu;
 mod layout;
 mod norm;
+mod packer;
 mod pattern;
 mod products;
 mod tail;
@@ -30,6 +31,7 @@ use tract_onnx::tract_core::ops::nn::Softmax;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::Isa;
 
+use packer::Packer;
 use products::Rewrite;
 
 use crate::ops::is_fused;
@@ -194,7 +196,7 @@ fn pools(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
     })
 }
 
-type Of<O> = fn(&TypedModel, &TypedNode, &O, Isa) -> Rewrite;
+type Of<O> = fn(&TypedModel, &TypedNode, &O, &Packer) -> Rewrite;
 
 fn products(
     model: &mut TypedModel,
@@ -202,11 +204,11 @@ fn products(
     linear: Of<EinSum>,
     conv: Of<Conv>,
 ) -> TractResult<()> {
-    let isa = Isa::detect();
+    let packer = Packer::new(Isa::detect());
     apply(model, report, |model, node| {
         if let Some(op) = node.op_as::<EinSum>() {
-            return Some(linear(model, node, op, isa));
+            return Some(linear(model, node, op, &packer));
         }
-        Some(conv(model, node, node.op_as::<Conv>()?, isa))
+        Some(conv(model, node, node.op_as::<Conv>()?, &packer))
     })
 }

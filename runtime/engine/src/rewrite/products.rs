@@ -6,15 +6,16 @@ use tract_onnx::tract_core::ops::cast::Cast;
 use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Epilogue, Isa, PackedFloats, PackedWeights};
+use wink_kernels::{Epilogue, Isa, PackedWeights};
 
+use super::packer::Packer;
 use super::pattern::{quantisation, quantised_source};
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
 use super::windows;
 use crate::ops::{Conv, FourBits, Geometry, Linear, Operands};
 use crate::query::{
-    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape, with_floats,
+    before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape,
 };
 
 /// A rewrite, or why there is none.
@@ -25,19 +26,29 @@ pub(super) fn words(e: TractError) -> String {
 }
 
 /// A matrix product in 8 bits.
-pub(super) fn linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+pub(super) fn linear(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    packer: &Packer,
+) -> Rewrite {
     if op.q_params.is_some() {
-        return dynamic(model, node, op, isa);
+        return dynamic(model, node, op, packer);
     }
-    either_operand(node, |data| quantised(model, node, op, data, isa))
+    either_operand(node, |data| quantised(model, node, op, data, packer))
 }
 
 /// A matrix product of floats.
-pub(super) fn float_linear(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+pub(super) fn float_linear(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    packer: &Packer,
+) -> Rewrite {
     if op.q_params.is_some() {
         return Err("an integer product that is not dynamically quantised".into());
     }
-    either_operand(node, |data| float(model, node, op, data, isa))
+    either_operand(node, |data| float(model, node, op, data, packer))
 }
 
 /// The activations may be the first operand or the second.
@@ -49,7 +60,13 @@ fn either_operand(node: &TypedNode, rewrite: impl Fn(usize) -> Rewrite) -> Rewri
 }
 
 /// A product whose operand `data` is an 8-bit tensor and the other one 8-bit weights.
-fn quantised(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+fn quantised(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    data: usize,
+    packer: &Packer,
+) -> Rewrite {
     let not = "the activations are not quantised";
     let source = before_reshapes(model, node.inputs[data]);
     let (source, format) = quantised_source(model, source).ok_or(not)?;
@@ -57,7 +74,7 @@ fn quantised(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa
     let weights = Weights8::behind(model, node.inputs[1 - data])?;
     let axes = product_axes(model, node, op, data)?;
     let scales = weights.scales_along(axes.n)?;
-    let packed = pack(&weights, &axes, isa)?;
+    let packed = pack(&weights, &axes, packer.isa)?;
     let left = Left {
         source,
         start: node.id.into(),
@@ -67,21 +84,26 @@ fn quantised(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa
 }
 
 /// A product of floats with constant floats.
-fn float(model: &TypedModel, node: &TypedNode, op: &EinSum, data: usize, isa: Isa) -> Rewrite {
+fn float(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    data: usize,
+    packer: &Packer,
+) -> Rewrite {
     let (source, operand) = (node.inputs[data], node.inputs[1 - data]);
     let axes = product_axes(model, node, op, data)?;
-    let dims = constant_floats(model, [source, operand], isa)?;
+    let dims = constant_floats(model, [source, operand], packer.isa)?;
     let (step_k, step_n) = axes.steps(&dims);
     let (k, n) = (dims[axes.k], dims[axes.n]);
-    let packed = with_floats(model, operand, |weights| {
-        PackedFloats::pack(isa, 1, k, n, |_, k, n| weights[k * step_k + n * step_n])
-    });
+    let order = [1, k, n, step_k, step_n];
+    let packed = packer.floats(model, operand, order, |_, k, n| k * step_k + n * step_n);
     let packed = packed.ok_or("neither operand is constant")?;
     let left = Left {
         source: before_reshapes(model, source),
         start: node.id.into(),
     };
-    let operands = Operands::Float(Arc::new(packed));
+    let operands = Operands::Float(packed);
     linear_patch(model, node, &left, operands, &vec![1.0; n])
 }
 
@@ -118,7 +140,7 @@ fn constant_floats(
 }
 
 /// `DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul`, as dynamically quantised graphs have it.
-fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewrite {
+fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, packer: &Packer) -> Rewrite {
     let strange = "an integer product that is not dynamically quantised";
     let [a, b, _, zero_a, _, zero_b, ..] = *node.inputs else {
         return Err(strange.into());
@@ -151,7 +173,7 @@ fn dynamic(model: &TypedModel, node: &TypedNode, op: &EinSum, isa: Isa) -> Rewri
         source: dynamic.inputs[0],
         start: scaling.id.into(),
     };
-    let operands = Operands::Dynamic(Arc::new(pack(&weights, &axes, isa)?));
+    let operands = Operands::Dynamic(Arc::new(pack(&weights, &axes, packer.isa)?));
     linear_patch(model, node, &left, operands, &scales)
 }
 
@@ -249,9 +271,14 @@ fn epilogue(scales: &[f32], operands: &Operands, tail: &Tail) -> Epilogue {
 }
 
 /// A convolution in 8 bits.
-pub(super) fn conv(model: &TypedModel, node: &TypedNode, op: &FloatConv, isa: Isa) -> Rewrite {
+pub(super) fn conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    packer: &Packer,
+) -> Rewrite {
     conv_of(model, node, op, |geometry| {
-        quantised_conv(model, node, geometry, isa)
+        quantised_conv(model, node, geometry, packer)
     })
 }
 
@@ -260,10 +287,10 @@ pub(super) fn float_conv(
     model: &TypedModel,
     node: &TypedNode,
     op: &FloatConv,
-    isa: Isa,
+    packer: &Packer,
 ) -> Rewrite {
     conv_of(model, node, op, |geometry| {
-        float_conv_operands(model, node, geometry, isa)
+        float_conv_operands(model, node, geometry, packer)
     })
 }
 
@@ -304,7 +331,7 @@ fn quantised_conv(
     model: &TypedModel,
     node: &TypedNode,
     geometry: &Geometry,
-    isa: Isa,
+    packer: &Packer,
 ) -> Result<ConvOperands, String> {
     let input = node.inputs[0];
     let fixed = quantised_source(model, input)
@@ -316,7 +343,7 @@ fn quantised_conv(
     let bytes = weights.bytes()?;
     let at = geometry.weight_index();
     let (segments, segment) = (geometry.segments().count(), geometry.segment());
-    let packed = PackedWeights::pack(isa, segments, segment, scales.len(), |s, k, n| {
+    let packed = PackedWeights::pack(packer.isa, segments, segment, scales.len(), |s, k, n| {
         bytes[at(s, k, n)]
     });
     let packed = Arc::new(packed);
@@ -364,23 +391,16 @@ fn float_conv_operands(
     model: &TypedModel,
     node: &TypedNode,
     geometry: &Geometry,
-    isa: Isa,
+    packer: &Packer,
 ) -> Result<ConvOperands, String> {
     let source = node.inputs[0];
-    let dims = constant_floats(model, [source, node.inputs[1]], isa)?;
+    let dims = constant_floats(model, [source, node.inputs[1]], packer.isa)?;
     let at = geometry.weight_index();
     let (segments, segment) = (geometry.segments().count(), geometry.segment());
-    let packed = with_floats(model, node.inputs[1], |weights| {
-        PackedFloats::pack(isa, segments, segment, dims[0], |s, k, n| {
-            weights[at(s, k, n)]
-        })
-    });
+    let order = [segments, segment, dims[0], geometry.channels, dims[2]];
+    let packed = packer.floats(model, node.inputs[1], order, at);
     let packed = packed.ok_or("the weights are not constant")?;
-    Ok((
-        source,
-        Operands::Float(Arc::new(packed)),
-        vec![1.0; dims[0]],
-    ))
+    Ok((source, Operands::Float(packed), vec![1.0; dims[0]]))
 }
 
 /// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
