@@ -25,6 +25,7 @@ mod results;
 mod rollout;
 mod stats;
 mod threads;
+mod values;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -57,6 +57,11 @@ impl PendingFile {
         self.staged.as_file_mut()
     }
 
+    /// Where it lies until it is published.
+    pub fn path(&self) -> &Path {
+        self.staged.path()
+    }
+
     /// Writes all of the file, and publishes it.
     pub fn write_and_publish(mut self, bytes: &[u8]) -> Result<()> {
         let told = format!("{} {}", self.flag, self.target.display());

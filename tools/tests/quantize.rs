@@ -6,6 +6,8 @@ mod common;
 
 use std::path::Path;
 
+use npyz::WriterBuilder;
+use npyz::npz::NpzWriter;
 use serde_json::Value;
 
 use common::{text, wink, wink_ok};
@@ -224,4 +226,154 @@ fn a_budget_keeps_the_layers_that_hurt_in_float() {
     assert_eq!(by_name["float_layers"], all);
     // Large float weights are stored as halves.
     assert!(by_name["action_rms"].as_f64().unwrap() < budget / 10.0);
+}
+
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s/text.onnx");
+
+/// Words for the text graph, under this name and with this many places.
+fn tokens(dir: &Path, file: &str, name: &str, places: usize, first: i64) {
+    let mut archive = NpzWriter::create(dir.join(file)).unwrap();
+    let array = archive.array(name, npyz::zip::write::FileOptions::default());
+    let shape = [1, places as u64];
+    let mut writer = array
+        .unwrap()
+        .default_dtype()
+        .shape(&shape)
+        .begin_nd()
+        .unwrap();
+    let words = [first, 40, 7, 90 + first];
+    let filled = (0..places).map(|place| words.get(place).copied().unwrap_or(0));
+    writer.extend(filled).unwrap();
+    writer.finish().unwrap();
+}
+
+fn json(dir: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&wink_ok(dir, args)).unwrap()
+}
+
+#[test]
+fn a_bare_file_is_quantised_on_tensors_and_its_errors_are_those_of_what_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (file, first) in [("a.npz", 3), ("b.npz", 11), ("c.npz", 25)] {
+        tokens(dir, file, "tokens", 16, first);
+    }
+    let args = [
+        "quantize",
+        TEXT,
+        "--inputs",
+        "a.npz",
+        "--inputs",
+        "b.npz",
+        "--test-inputs",
+        "c.npz",
+        "--scheme",
+        "int8,w4",
+        "--out",
+        "q",
+        "--json",
+    ];
+    let report = json(dir, &args);
+    assert_eq!(report["calibration_samples"], 2);
+    assert_eq!(report["test_samples"], 1);
+    assert_eq!(report["tested_on_calibration"], false);
+    wink_ok(
+        dir,
+        &["check", TEXT, "--inputs", "c.npz", "--out", "float.npz"],
+    );
+    for scheme in report["schemes"].as_array().unwrap() {
+        let file = scheme["file"].as_str().unwrap();
+        let bytes = std::fs::metadata(dir.join(file)).unwrap().len();
+        assert_eq!(scheme["bytes"], bytes);
+        let outputs = scheme["outputs"].as_array().unwrap();
+        let names: Vec<&str> = outputs
+            .iter()
+            .map(|o| o["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["text", "text_mask"]);
+        let number = |key: &str| outputs[0][key].as_f64().unwrap();
+        assert!(number("rms") > 0.0 && number("max") >= number("rms"));
+        assert!(number("rms") < 0.5 * number("float_rms"), "{scheme}");
+        assert_eq!(outputs[1]["max"], 0.0);
+        // Another command, on the file itself.
+        let expect = ["--inputs", "c.npz", "--expect", "float.npz", "--json"];
+        let check = [&["check", file, "--tolerance", "1e9"], &expect[..]].concat();
+        assert_eq!(
+            json(dir, &check)["outputs"][0]["difference"],
+            outputs[0]["max"]
+        );
+    }
+}
+
+#[test]
+fn one_scheme_goes_into_the_file_that_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    tokens(dir, "in.npz", "tokens", 16, 3);
+    let args = [
+        "quantize",
+        TEXT,
+        "--inputs",
+        "in.npz",
+        "--scheme",
+        "int8-dynamic",
+        "--out",
+        "text.int8.onnx",
+    ];
+    let told = wink_ok(dir, &args);
+    assert!(
+        told.contains("the same samples") && told.contains("text.int8.onnx"),
+        "{told}"
+    );
+    let ops = json(dir, &["inspect", "text.int8.onnx", "--json"]).to_string();
+    assert!(ops.contains("MatMulInteger"), "{ops}");
+    let again = wink(dir, &args);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("--force"));
+    wink_ok(dir, &[&args[..], &["--force"]].concat());
+}
+
+#[test]
+fn tensors_that_do_not_fit_a_bare_file_are_told_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    tokens(dir, "in.npz", "tokens", 16, 3);
+    tokens(dir, "short.npz", "tokens", 12, 3);
+    tokens(dir, "other.npz", "words", 16, 3);
+    std::fs::write(dir.join("junk.npz"), "junk").unwrap();
+    let cases: [(&[&str], &str); 7] = [
+        (&[TEXT], "--inputs"),
+        (
+            &[TEXT, "--inputs", "other.npz"],
+            "input \"tokens\" is not in",
+        ),
+        (&[TEXT, "--inputs", "junk.npz"], "junk.npz"),
+        (&[TEXT, "--inputs", "short.npz"], "tokens"),
+        (
+            &[TEXT, "--inputs", "in.npz", "--test-inputs", "short.npz"],
+            "all samples have the same shapes",
+        ),
+        (
+            &[TEXT, "--inputs", "in.npz", "--policy", SHIPPED],
+            "--policy",
+        ),
+        (&["--inputs", "in.npz"], "FILE.onnx"),
+    ];
+    for (args, told) in cases {
+        let rest = ["--scheme", "int8", "--out", "q.onnx"];
+        let output = wink(dir, &[&["quantize"], args, &rest].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains(told) && said.trim().lines().count() == 1,
+            "{args:?}: {said}"
+        );
+        assert!(!dir.join("q.onnx").exists());
+    }
+    let several = [
+        "quantize", TEXT, "--inputs", "in.npz", "--scheme", "int8,w4", "--out", "q.onnx",
+    ];
+    let output = wink(dir, &several);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("name a folder"));
 }

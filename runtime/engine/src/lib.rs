@@ -51,7 +51,7 @@ pub use error::EngineError;
 pub use graph::{Graph, State};
 pub use import::{Element as OnnxElement, Value};
 pub use import::{GraphInfo, TensorInfo, name_nodes, plain_tract};
-pub use once::{run_once, run_reference};
+pub use once::{run_once, run_reference, tensor_of, value_of};
 pub use plan::{LoadTimes, OpInfo, OpTime, Rate, Threads};
 pub use rewrite::{Fusion, Unmatched};
 pub use seeded::{SeededInput, SeededValues, fill};

@@ -24,50 +24,34 @@ pub fn run_once(
         file: file.to_owned(),
         message,
     };
-    let mut feeds = vec![];
+    let mut tensors: Vec<(&str, Tensor)> = vec![];
     for (name, value) in inputs {
-        let element = fed_as(value.element);
-        let element = element.ok_or_else(|| {
-            refused(format!(
-                "input \"{}\": {} cannot be fed",
-                name.escape_debug(),
-                value.element
-            ))
-        })?;
-        feeds.push(Feed {
-            tensor: name.clone(),
-            spec: TensorSpec::new(element, &value.shape),
-            rate: Rate(0),
-        });
+        let tensor = tensor_of(value)
+            .map_err(|error| refused(format!("input \"{}\": {error}", name.escape_debug())))?;
+        tensors.push((name, tensor));
     }
+    let feeds = tensors.iter().map(|(name, tensor)| Feed {
+        tensor: (*name).to_owned(),
+        spec: tensor.spec().clone(),
+        rate: Rate(0),
+    });
     let names: Vec<String> = info.outputs.into_iter().map(|output| output.name).collect();
-    let graph = Graph::load(source, execution, feeds, &names)?;
-    let mut tensors: Vec<Tensor> = vec![];
-    for (name, spec) in graph.inputs() {
-        let value = inputs.iter().find(|(given, _)| given == name);
-        let (_, value) = value
-            .ok_or_else(|| refused(format!("input \"{}\" is not given", name.escape_debug())))?;
-        let tensor = tensor_of(spec, value)?;
-        tensors.push(tensor);
-    }
+    let graph = Graph::load(source, execution, feeds.collect(), &names)?;
+    let place = |name: &str| graph.inputs().iter().position(|(input, _)| input == name);
+    tensors.sort_by_key(|(name, _)| place(name));
+    let tensors: Vec<Tensor> = tensors.into_iter().map(|(_, tensor)| tensor).collect();
     let mut state = graph.state()?;
     graph.run(&mut state, &*tensors, Rate(0))?;
     let mut all = vec![];
     for (index, name) in names.into_iter().enumerate() {
         let view: View<'_> = graph.output(&state, index)?;
-        let element = view
-            .element()
-            .and_then(|element| Element::of_datum(element.datum()));
-        let element = element.ok_or_else(|| {
+        let value = value_of(view).ok_or_else(|| {
             refused(format!(
                 "output \"{}\" is of a type that cannot be read",
                 name.escape_debug()
             ))
         })?;
-        all.push((
-            name,
-            Value::borrowed(element, view.shape(), view.bytes()).into_owned(),
-        ));
+        all.push((name, value));
     }
     Ok(all)
 }
@@ -90,16 +74,21 @@ pub fn run_reference(
     reference::run(&model, inputs).map_err(refused)
 }
 
-fn fed_as(element: Element) -> Option<tensor::Element> {
-    tensor::Element::named(element.name())
-}
-
-fn tensor_of(spec: &TensorSpec, value: &Value<'_>) -> Result<Tensor, TensorError> {
-    let view = View::new(spec.element, &spec.shape, &value.bytes);
-    // Bytes that were read into a vector of their own need not lie where wider numbers must.
-    match view {
+/// A value as graphs are fed with it.
+///
+/// # Errors
+/// When it is of an element type that no input can have, or its bytes are not those of its shape.
+pub fn tensor_of(value: &Value<'_>) -> Result<Tensor, TensorError> {
+    let Some(element) = tensor::Element::named(value.element.name()) else {
+        return Err(TensorError::Element {
+            found: value.element.to_string(),
+            wanted: tensor::Element::F32,
+        });
+    };
+    match View::new(element, &value.shape, &value.bytes) {
+        // Bytes that were read into a vector of their own need not lie where wider numbers must.
         Err(TensorError::Misaligned(_)) => {
-            let mut tensor = Tensor::zeros(spec.clone())?;
+            let mut tensor = Tensor::zeros(TensorSpec::new(element, &value.shape))?;
             let bytes = tensor.bytes_mut()?;
             let count = bytes.len().min(value.bytes.len());
             bytes[..count].copy_from_slice(&value.bytes[..count]);
@@ -107,4 +96,11 @@ fn tensor_of(spec: &TensorSpec, value: &Value<'_>) -> Result<Tensor, TensorError
         }
         view => Tensor::copy_of(view?),
     }
+}
+
+/// A copy of what a graph gave; `None` for an element type that is tract's alone.
+#[must_use]
+pub fn value_of(view: View<'_>) -> Option<Value<'static>> {
+    let element = Element::of_datum(view.element()?.datum())?;
+    Some(Value::borrowed(element, view.shape(), view.bytes()).into_owned())
 }

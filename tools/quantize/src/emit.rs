@@ -231,7 +231,7 @@ fn correct_bias(graph: &mut Graph, part: &Part, layer: &Layer, weights: &Rounded
     let Some(bias) = layer.bias.clone().or_else(|| added_bias(graph, layer)) else {
         return;
     };
-    let Some(mut values) = graph.constant(&bias).map(|c| c.values.clone()) else {
+    let Some(mut values) = graph.constant(&bias).map(|c| c.values.to_vec()) else {
         return;
     };
     // A convolution's row holds the pixels of its window for each channel.

@@ -1,7 +1,7 @@
 //! Runs graphs, with any of their tensors as outputs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prost::Message;
@@ -40,7 +40,43 @@ impl Runner {
     /// # Errors
     /// When a tensor is fed that is no input, an input is not fed, or the engine refuses the graph.
     pub fn new(
-        model: &ModelProto,
+        mut model: ModelProto,
+        outputs: &[String],
+        like: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        let graph = model.graph.get_or_insert_default();
+        let held = &graph.initializer;
+        let inputs = graph.input.iter().map(|input| &input.name);
+        let inputs: Vec<String> = inputs
+            .filter(|name| !held.iter().any(|tensor| tensor.name == **name))
+            .cloned()
+            .collect();
+        for name in outputs.iter().filter(|name| !like.contains_key(*name)) {
+            if !graph.output.iter().any(|output| output.name == *name) {
+                graph.output.push(floats_of_any_shape(name));
+            }
+        }
+        let source = Source {
+            file: PathBuf::from("the float graph"),
+            bytes: model.encode_to_vec(),
+            read: Duration::ZERO,
+        };
+        drop(model);
+        Self::load(source, inputs.iter(), outputs, like)
+    }
+
+    /// Gets the graph of a file ready to give those of its outputs that are named. `like` tells the types and shapes of its inputs.
+    ///
+    /// # Errors
+    /// As for [`Runner::new`], and when the file cannot be read.
+    pub fn open(file: &Path, outputs: &[String], like: &Sample) -> Result<Self, QuantizeError> {
+        let source = Source::open(file).map_err(engine)?;
+        Self::load(source, like.keys(), outputs, like)
+    }
+
+    fn load<'a>(
+        source: Source,
+        inputs: impl Iterator<Item = &'a String>,
         outputs: &[String],
         like: &Sample,
     ) -> Result<Self, QuantizeError> {
@@ -55,21 +91,7 @@ impl Runner {
                 Found::Output(made.len() - 1)
             })
             .collect();
-        let mut model = model.clone();
-        let graph = model.graph.get_or_insert_default();
-        let held = &graph.initializer;
-        let inputs = graph.input.iter().map(|input| &input.name);
-        let inputs: Vec<String> = inputs
-            .filter(|name| !held.iter().any(|tensor| tensor.name == **name))
-            .cloned()
-            .collect();
-        for name in &made {
-            if !graph.output.iter().any(|output| output.name == *name) {
-                graph.output.push(floats_of_any_shape(name));
-            }
-        }
         let feeds = inputs
-            .iter()
             .map(|name| {
                 Ok(Feed {
                     tensor: name.clone(),
@@ -78,12 +100,6 @@ impl Runner {
                 })
             })
             .collect::<Result<Vec<_>, QuantizeError>>()?;
-        let source = Source {
-            file: PathBuf::from("the float graph"),
-            bytes: model.encode_to_vec(),
-            read: Duration::ZERO,
-        };
-        drop(model);
         let graph = Graph::load(source, Execution::default(), feeds, &made).map_err(engine)?;
         Ok(Self {
             state: graph.state().map_err(engine)?,

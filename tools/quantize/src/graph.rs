@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use half::f16;
 use prost::Message;
@@ -30,9 +30,10 @@ const QUANTISED_OPS: [&str; 8] = [
     "MatMulNBits",
 ];
 
-/// A float graph.
+/// A float graph. Copies share the values of its constants.
 #[derive(Debug, Clone)]
 pub struct Graph {
+    /// The float initializers have no values here: those lie in `constants`, once.
     model: ModelProto,
     constants: HashMap<String, Constant>,
 }
@@ -43,7 +44,7 @@ pub struct Constant {
     /// Size of each axis.
     pub dims: Vec<usize>,
     /// Values, row-major.
-    pub values: Vec<f32>,
+    pub values: Arc<[f32]>,
 }
 
 impl Graph {
@@ -125,10 +126,24 @@ impl Graph {
         self.model.graph.get_or_insert_default()
     }
 
-    /// The model as it stands.
+    /// The model as it stands, with all values.
     #[must_use]
-    pub fn model(&self) -> &ModelProto {
-        &self.model
+    pub fn model(&self) -> ModelProto {
+        self.clone().into_model()
+    }
+
+    fn into_model(mut self) -> ModelProto {
+        if let Some(graph) = &mut self.model.graph {
+            for tensor in &mut graph.initializer {
+                if let Some(constant) = self.constants.remove(&tensor.name) {
+                    tensor.raw_data = match tensor.data_type == DataType::Float16 as i32 {
+                        true => half_bytes(&constant.values),
+                        false => float_bytes(&constant.values),
+                    };
+                }
+            }
+        }
+        self.model
     }
 
     /// The nodes, in an order in which they can be computed.
@@ -149,8 +164,8 @@ impl Graph {
             return;
         };
         debug_assert_eq!(constant.values.len(), values.len());
-        constant.values = values;
-        let proto = float_tensor(tensor, &constant.dims, &constant.values);
+        constant.values = values.into();
+        let proto = without_values(tensor, &constant.dims);
         let graph = self.proto_mut();
         if let Some(old) = graph.initializer.iter_mut().find(|t| t.name == tensor) {
             *old = proto;
@@ -173,7 +188,7 @@ impl Graph {
     pub fn readers(&self, tensor: &str) -> Vec<usize> {
         let nodes = self.nodes().iter().enumerate();
         nodes
-            .filter(|(_, node)| node.input.iter().any(|input| input == tensor))
+            .filter(|(_, node)| reads(node, tensor))
             .map(|(index, _)| index)
             .collect()
     }
@@ -187,12 +202,15 @@ impl Graph {
     fn read_constants(&mut self) -> Result<(), QuantizeError> {
         let mut read = HashMap::new();
         let mut halves = HashSet::new();
-        for tensor in &self.proto().initializer {
+        for tensor in &mut self.proto_mut().initializer {
             if let Some(constant) = floats(tensor)? {
                 if tensor.data_type == DataType::Float16 as i32 {
                     halves.insert(tensor.name.clone());
                 }
                 read.insert(tensor.name.clone(), constant);
+                tensor.raw_data = Vec::new();
+                tensor.float_data = Vec::new();
+                tensor.int32_data = Vec::new();
             }
         }
         let mut cast = Vec::new();
@@ -220,7 +238,7 @@ impl Graph {
             let Some(constant) = read.get(half).cloned() else {
                 continue;
             };
-            let proto = float_tensor(full, &constant.dims, &constant.values);
+            let proto = without_values(full, &constant.dims);
             self.proto_mut().initializer.push(proto);
             read.insert(full.clone(), constant);
         }
@@ -234,15 +252,11 @@ impl Graph {
         Ok(())
     }
 
-    /// Removes initializers that no node reads.
+    /// Removes initializers that no node reads, one of a subgraph included.
     fn drop_unread(&mut self) {
         let graph = self.proto_mut();
-        let read: HashSet<String> = graph
-            .node
-            .iter()
-            .flat_map(|n| n.input.clone())
-            .chain(graph.output.iter().map(|o| o.name.clone()))
-            .collect();
+        let mut read = HashSet::new();
+        add_read(graph, &mut read);
         graph
             .initializer
             .retain(|tensor| read.contains(&tensor.name));
@@ -258,8 +272,36 @@ impl Graph {
         proto.value_info.clear();
         proto.initializer.extend(constants);
         graph.drop_unread();
-        graph.model
+        graph.into_model()
     }
+}
+
+/// The names that a graph reads, those that its subgraphs take from outside among them.
+fn add_read(graph: &GraphProto, read: &mut HashSet<String>) {
+    read.extend(graph.output.iter().map(|output| output.name.clone()));
+    for node in &graph.node {
+        read.extend(node.input.iter().cloned());
+        for subgraph in subgraphs(node) {
+            add_read(subgraph, read);
+        }
+    }
+}
+
+fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    let attributes = node.attribute.iter();
+    attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
+}
+
+/// Whether a node, or one of its subgraphs, reads a tensor.
+fn reads(node: &NodeProto, tensor: &str) -> bool {
+    let within = |graph: &GraphProto| {
+        let outputs = graph.output.iter();
+        outputs
+            .map(|output| &output.name)
+            .any(|name| name == tensor)
+            || graph.node.iter().any(|node| reads(node, tensor))
+    };
+    node.input.iter().any(|input| input == tensor) || subgraphs(node).any(within)
 }
 
 /// The file of a model, its large float weights stored as f16 with a cast behind: half the bytes, the same arithmetic.
@@ -321,17 +363,25 @@ pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attri
 }
 
 pub(crate) fn float_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
-    raw(
-        name,
-        dims,
-        DataType::Float,
-        values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    )
+    raw(name, dims, DataType::Float, float_bytes(values))
 }
 
 pub(crate) fn half_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
-    let bytes = values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes());
-    raw(name, dims, DataType::Float16, bytes.collect())
+    raw(name, dims, DataType::Float16, half_bytes(values))
+}
+
+/// A float initializer whose values a [`Graph`] keeps elsewhere.
+fn without_values(name: &str, dims: &[usize]) -> TensorProto {
+    raw(name, dims, DataType::Float, Vec::new())
+}
+
+fn float_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn half_bytes(values: &[f32]) -> Vec<u8> {
+    let halves = values.iter().map(|&v| f16::from_f32(v));
+    halves.flat_map(f16::to_le_bytes).collect()
 }
 
 pub(crate) fn i8_tensor(name: &str, dims: &[usize], values: &[i8]) -> TensorProto {
@@ -408,5 +458,6 @@ fn floats(tensor: &TensorProto) -> Result<Option<Constant>, QuantizeError> {
     if let Some(index) = values.iter().position(|v| v.is_nan()) {
         return Err(wrong(&format!("is not a number at index {index}")));
     }
+    let values = values.into();
     Ok(Some(Constant { dims, values }))
 }

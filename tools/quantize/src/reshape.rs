@@ -46,7 +46,7 @@ pub fn smooth(graph: &mut Graph, layers: &[Layer], activations: &Activations, al
             let rows = layer.rows(
                 &graph
                     .constant(&layer.weight)
-                    .map_or_else(Vec::new, |c| c.values.clone()),
+                    .map_or_else(Vec::new, |c| c.values.to_vec()),
             );
             for (i, value) in rows.iter().enumerate() {
                 let max = &mut weight_max[i % channels];
@@ -89,7 +89,7 @@ pub fn equalise(graph: &mut Graph, layers: &[Layer]) -> usize {
             layer.rows(
                 &graph
                     .constant(&layer.weight)
-                    .map_or_else(Vec::new, |c| c.values.clone()),
+                    .map_or_else(Vec::new, |c| c.values.to_vec()),
             )
         };
         let (before, after) = (rows(first), rows(second));
@@ -193,7 +193,7 @@ fn scale_rows(graph: &mut Graph, layer: &Layer, by: impl Fn(usize) -> f32) {
 
 fn scale(graph: &mut Graph, layer: &Layer, by: impl Fn(usize, usize) -> f32) {
     if let Some(constant) = graph.constant(&layer.weight) {
-        let mut values = constant.values.clone();
+        let mut values = constant.values.to_vec();
         for n in 0..layer.n {
             for k in 0..layer.k {
                 values[layer.index(n, k)] *= by(n, k);

@@ -58,7 +58,7 @@ fn part(model: &ModelProto) -> Part {
 /// The encoded text.
 fn outputs(model: &ModelProto) -> Vec<f32> {
     let samples = samples();
-    let mut runner = Runner::new(model, &["text".to_owned()], &samples[0]).unwrap();
+    let mut runner = Runner::new(model.clone(), &["text".to_owned()], &samples[0]).unwrap();
     let mut outputs = Vec::new();
     for sample in &samples {
         runner.run(sample).unwrap();
@@ -69,7 +69,7 @@ fn outputs(model: &ModelProto) -> Vec<f32> {
 
 /// How far each scheme moves the output, as a root mean square; the emitted graphs hold each name once.
 fn errors(part: &Part) -> Vec<f32> {
-    let wanted = outputs(part.graph.model());
+    let wanted = outputs(&part.graph.model());
     let rounding = Rounding {
         method: Method::MinMax,
         gptq: false,

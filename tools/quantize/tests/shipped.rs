@@ -71,7 +71,7 @@ fn fed(model: &ModelProto, samples: &[Sample]) -> (Vec<Sample>, Vec<Sample>) {
     let tokens =
         |sample: &Sample| -> Sample { [("tokens".to_owned(), sample["tokens"].clone())].into() };
     let outputs = ["text", "text_mask"].map(str::to_owned);
-    let mut runner = Runner::new(model, &outputs, &tokens(&samples[0])).unwrap();
+    let mut runner = Runner::new(model.clone(), &outputs, &tokens(&samples[0])).unwrap();
     let told = samples.iter().map(|sample| {
         runner.run(&tokens(sample)).unwrap();
         let mut told = sample.clone();
@@ -97,7 +97,7 @@ fn part(stage: &str, graph: Graph, samples: &[Sample]) -> Part {
 }
 
 fn policy(samples: &[Sample]) -> Parts {
-    let (text_fed, act_fed) = fed(text().model(), samples);
+    let (text_fed, act_fed) = fed(&text().model(), samples);
     Parts(vec![
         part("text", text(), &text_fed),
         part("act", act(), &act_fed),
@@ -107,7 +107,7 @@ fn policy(samples: &[Sample]) -> Parts {
 /// Actions of the two graphs.
 fn actions(text: &ModelProto, act: &ModelProto, samples: &[Sample]) -> Vec<f32> {
     let (_, fed) = fed(text, samples);
-    let mut runner = Runner::new(act, &["action".to_owned()], &fed[0]).unwrap();
+    let mut runner = Runner::new(act.clone(), &["action".to_owned()], &fed[0]).unwrap();
     let mut actions = Vec::new();
     for sample in &fed {
         runner.run(sample).unwrap();
@@ -122,7 +122,7 @@ fn error(emitted: &Emitted, samples: &[Sample]) -> (f32, f32) {
         panic!("two stages");
     };
     let got = actions(&text_stage.model, &act_stage.model, samples);
-    let wanted = actions(text().model(), act().model(), samples);
+    let wanted = actions(&text().model(), &act().model(), samples);
     let errors: Vec<f32> = got
         .iter()
         .zip(&wanted)
@@ -209,7 +209,7 @@ fn the_fast_path_takes_every_product_of_every_scheme() {
 fn reshaping_leaves_the_function_as_it_is() {
     let samples = samples(2);
     let plain = policy(&samples);
-    let (_, act_fed) = fed(text().model(), &samples);
+    let (_, act_fed) = fed(&text().model(), &samples);
     let (mut smoothed, mut equalised) = (act(), act());
     let layers = Layer::of(&smoothed);
     let norms = reshape::smooth(&mut smoothed, &layers, &plain.0[1].activations, 0.5);
@@ -247,7 +247,7 @@ fn an_activation_that_is_not_finite_is_named() {
     let mut samples = samples(2);
     let broken = View::of(&[1, 7], &[f32::NAN; 7]).unwrap();
     samples[1].insert("state".to_owned(), tensor(broken));
-    let (_, fed) = fed(text().model(), &samples);
+    let (_, fed) = fed(&text().model(), &samples);
     let graph = act();
     let layers = Layer::of(&graph);
     let error = calibrate(&graph, &layers, &fed, false).unwrap_err();

@@ -46,7 +46,7 @@ pub struct Options {
     pub gptq: bool,
 
     /// Keep layers float, the most sensitive first, until the root mean square error of the normalised actions is at most E;
-    /// with --onnx, that of the outputs relative to their own root mean square
+    /// with FILE, that of the worst output relative to its own root mean square
     #[arg(long, value_name = "E", value_parser = positive)]
     pub max_action_error: Option<f32>,
 

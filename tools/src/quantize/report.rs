@@ -9,9 +9,9 @@ use wink_quantize::emit::LayerReport;
 
 use super::record::{ActionError, NumberError};
 
-/// All that is told.
+/// What is told of a package.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct PackageReport {
     /// Name and version of the policy.
     pub policy: String,
     /// Moments that ranges were found on.
@@ -27,27 +27,47 @@ pub struct Report {
     /// Bytes of the float graphs.
     pub float_bytes: u64,
     /// Each scheme.
-    pub schemes: Vec<SchemeReport>,
+    pub schemes: Vec<PackageScheme>,
 }
 
-/// One scheme.
+/// One scheme of a package.
 #[derive(Debug, Serialize)]
-pub struct SchemeReport {
+pub struct PackageScheme {
+    /// What was done to its layers.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// In the runtime, on the file as written.
+    #[serde(flatten)]
+    pub error: ActionError,
+    /// The error of each number without a threshold, in its unit.
+    pub numbers: Vec<NumberError>,
+}
+
+/// What was done to the layers under a scheme.
+#[derive(Debug, Serialize)]
+pub struct Summary {
     /// Its name in `policy.json`.
     pub scheme: &'static str,
     /// Bytes of its graphs.
     pub bytes: u64,
     /// Layers that stayed float.
     pub float_layers: usize,
-    /// In the runtime, on the file as written.
-    #[serde(flatten)]
-    pub error: ActionError,
-    /// The error of each number without a threshold, in its unit.
-    pub numbers: Vec<NumberError>,
-    /// Median time of the act graph in this runtime, milliseconds; where a latency was asked for.
+    /// Median time of an inference in this runtime, milliseconds; where a latency was asked for.
     pub latency_ms: Option<f64>,
-    /// Each layer, text graph first.
+    /// Each layer, in the order in which the graphs run.
     pub layers: Vec<Row>,
+}
+
+impl Summary {
+    /// Scheme, megabytes, their part of the float ones, layers that stayed float.
+    pub fn cells(&self, float_bytes: u64) -> [String; 4] {
+        [
+            self.scheme.to_owned(),
+            format!("{:.2}", self.bytes as f64 / 1e6),
+            format!("{:.0}%", 100.0 * self.bytes as f64 / float_bytes as f64),
+            format!("{} of {}", self.float_layers, self.layers.len()),
+        ]
+    }
 }
 
 /// One layer.
@@ -61,7 +81,7 @@ pub struct Row {
 }
 
 /// The table of schemes.
-pub fn schemes(report: &Report) -> String {
+pub fn schemes(report: &PackageReport) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
@@ -77,14 +97,8 @@ pub fn schemes(report: &Report) -> String {
     for scheme in &report.schemes {
         let error = &scheme.error;
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.add_row([
-            scheme.scheme.to_owned(),
-            format!("{:.2}", scheme.bytes as f64 / 1e6),
-            format!(
-                "{:.0}%",
-                100.0 * scheme.bytes as f64 / report.float_bytes as f64
-            ),
-            format!("{} of {}", scheme.float_layers, scheme.layers.len()),
+        let mut cells = scheme.summary.cells(report.float_bytes).to_vec();
+        cells.extend([
             format!("{:.4}", error.action_rms),
             format!("{:.3}", error.action_max),
             or_none(error.translation_rms_mm.map(|mm| format!("{mm:.2}"))),
@@ -94,6 +108,7 @@ pub fn schemes(report: &Report) -> String {
                     .map(|(flips, of)| format!("{flips} of {of}")),
             ),
         ]);
+        table.add_row(cells);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -114,7 +129,7 @@ pub fn schemes(report: &Report) -> String {
         let _ = writeln!(
             text,
             "{}: rms (max) of {}",
-            scheme.scheme,
+            scheme.summary.scheme,
             numbers.join(", ")
         );
     }
@@ -122,7 +137,7 @@ pub fn schemes(report: &Report) -> String {
 }
 
 /// The layers of a scheme.
-pub fn layers(scheme: &SchemeReport) -> String {
+pub fn layers(scheme: &Summary) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([

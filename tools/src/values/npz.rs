@@ -8,7 +8,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use half::f16;
 use npyz::npz::{NpzArchive, NpzWriter};
 use npyz::{AutoSerialize, DType, Deserialize, NpyFile, Order, Serialize, TypeChar, WriterBuilder};
-use wink_engine::{OnnxElement as Element, Value};
+use wink_engine::{OnnxElement as Element, TensorInfo, Value};
+
+use crate::bad_input::bad_input;
 
 /// A tensor with its name.
 pub type Named = (String, Value<'static>);
@@ -112,6 +114,33 @@ fn row_major(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
         }
     }
     all
+}
+
+/// Refuses a file of tensors that lacks one of the inputs of a graph, or has another.
+pub fn check_names(
+    path: &Path,
+    given: &[Named],
+    graph: &Path,
+    wanted: &[TensorInfo],
+) -> Result<()> {
+    let (path, graph) = (path.display(), graph.display());
+    let named = |name: &str| given.iter().any(|(given, _)| given == name);
+    if let Some(input) = wanted.iter().find(|input| !named(&input.name)) {
+        return Err(bad_input(format!(
+            "{graph}: input \"{}\" is not in {path}",
+            input.name.escape_debug()
+        )));
+    }
+    let extra = given
+        .iter()
+        .find(|(given, _)| !wanted.iter().any(|input| input.name == *given));
+    match extra {
+        Some((name, _)) => Err(bad_input(format!(
+            "{path}: \"{}\" is no input of {graph}",
+            name.escape_debug()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Writes tensors as `numpy.savez` does.

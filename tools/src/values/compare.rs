@@ -13,14 +13,22 @@ pub enum Difference {
 
 /// Floats differ by their absolute distance; NaN equals NaN, an infinity equals one of the same sign.
 pub fn difference(found: &Value<'_>, wanted: &Value<'_>) -> Difference {
+    match distances(found, wanted) {
+        Some(distances) => Difference::Of(distances.into_iter().fold(0.0, f64::max)),
+        None => Difference::Unlike,
+    }
+}
+
+/// The distance of each value from the one in its place, as for [`difference`]; `None` where type or shape differ.
+pub fn distances(found: &Value<'_>, wanted: &Value<'_>) -> Option<Vec<f64>> {
     if found.element != wanted.element || found.shape != wanted.shape {
-        return Difference::Unlike;
+        return None;
     }
     if !found.element.is_float() {
         let pairs = found.ints().into_iter().zip(wanted.ints());
         #[expect(clippy::cast_precision_loss)]
         let distances = pairs.map(|(a, b)| (a - b).abs() as f64);
-        return Difference::Of(distances.fold(0.0, f64::max));
+        return Some(distances.collect());
     }
     let pairs = found.floats().into_iter().zip(wanted.floats());
     let distances = pairs.map(|(a, b)| match a == b || (a.is_nan() && b.is_nan()) {
@@ -34,7 +42,7 @@ pub fn difference(found: &Value<'_>, wanted: &Value<'_>) -> Difference {
             }
         }
     });
-    Difference::Of(distances.fold(0.0, f64::max))
+    Some(distances.collect())
 }
 
 /// Whether a difference is within the tolerance, which integers and bools have not.
