@@ -14,6 +14,7 @@ use wink_engine::name_nodes;
 use crate::QuantizeError;
 use crate::external;
 use crate::names::Names;
+use crate::wire;
 
 /// Float weights of fewer elements than this stay f32 in the file.
 const HALVED_FROM: usize = 1024;
@@ -328,7 +329,9 @@ pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
     }
     "wink quantize".clone_into(&mut model.producer_name);
     model.producer_version.clear();
-    model.encode_to_vec()
+    let packed = model.encode_to_vec();
+    drop(model);
+    wire::unpacked(&packed)
 }
 
 /// A node of the standard domain.

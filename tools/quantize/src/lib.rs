@@ -19,6 +19,7 @@ pub mod reshape;
 pub mod scheme;
 pub mod sensitivity;
 pub mod weights;
+mod wire;
 
 pub use engine::{Runner, Sample};
 pub use error::QuantizeError;

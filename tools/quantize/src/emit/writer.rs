@@ -1,280 +1,43 @@
-//! Writes a graph with its layers in the precisions chosen, in ops that any engine has.
-//!
-//! int8 is QuantizeLinear / DequantizeLinear around the float op, which engines fuse; dynamic int8 is DynamicQuantizeLinear with
-//! MatMulInteger; 4-bit is `MatMulNBits` of ONNX Runtime's contributed ops (domain `com.microsoft`).
+//! The nodes that a rounded layer consists of.
 
 use std::collections::{HashMap, HashSet};
 
 use half::f16;
-use serde::Serialize;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
+use tract_onnx::pb::{NodeProto, TensorProto};
 
-use crate::calibrate::Activations;
+use super::rounded::Rounded;
 use crate::graph::{cast, float_tensor, i8_tensor, i32_tensor, integer, node, u8_tensor};
 use crate::names::Names;
-use crate::range::{Method, affine};
-use crate::weights::{BLOCK, Int4Rows, Int8Rows, int4_rows, int8_rows, sqnr_db};
-use crate::{Graph, Kind, Layer, Precision, QuantizeError, Scheme, gptq};
+use crate::range::affine;
+use crate::weights::{BLOCK, Int4Rows, Int8Rows};
+use crate::{Graph, Kind, Layer, Precision, QuantizeError};
 
-const MICROSOFT: &str = "com.microsoft";
+pub(super) const MICROSOFT: &str = "com.microsoft";
 /// `accuracy_level` of `MatMulNBits` that lets an engine multiply in int8.
 const INT8_PRODUCTS: i64 = 4;
 
-/// One graph with what calibration found.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// Name of the stage that runs it.
-    pub stage: String,
-    /// The float graph.
-    pub graph: Graph,
-    /// Its products.
-    pub layers: Vec<Layer>,
-    /// What enters them.
-    pub activations: Activations,
-}
+/// The range of each activation that is rounded in a fixed one, by tensor.
+pub(super) type Ranges<'a> = HashMap<&'a str, (f32, f32)>;
 
-/// How values are rounded.
-#[derive(Debug, Clone, Copy)]
-pub struct Rounding {
-    /// Ranges of static activations.
-    pub method: Method,
-    /// 4-bit weights by GPTQ instead of to the nearest; needs second moments.
-    pub gptq: bool,
-    /// Biases make up for the mean error of the rounded weights (Nagel et al., "Data-free quantization", arXiv 1906.04721).
-    pub bias_correction: bool,
-}
-
-/// What became of a layer.
-#[derive(Debug, Clone, Serialize)]
-pub struct LayerReport {
-    /// Name of the layer.
-    pub layer: String,
-    /// How it computes.
-    pub precision: Precision,
-    /// Output channels; 0 for a product of two activations.
-    pub n: usize,
-    /// Weights per output channel.
-    pub k: usize,
-    /// Smallest and largest value seen at its input.
-    pub seen: (f32, f32),
-    /// The range that its input is rounded in, where that is fixed.
-    pub range: Option<(f32, f32)>,
-    /// Signal to noise of its rounded weights, dB.
-    pub weight_sqnr_db: Option<f32>,
-}
-
-/// What a layer becomes under a scheme.
-#[must_use]
-pub fn precision(scheme: Scheme, layer: &Layer) -> Precision {
-    let small = layer.k < BLOCK;
-    match (scheme, layer.kind) {
-        (Scheme::F16, _) => Precision::F16,
-        (Scheme::Int8, _) | (Scheme::W4a8, Kind::Conv | Kind::Product) => Precision::Int8,
-        (Scheme::Int8Dynamic | Scheme::W4, Kind::Product) => Precision::F32,
-        (Scheme::Int8Dynamic, _) => Precision::Int8Dynamic,
-        (Scheme::W4, Kind::Conv) => Precision::W8,
-        (Scheme::W4, _) if small => Precision::W8,
-        (Scheme::W4a8, _) if small => Precision::Int8,
-        (Scheme::W4a8, _) => Precision::W4a8,
-        (Scheme::W4, _) => Precision::W4,
-    }
-}
-
-/// Writes the graph of `part`, each of its layers in the precision of the same index.
-///
-/// # Errors
-/// When a static precision is asked for a tensor that calibration has not seen.
-pub fn emit(
-    part: &Part,
-    precisions: &[Precision],
-    rounding: Rounding,
-) -> Result<(ModelProto, Vec<LayerReport>), QuantizeError> {
-    let mut graph = part.graph.clone();
-    let mut reports = Vec::new();
-    let ranges = ranges(part, precisions, rounding.method);
-    let mut rounded = HashMap::new();
-    for (layer, &precision) in part.layers.iter().zip(precisions) {
-        let weights = Rounded::of(part, layer, precision, rounding.gptq);
-        if rounding.bias_correction {
-            correct_bias(&mut graph, part, layer, &weights);
-        }
-        let seen = part.activations.get(&layer.input);
-        reports.push(LayerReport {
-            layer: layer.name.clone(),
-            precision,
-            n: layer.n,
-            k: layer.k,
-            seen: seen.map_or((0.0, 0.0), |a| (a.min, a.max)),
-            range: precision
-                .is_static()
-                .then(|| ranges.get(layer.input.as_str()).copied())
-                .flatten(),
-            weight_sqnr_db: weights.error_db(part, layer),
-        });
-        rounded.insert(layer.output.as_str(), (layer, precision, weights));
-    }
-    let mut writer = Writer {
-        ranges,
-        graph: &graph,
-        nodes: Vec::new(),
-        constants: Vec::new(),
-        made: HashSet::new(),
-        names: HashMap::new(),
-        taken: graph.tensor_names(),
-        contributed: false,
-    };
-    for original in graph.nodes() {
-        let output = original.output.first();
-        match output.and_then(|output| rounded.get(output.as_str())) {
-            Some((layer, precision, weights)) => {
-                writer.layer(original, layer, *precision, weights)?;
-            }
-            None => writer.nodes.push(original.clone()),
-        }
-    }
-    let Writer {
-        nodes,
-        constants,
-        contributed,
-        ..
-    } = writer;
-    let mut model = graph.rebuilt(nodes, constants);
-    if contributed && !model.opset_import.iter().any(|set| set.domain == MICROSOFT) {
-        model.opset_import.push(OperatorSetIdProto {
-            domain: MICROSOFT.to_owned(),
-            version: 1,
-        });
-    }
-    Ok((model, reports))
-}
-
-/// The range of each activation that is rounded in a fixed one, by tensor: found once for all its consumers.
-fn ranges<'a>(part: &'a Part, precisions: &[Precision], method: Method) -> Ranges<'a> {
-    let mut ranges = Ranges::new();
-    let layers = part.layers.iter().zip(precisions);
-    for (layer, _) in layers.filter(|(_, precision)| precision.is_static()) {
-        for tensor in [&layer.input, &layer.weight] {
-            if let Some(activation) = part.activations.get(tensor) {
-                ranges
-                    .entry(tensor)
-                    .or_insert_with(|| activation.histogram.range(method));
-            }
-        }
-    }
-    ranges
-}
-
-type Ranges<'a> = HashMap<&'a str, (f32, f32)>;
-
-/// A layer's weights as they will be stored, rows first.
-enum Rounded {
-    Float,
-    Half,
-    Int8(Int8Rows),
-    Int4(Int4Rows),
-}
-
-impl Rounded {
-    fn of(part: &Part, layer: &Layer, precision: Precision, with_gptq: bool) -> Self {
-        let Some(constant) = part.graph.constant(&layer.weight) else {
-            return Self::Float;
-        };
-        let rows = || layer.rows(&constant.values);
-        match precision {
-            Precision::F32 => Self::Float,
-            Precision::F16 => Self::Half,
-            Precision::Int8 | Precision::Int8Dynamic | Precision::W8 => {
-                Self::Int8(int8_rows(&rows(), layer.k))
-            }
-            Precision::W4a8 | Precision::W4 => {
-                let gram = part
-                    .activations
-                    .get(&layer.input)
-                    .and_then(|a| a.gram.as_ref());
-                let best = gram
-                    .filter(|gram| with_gptq && gram.nrows() == layer.k)
-                    .and_then(|gram| gptq::int4_rows(&rows(), layer.k, gram));
-                Self::Int4(best.unwrap_or_else(|| int4_rows(&rows(), layer.k)))
-            }
-        }
-    }
-
-    /// What the weights stand for, [N, K]; `None` where they are as they were.
-    fn real(&self, layer: &Layer) -> Option<Vec<f32>> {
-        match self {
-            Self::Float | Self::Half => None,
-            Self::Int8(rows) => Some(rows.real(layer.k)),
-            Self::Int4(rows) => Some(rows.real(layer.k)),
-        }
-    }
-
-    fn error_db(&self, part: &Part, layer: &Layer) -> Option<f32> {
-        let constant = part.graph.constant(&layer.weight)?;
-        Some(sqnr_db(&layer.rows(&constant.values), &self.real(layer)?))
-    }
-}
-
-/// Adds to the bias what the rounding of the weights takes from the mean of each output channel.
-fn correct_bias(graph: &mut Graph, part: &Part, layer: &Layer, weights: &Rounded) {
-    let (Some(real), Some(constant), Some(activation)) = (
-        weights.real(layer),
-        part.graph.constant(&layer.weight),
-        part.activations.get(&layer.input),
-    ) else {
-        return;
-    };
-    let channels = activation.channel_mean.len();
-    if channels == 0 || !layer.k.is_multiple_of(channels) {
-        return;
-    }
-    let Some(bias) = layer.bias.clone().or_else(|| added_bias(graph, layer)) else {
-        return;
-    };
-    let Some(mut values) = graph.constant(&bias).map(|c| c.values.to_vec()) else {
-        return;
-    };
-    // A convolution's row holds the pixels of its window for each channel.
-    let window = layer.k / channels;
-    let rows = layer.rows(&constant.values);
-    for (n, value) in values.iter_mut().enumerate() {
-        let row = n * layer.k..(n + 1) * layer.k;
-        let pairs = rows[row.clone()].iter().zip(&real[row]);
-        *value += pairs
-            .enumerate()
-            .map(|(k, (was, is))| (was - is) * activation.channel_mean[k / window])
-            .sum::<f32>();
-    }
-    graph.set_constant(&bias, values);
-}
-
-/// The constant that is added to a product's output, and to nothing else.
-pub(crate) fn added_bias(graph: &Graph, layer: &Layer) -> Option<String> {
-    let &[reader] = graph.readers(&layer.output).as_slice() else {
-        return None;
-    };
-    let add = &graph.nodes()[reader];
-    let other = add.input.iter().find(|input| **input != layer.output)?;
-    let fits = graph.constant(other)?.values.len() == layer.n;
-    (add.op_type == "Add" && fits && graph.readers(other).len() == 1).then(|| other.clone())
-}
-
-struct Writer<'a> {
-    ranges: Ranges<'a>,
+/// The nodes and constants of the new graph.
+pub(super) struct Writer<'a> {
+    pub(super) ranges: Ranges<'a>,
     /// With corrected biases.
-    graph: &'a Graph,
-    nodes: Vec<NodeProto>,
-    constants: Vec<TensorProto>,
+    pub(super) graph: &'a Graph,
+    pub(super) nodes: Vec<NodeProto>,
+    pub(super) constants: Vec<TensorProto>,
     /// Tensors made on the way, so that two readers of an activation share them.
-    made: HashSet<String>,
+    pub(super) made: HashSet<String>,
     /// Names of new tensors, by what they belong to and what they are for it.
-    names: HashMap<(String, &'static str), String>,
-    taken: Names,
-    contributed: bool,
+    pub(super) names: HashMap<(String, &'static str), String>,
+    pub(super) taken: Names,
+    pub(super) contributed: bool,
 }
 
 impl Writer<'_> {
-    fn layer(
+    /// Adds the nodes that stand for one layer.
+    pub(super) fn layer(
         &mut self,
         original: &NodeProto,
         layer: &Layer,
