@@ -40,6 +40,11 @@ pub struct Args {
     json: bool,
 }
 
+/// What flows where in a package, before its graphs are loaded.
+pub fn wiring_of(manifest: &Manifest) -> String {
+    table::wired(&wiring::wires(manifest, &[]))
+}
+
 const EXAMPLES: &str = "\
 Examples:
   wink inspect models/wink-s

@@ -15,7 +15,6 @@ mod observed;
 mod options;
 mod package;
 mod processors;
-mod report;
 mod stages;
 mod statistics;
 #[cfg(test)]
@@ -32,6 +31,7 @@ use anyhow::Result;
 use wink_runtime::policy::manifest::{FORMAT, Manifest, PRECISIONS, TextSpec};
 
 use crate::bad_input::bad_input;
+use crate::inspect::wiring_of;
 use crate::out_dir::OutDir;
 use crate::progress;
 use config::{Config, Family};
@@ -59,7 +59,11 @@ pub fn run(args: &Args) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match args.json {
         true => writeln!(stdout, "{}", serde_json::to_string_pretty(&manifest)?)?,
-        false => writeln!(stdout, "{}{}", report::table(&manifest), path.display())?,
+        false => {
+            write!(stdout, "{}", wiring_of(&manifest))?;
+            writeln!(stdout, "licence {}", manifest.licence)?;
+            writeln!(stdout, "{}", path.display())?;
+        }
     }
     Ok(())
 }

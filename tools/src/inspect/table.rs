@@ -107,7 +107,7 @@ pub fn fused(fusion: &Fusion) -> String {
 }
 
 /// From camera to joint.
-fn wired(wires: &[super::wiring::Wire]) -> String {
+pub fn wired(wires: &[super::wiring::Wire]) -> String {
     let mut text = String::from("\nwiring\n");
     for wire in wires {
         let _ = writeln!(text, "{}", wire.from);

@@ -200,11 +200,12 @@ fn what_was_written_is_told_and_not_overwritten() {
     let act = graph("act", "act.onnx");
     let told = wink_ok(dir.path(), &command(&ANSWERS, &act));
     for words in [
-        "observation.images.wrist: frames of 64 x 48, mean_std",
-        "shoulder_pan.pos (lerobot_degrees)",
-        "gripper.pos (percent)",
-        "image_front <- observation.images.front",
-        "30 Hz, licence Apache-2.0",
+        "camera observation.images.wrist (64 x 48 only)",
+        "shoulder_pan.pos [lerobot_degrees]",
+        "gripper.pos [percent]",
+        "observation.images.front -> image_front",
+        "executed at 30 Hz",
+        "licence Apache-2.0",
     ] {
         assert!(told.contains(words), "no `{words}` in {told}");
     }
