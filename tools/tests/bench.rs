@@ -6,7 +6,7 @@ mod common;
 
 use serde_json::Value;
 
-use common::{text, wink, wink_ok};
+use common::{text, tokens, wink, wink_ok};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny");
 const INT8: &str = concat!(
@@ -47,6 +47,54 @@ fn every_engine_has_a_row_with_times_loading_and_memory() {
         table.contains("load ms") && table.contains("peak MB"),
         "{table}"
     );
+}
+
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s/text.onnx");
+
+/// What `wink quantize` writes loads in another engine, which gives the same outputs: floats of `text` and its mask.
+#[test]
+fn every_scheme_runs_in_rten_and_all_outputs_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    tokens(dir, "in.npz", "tokens", 16, 3);
+    let schemes = ["int8", "int8-dynamic", "w4a8", "w4", "f16"];
+    let all = schemes.join(",");
+    let args = [
+        "quantize", TEXT, "--inputs", "in.npz", "--out", "q", "--scheme",
+    ];
+    wink_ok(dir, &[&args[..], &[&all]].concat());
+    for scheme in schemes {
+        let file = format!("q/text.{scheme}.onnx");
+        let args = [
+            "bench", &file, "--inputs", "in.npz", "--runs", "1", "--json",
+        ];
+        let rows = wink_ok(dir, &[&args[..], &["--engines", "wink,rten"]].concat());
+        let rows: Value = serde_json::from_str(&rows).unwrap();
+        assert_eq!(rows[0]["difference"], Value::Null);
+        let rten = &rows[1];
+        assert_eq!(rten["refused"], Value::Null, "{rten}");
+        assert!(rten["compared"].as_u64() > Some(16), "{rten}");
+        // Activations that lie between two steps of 8 bits fall to either side, and rten computes halves in single precision.
+        assert!(
+            rten["difference"].as_f64().unwrap() < 0.1,
+            "{scheme}: {rten}"
+        );
+    }
+}
+
+#[test]
+fn one_engine_alone_compares_nothing_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["bench", TEXT, "--runs", "1", "--engines"];
+    let alone = wink_ok(dir.path(), &[&args[..], &["tract"]].concat());
+    assert!(alone.contains("nothing compared"), "{alone}");
+    let both = wink_ok(dir.path(), &[&args[..], &["wink,tract"]].concat());
+    assert!(!both.contains("nothing compared"), "{both}");
+    let inputs = ["--inputs", "in.npz"];
+    tokens(dir.path(), "in.npz", "words", 16, 3);
+    let output = wink(dir.path(), &[&args[..], &["wink"], &inputs].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("tokens"));
 }
 
 #[test]

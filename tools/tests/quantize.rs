@@ -6,11 +6,9 @@ mod common;
 
 use std::path::Path;
 
-use npyz::WriterBuilder;
-use npyz::npz::NpzWriter;
 use serde_json::Value;
 
-use common::{text, wink, wink_ok};
+use common::{text, tokens, wink, wink_ok};
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s");
 
@@ -230,23 +228,6 @@ fn a_budget_keeps_the_layers_that_hurt_in_float() {
 
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s/text.onnx");
 
-/// Words for the text graph, under this name and with this many places.
-fn tokens(dir: &Path, file: &str, name: &str, places: usize, first: i64) {
-    let mut archive = NpzWriter::create(dir.join(file)).unwrap();
-    let array = archive.array(name, npyz::zip::write::FileOptions::default());
-    let shape = [1, places as u64];
-    let mut writer = array
-        .unwrap()
-        .default_dtype()
-        .shape(&shape)
-        .begin_nd()
-        .unwrap();
-    let words = [first, 40, 7, 90 + first];
-    let filled = (0..places).map(|place| words.get(place).copied().unwrap_or(0));
-    writer.extend(filled).unwrap();
-    writer.finish().unwrap();
-}
-
 fn json(dir: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&wink_ok(dir, args)).unwrap()
 }
@@ -296,7 +277,14 @@ fn a_bare_file_is_quantised_on_tensors_and_its_errors_are_those_of_what_was_writ
         assert!(number("rms") < 0.5 * number("float_rms"), "{scheme}");
         assert_eq!(outputs[1]["max"], 0.0);
         // Another command, on the file itself.
-        let expect = ["--inputs", "c.npz", "--expect", "float.npz", "--json"];
+        let expect = [
+            "--inputs",
+            "c.npz",
+            "--expect",
+            "float.npz",
+            "--fused",
+            "--json",
+        ];
         let check = [&["check", file, "--tolerance", "1e9"], &expect[..]].concat();
         assert_eq!(
             json(dir, &check)["outputs"][0]["difference"],

@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
-use wink_engine::{BareGraph, Element, Execution, SeededInput, Threads};
+use anyhow::{Context, Result};
+use wink_engine::{BareGraph, Execution, SeededInput, Source, Threads, value_of};
 
 use super::onnxruntime::OnnxRuntime;
 use super::rten::Rten;
+use crate::values::npz::Named;
 
 /// An engine by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,8 +48,11 @@ impl Kind {
 
 /// A loaded graph with its inputs.
 pub trait Engine {
-    /// Runs once; the first output's floats.
-    fn run(&mut self) -> Result<Vec<f32>>;
+    /// Runs once.
+    fn run(&mut self) -> Result<()>;
+
+    /// Runs once more; all outputs by name.
+    fn outputs(&mut self) -> Result<Vec<Named>>;
 
     /// From the file to being able to run, without what was done for the inputs.
     fn load_time(&self) -> Duration;
@@ -72,7 +76,13 @@ pub fn load(
         Kind::Wink => Execution::Fused,
         Kind::Tract => Execution::Plain,
     };
-    let mut graph = BareGraph::load(file, execution)?;
+    let mut fed = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let tensor = input.tensor();
+        let tensor = tensor.with_context(|| format!("input \"{}\"", input.name))?;
+        fed.push((input.name.as_str(), tensor));
+    }
+    let mut graph = BareGraph::fed(Source::open(file)?, execution, fed)?;
     if let Some(count) = NonZeroUsize::new(threads) {
         // Pinning the calling thread would pin what the other engines start from it.
         graph.use_threads(Threads {
@@ -86,17 +96,19 @@ pub fn load(
 struct Own(BareGraph);
 
 impl Engine for Own {
-    fn run(&mut self) -> Result<Vec<f32>> {
+    fn run(&mut self) -> Result<()> {
+        Ok(self.0.run()?)
+    }
+
+    fn outputs(&mut self) -> Result<Vec<Named>> {
         self.0.run()?;
-        let first = self
-            .0
-            .outputs()
-            .iter()
-            .position(|(_, spec)| spec.element == Element::F32);
-        Ok(match first {
-            Some(0) => self.0.output(0)?.values::<f32>()?.to_vec(),
-            _ => vec![],
-        })
+        let named = self.0.outputs().iter().enumerate();
+        let value = |(index, (name, _)): (usize, &(String, _))| {
+            let value = value_of(self.0.output(index)?);
+            let value = value.with_context(|| format!("output \"{name}\" cannot be read"))?;
+            Ok((name.clone(), value))
+        };
+        named.map(value).collect()
     }
 
     fn load_time(&self) -> Duration {

@@ -1,6 +1,8 @@
 //! `wink bench`: latency of graphs in this runtime and in other engines, interleaved in one run.
 
+mod difference;
 mod engine;
+mod fed;
 mod footprint;
 mod onnxruntime;
 mod rten;
@@ -19,17 +21,20 @@ use wink_engine::{SeededInput, inputs_of};
 
 use crate::bad_input::{as_bad_input, bad_input, exit_code};
 use crate::progress;
+use crate::values::npz::Named;
+use difference::{Verdict, compare};
 use engine::{Engine, Kind};
 use targets::Target;
 
 /// Time a policy's graphs in this runtime and in other engines
 ///
-/// Every engine gets the same seed-made inputs, and the engines take turns in one run, so that what disturbs the machine
+/// Every engine gets the same inputs (made from a seed, or those of --inputs), and the engines take turns in one run, so that what disturbs the machine
 /// disturbs all of them. A turn is two runs, of which the second is timed: it finds its weights in the caches and no other
 /// engine's threads spinning. Times are of the network alone. Plain tract runs on the calling thread: it has no rows for more.
 ///
 /// "load" is from the file to being able to run, the median of three loads. "peak" is the most memory that loading and one run
-/// held, in a process with nothing else in it; only Linux tells.
+/// held, in a process with nothing else in it; only Linux tells. "difference" is the largest one of all outputs, of whatever type,
+/// to those of the first engine that runs the graph.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -45,11 +50,16 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1")]
     threads: Vec<usize>,
 
+    /// Inputs by name, as numpy.savez writes them, instead of ones made from a seed; they fix open axes, too. For one ONNX file
+    #[arg(long, value_name = "IN.npz")]
+    inputs: Option<PathBuf>,
+
     /// Timed runs of each engine
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 
-    /// Print rows {model, precision, engine, threads, median_ms, min_ms, n, load_ms, peak_bytes} as JSON instead of a table
+    /// Print rows {model, precision, engine, threads, median_ms, min_ms, n, load_ms, peak_bytes, difference,
+    /// output, compared} as JSON instead of a table
     #[arg(long)]
     json: bool,
 
@@ -62,6 +72,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink bench
   ORT_DYLIB_PATH=.../onnxruntime/capi/libonnxruntime.so.1.32.0 wink bench --threads 1,2
+  wink bench step.onnx --inputs in.npz --engines wink,rten
   wink bench vla10m.f32.onnx vla10m.int8.onnx --engines wink,rten --threads 1,2 --runs 20 --json
 
 Without VNNI, ONNX Runtime's products of 8 bits saturate by default; onnxruntime-exact has it multiply exactly.
@@ -84,8 +95,17 @@ struct Row {
     load_ms: Option<f64>,
     /// Most bytes that loading and a run held; where the system tells.
     peak_bytes: Option<u64>,
-    /// Largest difference of the first output to that of the first engine.
-    difference: Option<f32>,
+    /// Largest difference of any output to that of the first engine that ran; "inf" where one value is not finite and the other
+    /// differs, "unlike" where types, shapes or names do. None where nothing was compared.
+    difference: Option<serde_json::Value>,
+    /// The output that differs most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    /// Number of values that were compared.
+    compared: usize,
+    /// The difference for people.
+    #[serde(skip)]
+    shown: String,
     /// Why the engine did not run the graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
@@ -102,6 +122,9 @@ pub fn run(args: &Args) -> Result<()> {
         chosen => chosen.to_vec(),
     };
     let targets = targets::of(&args.paths)?;
+    if args.inputs.is_some() && targets.len() != 1 {
+        return Err(bad_input("--inputs: for one ONNX file"));
+    }
     if args.footprint {
         return footprint::print(&targets, &kinds, &args.threads);
     }
@@ -129,6 +152,9 @@ pub fn run(args: &Args) -> Result<()> {
                 writeln!(stdout, "{engine} refuses {model} {precision}: {reason}")?;
             }
         }
+        if rows.iter().all(|row| row.compared == 0) {
+            writeln!(stdout, "nothing compared: no values of two engines")?;
+        }
     }
     stdout.flush()?;
     Ok(())
@@ -139,7 +165,7 @@ struct Contender {
     kind: Kind,
     threads: usize,
     engine: Result<Box<dyn Engine>, String>,
-    output: Vec<f32>,
+    outputs: Vec<Named>,
     load_ms: Vec<f64>,
     peak_bytes: Option<u64>,
     times_ms: Vec<f64>,
@@ -157,7 +183,7 @@ impl Contender {
             kind,
             threads,
             engine: Err(String::new()),
-            output: Vec::new(),
+            outputs: Vec::new(),
             load_ms: Vec::new(),
             peak_bytes: None,
             times_ms: Vec::new(),
@@ -188,7 +214,7 @@ impl Contender {
             loaded = Some(engine);
         }
         if let Some(engine) = &mut loaded {
-            self.output = engine.run()?;
+            self.outputs = engine.outputs()?;
         }
         Ok(loaded)
     }
@@ -204,10 +230,15 @@ impl Contender {
         Ok(())
     }
 
-    fn row(mut self, target: &Target, first: &[f32]) -> Row {
+    /// `first` are the outputs of the first engine that ran, where this is another.
+    fn row(mut self, target: &Target, first: Option<&[Named]>) -> Row {
         self.times_ms.sort_by(f64::total_cmp);
         self.load_ms.sort_by(f64::total_cmp);
-        let ran = self.engine.is_ok();
+        let verdict = match (&self.engine, first) {
+            (Ok(_), Some(first)) => compare(self.kind, &self.outputs, first),
+            (Ok(_), None) => Verdict::first(),
+            (Err(_), _) => Verdict::refused(),
+        };
         Row {
             model: target.model.clone(),
             precision: target.precision.clone(),
@@ -218,30 +249,20 @@ impl Contender {
             n: self.times_ms.len(),
             load_ms: self.load_ms.get(self.load_ms.len() / 2).copied(),
             peak_bytes: self.peak_bytes,
-            difference: ran.then(|| largest_difference(&self.output, first)),
+            difference: verdict.difference,
+            output: verdict.output,
+            compared: verdict.compared,
+            shown: verdict.shown,
             refused: self.engine.err(),
         }
     }
 }
 
-/// NaN where one has a NaN or they are of different lengths.
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    if a.len() != b.len() {
-        return f32::NAN;
-    }
-    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |largest: f32, difference| {
-        match largest >= difference {
-            true => largest,
-            // A NaN is not less than anything, and stays.
-            false if largest.is_nan() => largest,
-            false => difference,
-        }
-    })
-}
-
 fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
-    let inputs = inputs_of(&target.file).map_err(as_bad_input)?;
+    let inputs = match &args.inputs {
+        Some(path) => fed::read(path, &target.file)?,
+        None => inputs_of(&target.file).map_err(as_bad_input)?,
+    };
     let mut contenders = Vec::new();
     for &kind in kinds {
         for &threads in &args.threads {
@@ -253,8 +274,8 @@ fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
             contender.run()?;
         }
     }
-    let ran = contenders.iter().find(|contender| contender.engine.is_ok());
-    let Some(first) = ran.map(|contender| contender.output.clone()) else {
+    let ran = contenders.iter().position(|c| c.engine.is_ok());
+    let Some(ran) = ran else {
         let reasons = contenders
             .into_iter()
             .filter_map(|c| Some(format!("{}: {}", c.kind.name(), c.engine.err()?)));
@@ -265,7 +286,9 @@ fn time(target: &Target, kinds: &[Kind], args: &Args) -> Result<Vec<Row>> {
             reasons.join("; ")
         )));
     };
-    let rows = contenders.into_iter().map(|c| c.row(target, &first));
+    let first = contenders[ran].outputs.clone();
+    let rows = contenders.into_iter().enumerate();
+    let rows = rows.map(|(place, c)| c.row(target, (place != ran).then_some(&*first)));
     Ok(rows.collect())
 }
 
@@ -314,10 +337,7 @@ fn table(rows: &[Row]) -> Table {
                 .map_or_else(String::new, |ms| format!("{ms:.0}")),
             row.peak_bytes
                 .map_or_else(String::new, |bytes| format!("{:.0}", bytes as f64 / 1e6)),
-            match &row.refused {
-                Some(_) => "refused".to_owned(),
-                None => format!("{:.1e}", row.difference.unwrap_or_default()),
-            },
+            row.shown.clone(),
         ]);
     }
     for index in 3..12 {
@@ -326,21 +346,4 @@ fn table(rows: &[Row]) -> Table {
         }
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_that_is_no_number_is_not_hidden() {
-        assert_eq!(largest_difference(&[1.0, 2.0, 3.0], &[1.0, 4.0, 3.5]), 2.0);
-        for (a, b) in [
-            (&[f32::NAN, 2.0][..], &[1.0, 2.0][..]),
-            (&[1.0, f32::NAN], &[1.0, 2.0]),
-            (&[1.0], &[1.0, 2.0]),
-        ] {
-            assert!(largest_difference(a, b).is_nan(), "{a:?} {b:?}");
-        }
-    }
 }

@@ -4,17 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value};
-use wink_engine::{SeededInput, SeededValues};
+use rten_tensor::Layout;
+use wink_engine::{OnnxElement, SeededInput, SeededValues, Value as Compared};
 
 use super::engine::Engine;
+use crate::values::npz::Named;
 
 /// A model with its inputs and its threads.
 pub struct Rten {
     model: Model,
     inputs: Vec<(NodeId, Value)>,
-    output: NodeId,
+    outputs: Vec<NodeId>,
     pool: Arc<ThreadPool>,
     load: Duration,
 }
@@ -46,14 +48,25 @@ impl Rten {
             };
             inputs.push((model.node_id(&input.name)?, value));
         }
-        let output = *model.output_ids().first().context("no output")?;
+        let outputs = model.output_ids().to_vec();
         Ok(Self {
             model,
             inputs,
-            output,
+            outputs,
             pool,
             load,
         })
+    }
+}
+
+impl Rten {
+    fn infer(&self) -> Result<Vec<Value>> {
+        let inputs = self.inputs.iter().map(|(id, value)| (*id, value.into()));
+        let options = RunOptions::default().with_thread_pool(Some(self.pool.clone()));
+        let outputs = self
+            .model
+            .run(inputs.collect(), &self.outputs, Some(options))?;
+        Ok(outputs)
     }
 }
 
@@ -62,13 +75,42 @@ impl Engine for Rten {
         self.load
     }
 
-    fn run(&mut self) -> Result<Vec<f32>> {
-        let inputs = self.inputs.iter().map(|(id, value)| (*id, value.into()));
-        let options = RunOptions::default().with_thread_pool(Some(self.pool.clone()));
-        let [output] = self
-            .model
-            .run_n(inputs.collect(), [self.output], Some(options))?;
-        let floats = output.into_tensor::<f32>();
-        Ok(floats.context("an output that is not of f32")?.into_data())
+    fn run(&mut self) -> Result<()> {
+        self.infer().map(drop)
     }
+
+    fn outputs(&mut self) -> Result<Vec<Named>> {
+        let values = self.infer()?;
+        let named = self.outputs.iter().zip(values);
+        let outputs = named.map(|(id, value)| {
+            let info = self.model.node_info(*id);
+            let name = info.and_then(|info| info.name()).unwrap_or_default();
+            Ok((name.to_owned(), compared(value)?))
+        });
+        outputs.collect()
+    }
+}
+
+/// An output with the type that it has in rten: bools and 64-bit integers are integers of 32 bits, floats are of single precision.
+fn compared(value: Value) -> Result<Compared<'static>> {
+    let shape = value.shape().to_vec();
+    Ok(match value {
+        Value::FloatTensor(tensor) => {
+            let values = tensor.into_data().into_iter().map(f64::from);
+            Compared::of_floats(OnnxElement::F32, &shape, values)
+        }
+        Value::Int32Tensor(tensor) => {
+            let values = tensor.into_data().into_iter().map(i128::from);
+            Compared::of_ints(OnnxElement::I32, &shape, values)
+        }
+        Value::Int8Tensor(tensor) => {
+            let values = tensor.into_data().into_iter().map(i128::from);
+            Compared::of_ints(OnnxElement::I8, &shape, values)
+        }
+        Value::UInt8Tensor(tensor) => {
+            let values = tensor.into_data().into_iter().map(i128::from);
+            Compared::of_ints(OnnxElement::U8, &shape, values)
+        }
+        _ => bail!("an output that is no tensor"),
+    })
 }

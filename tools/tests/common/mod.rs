@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
+use npyz::WriterBuilder;
+use npyz::npz::NpzWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Runs `wink` in `dir`.
@@ -52,4 +54,21 @@ pub fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Writes word ids as an .npz file with one tensor of this name and number of places.
+pub fn tokens(dir: &Path, file: &str, name: &str, places: usize, first: i64) {
+    let mut archive = NpzWriter::create(dir.join(file)).unwrap();
+    let array = archive.array(name, npyz::zip::write::FileOptions::default());
+    let shape = [1, places as u64];
+    let mut writer = array
+        .unwrap()
+        .default_dtype()
+        .shape(&shape)
+        .begin_nd()
+        .unwrap();
+    let words = [first, 40, 7, 90 + first];
+    let filled = (0..places).map(|place| words.get(place).copied().unwrap_or(0));
+    writer.extend(filled).unwrap();
+    writer.finish().unwrap();
 }
