@@ -163,7 +163,7 @@ fn equal_tensors_are_within_and_each_other_one_is_above() {
             [false, true],
             WHOLE,
             0,
-            "y  f32[2, 2]  5.",
+            "y  f32[2, 2]  4.995e-5",
         ),
         (
             [-1.5, RIGHT[1], RIGHT[2], 2.0],
@@ -269,7 +269,7 @@ fn what_does_not_fit_is_bad_input() {
     refused(dir, &[], &["--expect", "--out"]);
     refused(
         dir,
-        &[&EXPECT[..], &["--tolerance", "-1"]].concat(),
+        &[&EXPECT[..], &["--tolerance=-1"]].concat(),
         &["--tolerance"],
     );
     refused(
