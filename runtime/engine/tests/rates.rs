@@ -25,7 +25,7 @@ fn graph(draws: &[Draw], rates: [u8; 4], outputs: &[usize]) -> Graph {
             1 => node("Mul", &[pick(a), pick(b)], &name),
             2 => node("Relu", &[pick(a)], &name),
             // Left to tract.
-            3 => node("Sin", &[pick(a)], &name),
+            3 => node("Atan", &[pick(a)], &name),
             _ => node("Tanh", &[pick(a)], &name),
         };
         nodes.push(made);
