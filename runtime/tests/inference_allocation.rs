@@ -56,7 +56,7 @@ fn check(mut policy: OnnxPolicy, case: &str) {
     let names: Vec<Name> = state.names.iter().cloned().map(Name::Owned).collect();
     policy
         .begin_episode("Place the cube on the red apple.")
-        .unwrap();
+        .expect("an episode");
     let mut chunk = ActionChunk::default();
     let mut act = |value: f32| {
         let values = [value; 16];
@@ -70,7 +70,7 @@ fn check(mut policy: OnnxPolicy, case: &str) {
             cameras: &cameras,
             states: &[vector],
         };
-        policy.act(&observation, &mut chunk).unwrap();
+        policy.act(&observation, &mut chunk).expect("actions");
         chunk.data[0]
     };
     let first = act(0.1);
