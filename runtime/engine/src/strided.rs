@@ -158,7 +158,7 @@ mod tests {
                     1 if sizes.get(a) == Some(&1) => AxisOp::Rm(a),
                     2 if a < rank && b < rank => AxisOp::Move(a, b),
                     3 if a + 2 <= rank => AxisOp::Reshape(a, dims(&sizes[a..a + 2]), dims(&[sizes[a] * sizes[a + 1]])),
-                    4 if a < rank && sizes[a] % 2 == 0 => AxisOp::Reshape(a, dims(&sizes[a..=a]), dims(&[2, sizes[a] / 2])),
+                    4 if a < rank && sizes[a].is_multiple_of(2) => AxisOp::Reshape(a, dims(&sizes[a..=a]), dims(&[2, sizes[a] / 2])),
                     _ => continue,
                 };
                 let Some(moved) = view.clone().behind(&op) else { break };
