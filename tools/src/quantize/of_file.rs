@@ -1,7 +1,7 @@
 //! Quantises one ONNX file on tensors that are given.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -124,7 +124,8 @@ pub fn run(file: &Path, args: &Args) -> Result<()> {
     }
     let json = serde_json::to_string_pretty(&report)?;
     out.publish(&json)?;
-    print(args, &report, &json)
+    let summaries = report.schemes.iter().map(|scheme| &scheme.summary);
+    report::print(args, &json, summaries, &table(&report))
 }
 
 /// Where the graphs go.
@@ -378,17 +379,7 @@ impl Error {
     }
 }
 
-fn print(args: &Args, report: &Report, json: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    if args.json {
-        writeln!(stdout, "{json}")?;
-        return Ok(());
-    }
-    if args.options.layers {
-        for scheme in &report.schemes {
-            write!(stdout, "{}", report::layers(&scheme.summary))?;
-        }
-    }
+fn table(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
@@ -429,13 +420,13 @@ fn print(args: &Args, report: &Report, json: &str) -> Result<()> {
         true => "the same samples; --test-inputs names others".to_owned(),
         false => format!("{} others", report.test_samples),
     };
-    writeln!(
-        stdout,
-        "{}: ranges ({}) from {} samples, errors against float on {tested}\n{table}",
+    let mut text = format!(
+        "{}: ranges ({}) from {} samples, errors against float on {tested}\n{table}\n",
         report.file, report.calibration, report.calibration_samples
-    )?;
+    );
     for scheme in &report.schemes {
-        writeln!(stdout, "{}", scheme.file)?;
+        text += &scheme.file;
+        text.push('\n');
     }
-    Ok(())
+    text
 }

@@ -1,6 +1,5 @@
 //! Quantises a package: its float graphs as they were, and those of each scheme beside them.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -76,19 +75,9 @@ fn finish(args: &Args, report: &PackageReport, staged: OutDir) -> Result<()> {
     let json = serde_json::to_string_pretty(report)?;
     package::describe(&staged, &json)?;
     let path = staged.publish()?;
-    let mut stdout = io::stdout().lock();
-    if args.json {
-        writeln!(stdout, "{json}")?;
-        return Ok(());
-    }
-    if args.options.layers {
-        for scheme in &report.schemes {
-            write!(stdout, "{}", report::layers(&scheme.summary))?;
-        }
-    }
-    write!(stdout, "{}", report::schemes(report))?;
-    writeln!(stdout, "{}", path.display())?;
-    Ok(())
+    let summaries = report.schemes.iter().map(|scheme| &scheme.summary);
+    let text = format!("{}{}\n", report::schemes(report), path.display());
+    report::print(args, &json, summaries, &text)
 }
 
 fn source(args: &Args, policy: &OnnxPolicy) -> Result<Source> {

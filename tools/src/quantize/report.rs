@@ -1,12 +1,15 @@
 //! What quantisation did, for people and for programs.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
+use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use wink_quantize::emit::LayerReport;
 
+use super::Args;
 use super::record::{ActionError, NumberError};
 
 /// What is told of a package.
@@ -78,6 +81,27 @@ pub struct Row {
     pub layer: LayerReport,
     /// Root mean square error of the actions when it alone is quantised.
     pub sensitivity: Option<f32>,
+}
+
+/// Prints the report as JSON, or each scheme's layers where they are asked for, then `text`.
+pub fn print<'a>(
+    args: &Args,
+    json: &str,
+    schemes: impl Iterator<Item = &'a Summary>,
+    text: &str,
+) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    if args.json {
+        writeln!(stdout, "{json}")?;
+        return Ok(());
+    }
+    if args.options.layers {
+        for scheme in schemes {
+            write!(stdout, "{}", layers(scheme))?;
+        }
+    }
+    write!(stdout, "{text}")?;
+    Ok(())
 }
 
 /// The table of schemes.

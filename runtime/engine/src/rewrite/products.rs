@@ -403,7 +403,6 @@ fn float_conv_operands(
     Ok((source, Operands::Float(packed), vec![1.0; dims[0]]))
 }
 
-/// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
 fn conv_patch(
     model: &TypedModel,
     node: &TypedNode,
@@ -411,31 +410,10 @@ fn conv_patch(
     source: OutletId,
     tail: &Tail,
 ) -> TractResult<TypedModelPatch> {
-    let last = 1 + op.spatial;
-    let mut patch = TypedModelPatch::new("a convolution");
-    let name = &node.name;
-    let mut inputs = tvec![];
-    for (index, outlet) in [Some(source), tail.residual.map(|(outlet, _)| outlet)]
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        let tap = patch.tap_model(model, outlet)?;
-        let moved = patch.wire_node(
-            format!("{name}.channels_last.{index}"),
-            AxisOp::Move(1, last),
-            &[tap],
-        )?;
-        inputs.push(moved[0]);
-    }
-    let wire = patch.wire_node(format!("{name}.fused"), op, &inputs)?;
-    let wire = patch.wire_node(
-        format!("{name}.channels_first"),
-        AxisOp::Move(last, 1),
-        &wire,
-    )?;
-    patch.shunt_outside(model, tail.outlet, wire[0])?;
-    Ok(patch)
+    let mut inputs = vec![source];
+    inputs.extend(tail.residual.map(|(outlet, _)| outlet));
+    let spatial = op.spatial;
+    windows::channels_last(model, &node.name, spatial, op, &inputs, tail.outlet)
 }
 
 fn geometry(

@@ -23,20 +23,40 @@ pub(super) fn max_pool(model: &TypedModel, node: &TypedNode, op: &TractMaxPool) 
     if !pool.has_values() {
         return Err("windows that lie in the padding".into());
     }
-    wire(model, node, pool).map_err(words)
+    let spatial = pool.spatial;
+    channels_last(
+        model,
+        &node.name,
+        spatial,
+        pool,
+        &node.inputs,
+        node.id.into(),
+    )
+    .map_err(words)
 }
 
-/// Channels go last for the op, and back; [`super::layout`] takes out what meets its opposite.
-fn wire(model: &TypedModel, node: &TypedNode, op: MaxPool) -> TractResult<TypedModelPatch> {
-    let last = 1 + op.spatial;
-    let mut patch = TypedModelPatch::new("a pool");
-    let name = &node.name;
-    let tap = patch.tap_model(model, node.inputs[0])?;
-    let (there, back) = (AxisOp::Move(1, last), AxisOp::Move(last, 1));
-    let wire = patch.wire_node(format!("{name}.channels_last"), there, &[tap])?;
-    let wire = patch.wire_node(format!("{name}.fused"), op, &wire)?;
-    let wire = patch.wire_node(format!("{name}.channels_first"), back, &wire)?;
-    patch.shunt_outside(model, node.id.into(), wire[0])?;
+/// A patch in which the channels of all inputs go last for an op, and its own go back behind them; [`super::layout`] takes out what
+/// meets its opposite.
+pub(super) fn channels_last(
+    model: &TypedModel,
+    name: &str,
+    spatial: usize,
+    op: impl Into<Box<dyn TypedOp>>,
+    inputs: &[OutletId],
+    outlet: OutletId,
+) -> TractResult<TypedModelPatch> {
+    let last = 1 + spatial;
+    let mut patch = TypedModelPatch::new("an op over channels-last tensors");
+    let mut moved = tvec![];
+    for (index, &input) in inputs.iter().enumerate() {
+        let tap = patch.tap_model(model, input)?;
+        let name = format!("{name}.channels_last.{index}");
+        moved.push(patch.wire_node(name, AxisOp::Move(1, last), &[tap])?[0]);
+    }
+    let wire = patch.wire_node(format!("{name}.fused"), op, &moved)?;
+    let name = format!("{name}.channels_first");
+    let wire = patch.wire_node(name, AxisOp::Move(last, 1), &wire)?;
+    patch.shunt_outside(model, outlet, wire[0])?;
     Ok(patch)
 }
 

@@ -103,24 +103,21 @@ fn requantise(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>
     Ok(Value::of_ints(element, &shape, values.into_iter()))
 }
 
-/// Both tensors of an operator of two, broadcast.
+/// The values of both tensors of an operator of two, broadcast, and the steps of these and of the output.
 fn both(
     call: &Call<'_>,
     inputs: &Inputs<'_, '_>,
     shape: &[usize],
-) -> Result<[Vec<i128>; 2], String> {
+) -> Result<([Vec<i128>; 2], [Steps; 3]), String> {
     let (a, b) = (input(call, inputs, 0)?, input(call, inputs, 3)?);
-    Ok([a, b].map(|of| spread(&of.ints(), &of.shape, shape)))
+    let values = [a, b].map(|of| spread(&of.ints(), &of.shape, shape));
+    let [a, b, y] = [1, 4, 6].map(|first| steps(call, inputs, first));
+    Ok((values, [a?, b?, y?]))
 }
 
 fn sum(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
-    let [left, right] = both(call, inputs, &shape)?;
-    let (a, b, y) = (
-        steps(call, inputs, 1)?,
-        steps(call, inputs, 4)?,
-        steps(call, inputs, 6)?,
-    );
+    let ([left, right], [a, b, y]) = both(call, inputs, &shape)?;
     let (of_a, of_b) = (a.scale / y.scale, b.scale / y.scale);
     let offset = single(y.zero) - of_a.mul_add(single(a.zero), of_b * single(b.zero));
     let values = left.into_iter().zip(right).map(|(a, b)| {
@@ -132,12 +129,7 @@ fn sum(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, Strin
 
 fn product(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
-    let [left, right] = both(call, inputs, &shape)?;
-    let (a, b, y) = (
-        steps(call, inputs, 1)?,
-        steps(call, inputs, 4)?,
-        steps(call, inputs, 6)?,
-    );
+    let ([left, right], [a, b, y]) = both(call, inputs, &shape)?;
     let factor = a.scale * b.scale / y.scale;
     let values = left.into_iter().zip(right).map(|(left, right)| {
         let exact = single((left - a.zero) * (right - b.zero));

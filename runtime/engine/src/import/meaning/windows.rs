@@ -180,15 +180,20 @@ fn transposed(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>
     Ok(Value::of_floats(element, &shape, all.into_iter()))
 }
 
+/// What each window of the output covers.
+fn covered_by_each(windows: &Windows, spatial: &[usize]) -> Vec<Vec<(usize, usize)>> {
+    positions(&windows.output)
+        .map(|at| covered(windows, spatial, &at))
+        .collect()
+}
+
 fn max_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'static>>, String> {
     let x = input(call, inputs, 0)?;
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
     let windows = windows_of(call, &x.shape, None)?;
     let spatial = &x.shape[2..];
     let area: usize = spatial.iter().product();
-    let places: Vec<_> = positions(&windows.output)
-        .map(|at| covered(&windows, spatial, &at))
-        .collect();
+    let places = covered_by_each(&windows, spatial);
     let column_major = call.int("storage_order", 0) != 0;
     let (own, values) = (strides(spatial), x.floats());
     let (mut largest, mut indices) = (vec![], vec![]);
@@ -307,9 +312,7 @@ fn lp_pool(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, S
     let windows = windows_of(call, &x.shape, None)?;
     let spatial = &x.shape[2..];
     let area: usize = spatial.iter().product();
-    let places: Vec<_> = positions(&windows.output)
-        .map(|at| covered(&windows, spatial, &at))
-        .collect();
+    let places = covered_by_each(&windows, spatial);
     let (values, power) = (x.floats(), call.int("p", 2) as f64);
     let lanes = values.chunks(area.max(1));
     let all: Vec<f64> = lanes
