@@ -336,7 +336,7 @@ fn optimise(
     start_anew(&mut graph);
     let (graph, fusion) = match execution {
         Execution::Fused | Execution::AsWritten => {
-            let (graph, fusion) = fuse(graph).map_err(words)?;
+            let (graph, fusion) = fuse(graph, execution.rounding()).map_err(words)?;
             (graph, Some(fusion))
         }
         Execution::Plain => (graph, None),

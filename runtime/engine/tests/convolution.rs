@@ -95,3 +95,26 @@ fn a_residual_is_added_in_the_same_pass() {
     assert!(!fusion.small.contains_key("Add"), "{:?}", fusion.small);
     assert_close(&fused, &plain, "a residual block");
 }
+
+/// Of 3 x 3 convolutions of many channels, with a residual and odd sizes; computed as written they are plain ones.
+#[test]
+fn many_channels_take_fewer_products() {
+    let channels = 64;
+    let kernel = [channels, channels, 3, 3];
+    let count = kernel.iter().product();
+    let graph = Graph::new(&[("x", &[2, channels, 7, 10])])
+        .floats("w", &kernel, &wave(count, 1))
+        .floats("b", &[channels], &wave(channels, 3))
+        .node("Conv", &["x", "w", "b"], "c")
+        .ints("pads", &[1, 1, 1, 1])
+        .node("Relu", &["c"], "r")
+        .floats("v", &kernel, &wave(count, 2))
+        .node("Conv", &["r", "v"], "d")
+        .ints("pads", &[1, 1, 1, 1])
+        .node("Add", &["d", "x"], "e")
+        .node("Relu", &["e"], "y");
+    let (fused, fusion, plain) = graph.run("many_channels");
+    assert_eq!(fusion.fused.get("FusedWinogradF32"), Some(&2));
+    assert!(fusion.small.is_empty(), "{:?}", fusion.small);
+    assert_close(&fused, &plain, "many channels");
+}

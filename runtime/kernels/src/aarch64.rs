@@ -9,6 +9,7 @@ use crate::epilogue::Tile;
 use crate::fours::row_tile;
 use crate::lanes::Neon;
 use crate::tiles::{Job, Strip, by_rows, tiles, walk};
+use crate::winograd::{Gather, Spread, gather, spread};
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -46,6 +47,20 @@ pub(crate) unsafe fn i8mm(job: &Job<'_>, rows: Range<usize>, panels: Range<usize
 pub(crate) unsafe fn neon_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise, and NEON is part of aarch64.
     unsafe { walk!(Neon, tile_neon_floats, job, rows, panels: 1 2 3 4) }
+}
+
+/// # Safety
+/// As for `winograd::spread`.
+pub(crate) unsafe fn neon_spread(job: &Spread<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe { spread::<Neon>(job, tiles) }
+}
+
+/// # Safety
+/// As for `winograd::gather`.
+pub(crate) unsafe fn neon_gather(job: &Gather<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise, and NEON is part of aarch64.
+    unsafe { gather::<Neon>(job, tiles) }
 }
 
 /// For products of one row.

@@ -32,6 +32,7 @@ mod scalar;
 mod tiles;
 mod weights;
 mod windows;
+mod winograd;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -53,6 +54,7 @@ pub use product::{Rows, product};
 pub use quantise::{Quantisation, dequantise, dynamic_range, quantise};
 pub use weights::PackedWeights;
 pub use windows::{Windows, max_pool};
+pub use winograd::{WinogradTiles, WinogradWeights, winograd};
 
 /// Columns of a panel.
 pub const PANEL: usize = 16;

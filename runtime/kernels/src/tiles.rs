@@ -118,6 +118,37 @@ impl<'a> Panels<'a> {
     }
 }
 
+/// Memory of which each thread writes another part.
+pub(crate) struct Parts<T> {
+    start: *mut T,
+    len: usize,
+}
+
+// SAFETY: whoever takes a part vouches for being alone in it.
+unsafe impl<T: Send> Sync for Parts<T> {}
+
+impl<T> Parts<T> {
+    /// The memory must not be used otherwise while parts of it are.
+    pub fn new(memory: &mut [T]) -> Self {
+        Self {
+            start: memory.as_mut_ptr(),
+            len: memory.len(),
+        }
+    }
+
+    /// # Safety
+    /// The memory must live, and nobody else may use this part of it for `'a`.
+    ///
+    /// # Panics
+    /// When it lies outside.
+    #[inline(always)]
+    pub unsafe fn part<'a>(&self, at: Range<usize>) -> &'a mut [T] {
+        assert!(at.start <= at.end && at.end <= self.len);
+        // SAFETY: the part lies inside, and the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at.start), at.len()) }
+    }
+}
+
 /// What a tile reads: some rows and a panel.
 pub(crate) struct Strip<'a> {
     pub rows: [*const u8; TALLEST],
@@ -153,19 +184,44 @@ pub(crate) type Kernel = unsafe fn(&Job<'_>, Range<usize>, Range<usize>);
 /// be there, and the kernel be one for this kind of weights.
 pub(crate) unsafe fn run(job: &Job<'_>, kernel: Kernel, pool: &Pool) {
     let cut = Cut::new(job, pool.threads());
+    pool.run(cut.pieces, &|piece| {
+        let (rows, panels) = cut.piece(piece);
+        // SAFETY: the caller's promise, and no two pieces have a row and a panel in common.
+        unsafe { run_piece(job, kernel, rows, panels) }
+    });
+}
+
+/// [`run`] on this thread.
+///
+/// # Safety
+/// As for [`run`].
+pub(crate) unsafe fn run_alone(job: &Job<'_>, kernel: Kernel) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        run_piece(
+            job,
+            kernel,
+            0..job.offsets.len(),
+            0..job.columns.div_ceil(PANEL),
+        )
+    }
+}
+
+/// Some rows and panels of a product, by blocks that stay in the caches.
+///
+/// # Safety
+/// As for [`run`], and no other thread may touch this part of the output.
+unsafe fn run_piece(job: &Job<'_>, kernel: Kernel, rows: Range<usize>, panels: Range<usize>) {
     let step = job.block_rows();
     let abreast = (WEIGHTS_BYTES / job.weights.panel_bytes.max(1))
         .next_multiple_of(ABREAST)
         .max(ABREAST);
-    pool.run(cut.pieces, &|piece| {
-        let (rows, panels) = cut.piece(piece);
-        for panels in parts(panels, abreast) {
-            for rows in parts(rows.clone(), step) {
-                // SAFETY: the caller's promise, and no two pieces have a row and a panel in common.
-                unsafe { kernel(job, rows, panels.clone()) }
-            }
+    for panels in parts(panels, abreast) {
+        for rows in parts(rows.clone(), step) {
+            // SAFETY: the caller's promise.
+            unsafe { kernel(job, rows, panels.clone()) }
         }
-    });
+    }
 }
 
 /// Calls a tile of one panel, or of so many, for a number of rows that is known to the compiler.

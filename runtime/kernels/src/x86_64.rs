@@ -9,6 +9,7 @@ use crate::epilogue::Tile;
 use crate::fours::{Block, row_tile, unpack};
 use crate::lanes::{Avx2, Avx512};
 use crate::tiles::{Job, Strip, by_rows, walk, walk_by_two};
+use crate::winograd::{Gather, Spread, gather, spread};
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -40,6 +41,38 @@ pub(crate) unsafe fn avx512_vnni(job: &Job<'_>, rows: Range<usize>, panels: Rang
 pub(crate) unsafe fn avx2_floats(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe { walk!(Avx2, tile_avx2_floats, job, rows, panels: 1 2 3 4 5 6) }
+}
+
+/// # Safety
+/// As for `winograd::spread`.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_spread(job: &Spread<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { spread::<Avx2>(job, tiles) }
+}
+
+/// # Safety
+/// As for `winograd::spread`.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+pub(crate) unsafe fn avx512_spread(job: &Spread<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { spread::<Avx512>(job, tiles) }
+}
+
+/// # Safety
+/// As for `winograd::gather`.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn avx2_gather(job: &Gather<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { gather::<Avx2>(job, tiles) }
+}
+
+/// # Safety
+/// As for `winograd::gather`.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
+pub(crate) unsafe fn avx512_gather(job: &Gather<'_>, tiles: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { gather::<Avx512>(job, tiles) }
 }
 
 /// # Safety

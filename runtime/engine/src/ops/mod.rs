@@ -33,6 +33,7 @@ mod replace;
 mod scratch;
 mod view;
 mod walk;
+mod winograd;
 mod write;
 
 use tract_onnx::tract_hir::internal::*;
@@ -50,6 +51,7 @@ pub(crate) use quantise::{Dequantise, Params, Quantise};
 pub(crate) use replace::replace;
 pub(crate) use scratch::with_pool;
 pub(crate) use view::{ViewMut, tensor_of, view_of};
+pub(crate) use winograd::Winograd;
 pub(crate) use write::{Inputs, Write};
 
 /// The op as a plan runs it, where it is one of this folder.
@@ -63,6 +65,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<Linear>,
         is::<MaxPool>,
         is::<Quantise>,
+        is::<Winograd>,
         is::<elementwise::Binary>,
         is::<elementwise::Scalar>,
         is::<elementwise::Unary>,

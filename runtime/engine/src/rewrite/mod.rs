@@ -7,6 +7,7 @@
 //! activation is quantised, only its range is kept (the value is clamped, not rounded); tensors inside an attention are not
 //! quantised at all; scales are multiplied together before they meet the sum; floats are not rounded to half precision and back.
 //! A graph that is computed as written ([`crate::Execution::AsWritten`]) gets here with its roundings as operators that no pattern matches.
+//! Besides, an infinity that meets a 3 x 3 convolution of many channels becomes NaN; as written it stays one.
 
 mod attention;
 mod casts;
@@ -35,6 +36,7 @@ use packer::Packer;
 use products::Rewrite;
 
 use crate::ops::is_fused;
+use crate::rounding::Rounding;
 
 /// What became of a graph's products, convolutions and attentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -68,7 +70,11 @@ pub struct Unmatched {
 ///
 /// # Errors
 /// When tract refuses a rewrite that fits by shape and type.
-pub(crate) fn fuse(mut model: TypedModel) -> TractResult<(TypedModel, Fusion)> {
+pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(TypedModel, Fusion)> {
+    let floats = match rounding {
+        Rounding::AsWritten => exact_floats,
+        Rounding::Fused => floats,
+    };
     let mut report = Fusion {
         kernels: Isa::detect().name(),
         ..Fusion::default()
@@ -186,6 +192,16 @@ fn eight_bits(model: &mut TypedModel, _: &mut Fusion) -> TractResult<()> {
 }
 
 fn floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    products(
+        model,
+        report,
+        products::float_linear,
+        products::winograd_or_float_conv,
+    )
+}
+
+/// An infinity stays one.
+fn exact_floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     products(model, report, products::float_linear, products::float_conv)
 }
 

@@ -6,14 +6,14 @@ use tract_onnx::tract_core::ops::cast::Cast;
 use tract_onnx::tract_core::ops::cnn::{Conv as FloatConv, KernelFormat};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Epilogue, Isa, PackedWeights};
+use wink_kernels::{Epilogue, Isa, PackedWeights, WinogradTiles};
 
 use super::packer::Packer;
 use super::pattern::{quantisation, quantised_source};
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
 use super::windows;
-use crate::ops::{Conv, FourBits, Geometry, Linear, Operands};
+use crate::ops::{Conv, FourBits, Geometry, Linear, Operands, Winograd};
 use crate::query::{
     before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape,
 };
@@ -263,10 +263,7 @@ fn epilogue(scales: &[f32], operands: &Operands, tail: &Tail) -> Epilogue {
     };
     let scales: Vec<f32> = scales.iter().map(|scale| scale * by).collect();
     let mut epilogue = Epilogue::new(&scales, tail.bias.as_deref(), offsets.as_deref());
-    epilogue.activation = tail.activation;
-    if let Some(ranges) = &tail.range {
-        epilogue.clamp(ranges);
-    }
+    tail.complete(&mut epilogue);
     epilogue
 }
 
@@ -294,6 +291,51 @@ pub(super) fn float_conv(
     })
 }
 
+/// A convolution of floats, with fewer products where it is one of those for which that is known. It makes NaN of infinities.
+pub(super) fn winograd_or_float_conv(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    packer: &Packer,
+) -> Rewrite {
+    winograd(model, node, op, packer).unwrap_or_else(|| float_conv(model, node, op, packer))
+}
+
+/// `None` where it is another convolution.
+fn winograd(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &FloatConv,
+    packer: &Packer,
+) -> Option<Rewrite> {
+    let (geometry, batch) = geometry(model, node, op).ok()?;
+    let dims = constant_floats(model, [node.inputs[0], node.inputs[1]], packer.isa).ok()?;
+    let (columns, spatial) = (*dims.first()?, op.pool_spec.kernel_shape.len());
+    if !Winograd::suits(&geometry, spatial, columns) {
+        return None;
+    }
+    let tail = conv_tail(model, node, columns).ok()?;
+    let weights = packer.winograd(model, node.inputs[1], [geometry.channels, columns])?;
+    let tiles = WinogradTiles::new(
+        &weights,
+        geometry.input,
+        geometry.pad_before,
+        geometry.output,
+    )?;
+    let mut epilogue = Epilogue::new(&vec![1.0; columns], tail.bias.as_deref(), None);
+    tail.complete(&mut epilogue);
+    let fused = Winograd {
+        weights,
+        tiles: Arc::new(tiles),
+        epilogue: Arc::new(epilogue),
+        geometry,
+        batch,
+        residual: tail.residual.map(|(_, format)| format),
+        output: tail.format,
+    };
+    Some(conv_patch(model, node, fused, spatial, node.inputs[0], &tail).map_err(words))
+}
+
 fn conv_of(
     model: &TypedModel,
     node: &TypedNode,
@@ -302,26 +344,32 @@ fn conv_of(
 ) -> Rewrite {
     let (geometry, batch) = geometry(model, node, op)?;
     let (source, operands, scales) = operands(&geometry)?;
-    let n = scales.len();
-    let mut tail = Tail::follow(model, node.id.into(), 1).ok_or("open shapes")?;
-    let bias = floats(model, node.inputs[2]).ok_or("the bias is not constant")?;
-    let sum = tail.bias.get_or_insert_with(|| vec![0.0; n]);
-    for (index, sum) in sum.iter_mut().enumerate() {
-        *sum += bias[if bias.len() == 1 { 0 } else { index }];
-    }
+    let tail = conv_tail(model, node, scales.len())?;
     let (rows, segments) = geometry.offsets().map_err(words)?;
+    let spatial = op.pool_spec.kernel_shape.len();
     let fused = Conv {
         epilogue: Arc::new(epilogue(&scales, &operands, &tail)),
         operands,
         geometry,
         batch,
-        spatial: op.pool_spec.kernel_shape.len(),
+        spatial,
         residual: tail.residual.map(|(_, format)| format),
         output: tail.format,
         rows: Arc::new(rows),
         segments: Arc::new(segments),
     };
-    conv_patch(model, node, fused, source, &tail).map_err(words)
+    conv_patch(model, node, fused, spatial, source, &tail).map_err(words)
+}
+
+/// What follows a convolution, with its own bias.
+fn conv_tail(model: &TypedModel, node: &TypedNode, columns: usize) -> Result<Tail, String> {
+    let mut tail = Tail::follow(model, node.id.into(), 1).ok_or("open shapes")?;
+    let bias = floats(model, node.inputs[2]).ok_or("the bias is not constant")?;
+    let sum = tail.bias.get_or_insert_with(|| vec![0.0; columns]);
+    for (index, sum) in sum.iter_mut().enumerate() {
+        *sum += bias[if bias.len() == 1 { 0 } else { index }];
+    }
+    Ok(tail)
 }
 
 /// The input of a convolution, its operands, and the scale of each column.
@@ -406,13 +454,13 @@ fn float_conv_operands(
 fn conv_patch(
     model: &TypedModel,
     node: &TypedNode,
-    op: Conv,
+    op: impl Into<Box<dyn TypedOp>>,
+    spatial: usize,
     source: OutletId,
     tail: &Tail,
 ) -> TractResult<TypedModelPatch> {
     let mut inputs = vec![source];
     inputs.extend(tail.residual.map(|(outlet, _)| outlet));
-    let spatial = op.spatial;
     windows::channels_last(model, &node.name, spatial, op, &inputs, tail.outlet)
 }
 

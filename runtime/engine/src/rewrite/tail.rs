@@ -4,7 +4,7 @@
 use tract_onnx::tract_core::ops::cnn::Conv as FloatConv;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::Activation;
+use wink_kernels::{Activation, Epilogue};
 
 use super::gelu;
 use super::pattern::{dequantise_format, quantisation, quantise_format, quantised_source};
@@ -44,6 +44,14 @@ impl Tail {
         let mut axis = axis;
         while tail.step(model, columns, &mut axis, last).is_some() {}
         Some(tail)
+    }
+
+    /// Puts what follows the bias into the epilogue.
+    pub(super) fn complete(&self, epilogue: &mut Epilogue) {
+        epilogue.activation = self.activation;
+        if let Some(ranges) = &self.range {
+            epilogue.clamp(ranges);
+        }
     }
 
     /// Takes in one more node, or a `Quantise` with its `Dequantise`; `None` at the end.
