@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::build::{Execution, Feed, Parsed, Source, build};
+use crate::build::{Execution, Feed, Parsed, build};
 use crate::error::EngineError;
 use crate::graph::{Graph, State};
 use crate::import::GraphInfo;
 use crate::plan::{LoadTimes, Rate, Threads};
 use crate::rewrite::Fusion;
 use crate::seeded::SeededInput;
+use crate::source::Source;
 use crate::tensor::{Tensor, TensorError, TensorSpec, View};
 
 /// Above the rate of constants, so that each run computes everything that depends on an input.
@@ -28,7 +29,7 @@ impl BareGraph {
     /// # Errors
     /// When it cannot be read, is broken, or leaves the shape of an input open.
     pub fn load(file: &Path, execution: Execution) -> Result<Self, EngineError> {
-        let parsed = Source::open(file)?.parse()?;
+        let parsed = Parsed::new(Source::open(file)?)?;
         let refused = |message: String| EngineError::Graph {
             file: file.to_owned(),
             message,
@@ -54,7 +55,7 @@ impl BareGraph {
         execution: Execution,
         inputs: Vec<(&str, Tensor)>,
     ) -> Result<Self, EngineError> {
-        Self::of(source.parse()?, execution, inputs)
+        Self::of(Parsed::new(source)?, execution, inputs)
     }
 
     fn of(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -20,50 +20,8 @@ use crate::import::{self, GraphInfo, TensorInfo, name_nodes, plain_tract, shape_
 use crate::plan::{LoadTimes, Program, Rate, macs};
 use crate::rewrite::{Fusion, fuse};
 use crate::rounding::Rounding;
+use crate::source::{Source, folder_of};
 use crate::tensor::{Element, TensorSpec, datum_name};
-
-/// The bytes of an ONNX file. They are freed as soon as they are decoded.
-#[derive(Debug)]
-pub struct Source {
-    /// The file that errors name.
-    pub file: PathBuf,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// How long reading them took.
-    pub read: Duration,
-}
-
-impl Source {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn open(file: &Path) -> Result<Self, EngineError> {
-        let clock = Instant::now();
-        let bytes = std::fs::read(file).map_err(|source| EngineError::Read {
-            file: file.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            file: file.to_owned(),
-            bytes,
-            read: clock.elapsed(),
-        })
-    }
-
-    /// What the file holds, whether or not it can run.
-    ///
-    /// # Errors
-    /// When it is broken, or nothing that may be loaded.
-    pub fn info(&self) -> Result<GraphInfo, EngineError> {
-        let info = import::parse(&self.bytes, folder_of(&self.file))
-            .and_then(|model| import::inspect(&model, |_| true));
-        info.map_err(|message| EngineError::Graph {
-            file: self.file.clone(),
-            message: one_line(&message),
-        })
-    }
-}
 
 /// Who runs a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,29 +80,18 @@ pub(crate) struct Parsed {
     load: LoadTimes,
 }
 
-impl Source {
-    /// Decodes the file; its bytes are freed on the way.
-    pub(crate) fn parse(self) -> Result<Parsed, EngineError> {
+impl Parsed {
+    pub(crate) fn new(source: Source) -> Result<Self, EngineError> {
         let clock = Instant::now();
-        let model = import::parse_consumed(self.bytes, folder_of(&self.file));
-        let model = model.map_err(|message| EngineError::Graph {
-            file: self.file.clone(),
-            message: one_line(&message),
-        })?;
+        let (model, file, read) = source.consume()?;
         let load = LoadTimes {
-            read: self.read,
+            read,
             parse: clock.elapsed(),
             ..LoadTimes::default()
         };
-        Ok(Parsed {
-            file: self.file,
-            model,
-            load,
-        })
+        Ok(Self { file, model, load })
     }
-}
 
-impl Parsed {
     /// As [`Source::info`].
     pub(crate) fn info(&self) -> Result<GraphInfo, EngineError> {
         import::inspect(&self.model, |_| true).map_err(|message| EngineError::Graph {
@@ -214,14 +161,6 @@ pub(crate) fn build(
         load,
         runner,
     })
-}
-
-/// Where the weights of a graph are that lie outside its file.
-fn folder_of(file: &Path) -> &Path {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
 }
 
 fn fixed(feeds: &[Feed]) -> Vec<Fixed> {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::build::{Execution, Feed, Source};
+use crate::build::{Execution, Feed};
 use crate::error::EngineError;
 use crate::graph::Graph;
 use crate::import::{self, Element, Value, reference};
 use crate::plan::Rate;
+use crate::source::Source;
 use crate::tensor::{self, Tensor, TensorError, TensorSpec, View};
 
 /// Loads an ONNX file for inputs of these shapes, runs it once and returns all outputs in the order of the file.
@@ -70,7 +71,7 @@ pub fn run_reference(
         file: file.to_owned(),
         message,
     };
-    let model = import::parse(&source.bytes, file.parent().unwrap_or(file)).map_err(refused)?;
+    let model = source.parse()?;
     reference::run(&model, inputs).map_err(refused)
 }
 

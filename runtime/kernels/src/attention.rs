@@ -156,6 +156,7 @@ impl Head<'_> {
 /// # Panics
 /// When the lengths do not fit.
 pub fn attend(isa: Isa, a: &Attention<'_>, output: &mut Output<'_>, pool: &Pool) {
+    let isa = isa.of_floats();
     assert!(
         a.shared_heads > 0 && a.heads.is_multiple_of(a.shared_heads),
         "heads"

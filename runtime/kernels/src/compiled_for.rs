@@ -9,7 +9,7 @@ macro_rules! compiled_for {
         fn $name(isa: $crate::Isa, $($arg: $type),*) $(-> $ret)? {
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::Isa::Avx512Vnni if isa.available() => {
+                $crate::Isa::Avx512Vnni | $crate::Isa::Amx if isa.available() => {
                     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
                     fn with_avx512($($arg: $type),*) $(-> $ret)? {
                         $plain($($arg),*)

@@ -38,7 +38,7 @@ impl PackedFloats {
             }
         }
         Self {
-            isa,
+            isa: isa.of_floats(),
             segments,
             segment,
             columns,

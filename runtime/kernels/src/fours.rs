@@ -108,7 +108,7 @@ impl PackedFours {
             }
         }
         Self {
-            isa,
+            isa: isa.of_floats(),
             depth,
             columns,
             data,

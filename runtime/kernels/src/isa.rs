@@ -11,6 +11,8 @@ pub enum Isa {
     AvxVnni,
     /// x86-64 AVX-512 VNNI: `vpdpbusd` on 512 bits.
     Avx512Vnni,
+    /// x86-64 AMX: `tdpbusd` on tiles of 16 x 16 sums; AVX-512 VNNI for products of few rows, and for floats.
+    Amx,
     /// aarch64 without extensions (Cortex-A72): `smlal` by element on values widened to 16 bits.
     Neon,
     /// aarch64 with the dot product (Cortex-A76, A78AE): `sdot` by element.
@@ -32,11 +34,12 @@ pub(crate) enum Element {
 
 impl Isa {
     /// All of them, the slowest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Scalar,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
+        Self::Amx,
         Self::Neon,
         Self::Dotprod,
         Self::I8mm,
@@ -69,6 +72,8 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Vnni.available() && crate::amx::available(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
             #[cfg(target_arch = "aarch64")]
@@ -81,6 +86,14 @@ impl Isa {
         }
     }
 
+    /// The one whose kernels for floats it uses.
+    pub(crate) fn of_floats(self) -> Self {
+        match self {
+            Self::Amx => Self::Avx512Vnni,
+            other => other,
+        }
+    }
+
     /// Name, as reports show it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -89,6 +102,7 @@ impl Isa {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Amx => "amx",
             Self::Neon => "neon",
             Self::Dotprod => "dotprod",
             Self::I8mm => "i8mm",
@@ -101,7 +115,7 @@ impl Isa {
         match self {
             Self::Scalar | Self::Neon => 1,
             Self::Avx2 => 2,
-            Self::AvxVnni | Self::Avx512Vnni | Self::Dotprod => 4,
+            Self::AvxVnni | Self::Avx512Vnni | Self::Amx | Self::Dotprod => 4,
             Self::I8mm => 8,
         }
     }
@@ -109,7 +123,7 @@ impl Isa {
     pub(crate) fn element(self) -> Element {
         match self {
             Self::Scalar | Self::Avx2 | Self::Neon => Element::I16,
-            Self::AvxVnni | Self::Avx512Vnni => Element::U8,
+            Self::AvxVnni | Self::Avx512Vnni | Self::Amx => Element::U8,
             Self::Dotprod | Self::I8mm => Element::I8,
         }
     }
@@ -138,6 +152,7 @@ impl Isa {
             Self::Scalar | Self::Neon | Self::Dotprod | Self::I8mm => 4,
             Self::Avx2 | Self::AvxVnni => 6,
             Self::Avx512Vnni => 10,
+            Self::Amx => 16,
         }
     }
 }

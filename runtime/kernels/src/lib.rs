@@ -37,6 +37,8 @@ mod winograd;
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 use compiled_for::compiled_for;

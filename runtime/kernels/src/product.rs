@@ -86,6 +86,8 @@ fn kernel(isa: Isa) -> Kernel {
         Isa::AvxVnni => crate::x86_64::avx_vnni,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => crate::x86_64::avx512_vnni,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => crate::amx::amx,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => crate::aarch64::neon,
         #[cfg(target_arch = "aarch64")]

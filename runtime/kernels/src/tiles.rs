@@ -20,7 +20,7 @@ const WORTH_SHARING: usize = 100_000;
 const PIECES_PER_THREAD: usize = 4;
 
 /// Rows of the tallest tile of any instruction set.
-pub(crate) const TALLEST: usize = 10;
+pub(crate) const TALLEST: usize = 16;
 
 /// Panels at a time where there is one row only.
 pub(crate) const ABREAST: usize = 6;

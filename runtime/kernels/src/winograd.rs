@@ -72,7 +72,7 @@ impl WinogradWeights {
             }
         }
         Self {
-            isa,
+            isa: isa.of_floats(),
             channels,
             columns,
             data,

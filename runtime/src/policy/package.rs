@@ -13,6 +13,8 @@ use super::manifest::{FORMAT, FileRecord, Manifest, hex};
 
 const MANIFEST: &str = "policy.json";
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+/// Bytes that are read and hashed at once.
+const PART: usize = 1 << 20;
 
 /// Why a package is refused.
 #[derive(Debug, thiserror::Error)]
@@ -156,16 +158,30 @@ impl Package {
     /// # Errors
     /// When the file is not listed, or is no longer what it was.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, PackageError> {
-        let Some(record) = self.manifest.files.get(name) else {
-            return Err(PackageError::Field {
-                file: self.path(MANIFEST),
-                field: "files".into(),
-                message: format!("does not list \"{}\"", name.escape_debug()),
-            });
-        };
         let mut content = Vec::new();
-        self.visit(name, record, |part| content.extend_from_slice(part))?;
+        self.visit(name, self.record(name)?, |part| {
+            content.extend_from_slice(part)
+        })?;
         Ok(content)
+    }
+
+    /// The same in parts that can be freed one by one.
+    ///
+    /// # Errors
+    /// As for [`Package::read`].
+    pub fn read_parts(&self, name: &str) -> Result<Vec<Vec<u8>>, PackageError> {
+        let mut parts = Vec::new();
+        self.visit(name, self.record(name)?, |part| parts.push(part.to_vec()))?;
+        Ok(parts)
+    }
+
+    fn record(&self, name: &str) -> Result<&FileRecord, PackageError> {
+        let record = self.manifest.files.get(name);
+        record.ok_or_else(|| PackageError::Field {
+            file: self.path(MANIFEST),
+            field: "files".into(),
+            message: format!("does not list \"{}\"", name.escape_debug()),
+        })
     }
 
     /// Reads a file in parts while checking size and hash.
@@ -191,7 +207,7 @@ impl Package {
             });
         }
         let mut hash = Sha256::new();
-        let mut part = vec![0; 1 << 16];
+        let mut part = vec![0; PART];
         let mut total = 0_u64;
         loop {
             let count = file.read(&mut part).map_err(failed)?;

@@ -56,11 +56,8 @@ impl Runner {
                 graph.output.push(floats_of_any_shape(name));
             }
         }
-        let source = Source {
-            file: PathBuf::from("the float graph"),
-            bytes: model.encode_to_vec(),
-            read: Duration::ZERO,
-        };
+        let file = PathBuf::from("the float graph");
+        let source = Source::of_parts(file, vec![model.encode_to_vec()], Duration::ZERO);
         drop(model);
         Self::load(source, inputs.iter(), outputs, like)
     }

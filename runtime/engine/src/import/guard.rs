@@ -13,7 +13,6 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::info::{GraphInfo, TensorInfo, element_name, tensor_info};
-use super::weights::Consumed;
 use super::{external, lower, value};
 use crate::budget::MAX_TENSOR_ELEMENTS;
 use crate::contain::contain;
@@ -35,16 +34,7 @@ const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
 const NEWEST_SET: i64 = 26;
 
 /// Parses ONNX bytes; weights in other files are looked for in `folder`. The message says what is wrong.
-pub(crate) fn parse(bytes: &[u8], folder: &Path) -> Result<ModelProto, String> {
-    decode(bytes, folder)
-}
-
-/// [`parse`], of bytes that are freed on the way.
-pub(crate) fn parse_consumed(bytes: Vec<u8>, folder: &Path) -> Result<ModelProto, String> {
-    decode(Consumed::new(bytes), folder)
-}
-
-fn decode(bytes: impl Buf, folder: &Path) -> Result<ModelProto, String> {
+pub(crate) fn decode(bytes: impl Buf, folder: &Path) -> Result<ModelProto, String> {
     // Not by tract's own function, which copies the whole file first.
     let mut model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
         .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;

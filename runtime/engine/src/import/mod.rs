@@ -23,7 +23,7 @@ mod weights;
 use tract_onnx::model::OnnxOpRegister;
 
 pub use element::Element;
-pub(crate) use guard::{inspect, parse, parse_consumed};
+pub(crate) use guard::{decode, inspect};
 pub(crate) use info::shape_text;
 pub use info::{GraphInfo, TensorInfo};
 pub use names::name_nodes;

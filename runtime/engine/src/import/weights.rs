@@ -2,7 +2,6 @@
 
 use std::mem::take;
 
-use prost::bytes::Buf;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
@@ -15,56 +14,6 @@ use crate::ops::ViewMut;
 
 /// Weights of fewer bytes stay where they are: importers look at shapes and axes.
 const LARGE: usize = 1 << 16;
-/// Bytes that are freed at once while a file is decoded.
-const CHUNK: usize = 1 << 22;
-
-/// The bytes of a file, of which what was read is freed.
-pub(super) struct Consumed {
-    /// The next one is the last.
-    chunks: Vec<Vec<u8>>,
-    /// Bytes of the next one that were read.
-    read: usize,
-    left: usize,
-}
-
-impl Consumed {
-    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
-        let left = bytes.len();
-        let mut chunks = vec![];
-        while bytes.len() > CHUNK {
-            chunks.push(bytes.split_off(bytes.len() - CHUNK));
-            bytes.shrink_to_fit();
-        }
-        chunks.push(bytes);
-        Self {
-            chunks,
-            read: 0,
-            left,
-        }
-    }
-}
-
-impl Buf for Consumed {
-    fn remaining(&self) -> usize {
-        self.left
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.chunks.last().map_or(&[], |chunk| &chunk[self.read..])
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.left -= count;
-        self.read += count;
-        while let Some(chunk) = self.chunks.last()
-            && self.read >= chunk.len()
-        {
-            self.read -= chunk.len();
-            self.chunks.pop();
-        }
-    }
-}
-
 /// Takes the large weights out of a graph, which has inputs in their place.
 pub(crate) fn take_large(graph: &mut GraphProto) -> Vec<TensorProto> {
     let mut taken = vec![];
@@ -142,44 +91,5 @@ fn datum(tensor: &TensorProto) -> Option<DatumType> {
         Ok(DataType::Int8) => Some(DatumType::I8),
         Ok(DataType::Uint8) => Some(DatumType::U8),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn large_files_are_read_in_order() {
-        let bytes: Vec<u8> = (0..2 * CHUNK + 5).map(|at| (at % 251) as u8).collect();
-        let mut consumed = Consumed::new(bytes.clone());
-        assert_eq!(consumed.remaining(), bytes.len());
-        let mut found = vec![];
-        while consumed.has_remaining() {
-            let count = consumed.chunk().len().min(1_000_003);
-            found.extend_from_slice(&consumed.chunk()[..count]);
-            consumed.advance(count);
-        }
-        assert_eq!(found, bytes);
-        assert!(consumed.chunk().is_empty());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(8))]
-
-        #[test]
-        fn a_step_may_pass_over_chunks(steps in prop::collection::vec(0_usize..2 * CHUNK, 0..6)) {
-            let bytes: Vec<u8> = (0..3 * CHUNK).map(|at| (at % 251) as u8).collect();
-            let (mut consumed, mut at) = (Consumed::new(bytes.clone()), 0);
-            for step in steps {
-                let step = step.min(consumed.remaining());
-                consumed.advance(step);
-                at += step;
-                prop_assert_eq!(consumed.remaining(), bytes.len() - at);
-                prop_assert_eq!(consumed.chunk().first(), bytes.get(at));
-            }
-        }
     }
 }

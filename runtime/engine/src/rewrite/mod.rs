@@ -21,7 +21,7 @@ mod tail;
 mod weights;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -98,6 +98,7 @@ fn apply(
     rewrite: impl Fn(&TypedModel, &TypedNode) -> Option<Rewrite>,
 ) -> TractResult<()> {
     let mut refused: BTreeMap<usize, Unmatched> = BTreeMap::new();
+    let mut dead = Dead::new(model)?;
     loop {
         let mut changed = false;
         for id in model.eval_order()? {
@@ -111,7 +112,7 @@ fn apply(
                 Some(Ok(patch)) => {
                     refused.remove(&id);
                     patch.apply(model)?;
-                    free_dead(model)?;
+                    dead.free(model, id)?;
                     changed = true;
                 }
                 Some(Err(reason)) => {
@@ -136,24 +137,58 @@ fn apply(
     model.compact()
 }
 
-/// Frees the weights that a rewrite has packed: the nodes that nothing reads any more stay until the graph is compacted.
-fn free_dead(model: &mut TypedModel) -> TractResult<()> {
-    let mut live = vec![false; model.nodes().len()];
-    for id in model.eval_order()? {
-        live[id] = true;
-    }
-    let empty = Arc::new(Tensor::default());
-    for node in model.nodes_mut() {
-        if !live[node.id] && node.op_is::<Const>() {
-            node.op = Box::new(Const::new(empty.clone())?);
+/// The nodes that nothing reads any more, which stay until the graph is compacted.
+struct Dead {
+    nodes: Vec<bool>,
+    nothing: Arc<Tensor>,
+}
+
+impl Dead {
+    fn new(model: &TypedModel) -> TractResult<Self> {
+        let mut nodes = vec![true; model.nodes().len()];
+        for id in model.eval_order()? {
+            nodes[id] = false;
         }
-        if !live[node.id] {
+        Ok(Self {
+            nodes,
+            nothing: Tensor::default().into_arc_tensor(),
+        })
+    }
+
+    /// Frees the weights that only the nodes read which a patch of node `id` has replaced: itself, and what followed it.
+    fn free(&mut self, model: &mut TypedModel, id: usize) -> TractResult<()> {
+        self.nodes.resize(model.nodes().len(), false);
+        let mut seen = BTreeSet::from([id]);
+        let mut following = vec![id];
+        let mut unread = vec![];
+        while let Some(id) = following.pop() {
+            let readers = model.node(id).outputs.iter().flat_map(|o| &o.successors);
+            let readers: Vec<usize> = readers.map(|reader| reader.node).collect();
+            if readers.is_empty() {
+                unread.push(id);
+            }
+            following.extend(readers.into_iter().filter(|&reader| seen.insert(reader)));
+        }
+        while let Some(id) = unread.pop() {
+            let node = model.node(id);
+            let mut readers = node.outputs.iter().flat_map(|o| &o.successors);
+            let read = readers.any(|reader| !self.nodes[reader.node]);
+            let is_end = |outlet: &OutletId| outlet.node == id;
+            if self.nodes[id] || read || model.inputs.iter().chain(&model.outputs).any(is_end) {
+                continue;
+            }
+            self.nodes[id] = true;
+            unread.extend(node.inputs.iter().map(|input| input.node));
+            let node = model.node_mut(id);
             for output in &mut node.outputs {
                 output.fact.konst = None;
             }
+            if node.op_is::<Const>() {
+                node.op = Box::new(Const::new(self.nothing.clone())?);
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Rewrites that save work and lose nothing.

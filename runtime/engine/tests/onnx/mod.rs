@@ -36,11 +36,8 @@ pub fn source(
         }),
         ..ModelProto::default()
     };
-    Source {
-        file: PathBuf::from("test.onnx"),
-        bytes: model.encode_to_vec(),
-        read: Duration::ZERO,
-    }
+    let file = PathBuf::from("test.onnx");
+    Source::of_parts(file, vec![model.encode_to_vec()], Duration::ZERO)
 }
 
 pub fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {

@@ -38,11 +38,8 @@ impl Stage {
             message,
         };
         let clock = Instant::now();
-        let source = Source {
-            file: path.clone(),
-            bytes: package.read(file)?,
-            read: clock.elapsed(),
-        };
+        let parts = package.read_parts(file)?;
+        let source = Source::of_parts(path.clone(), parts, clock.elapsed());
         let caches = match spec.method() {
             Some(Method::Tokens(tokens)) => cache_specs(spec, tokens, &path)?,
             _ => Vec::new(),
@@ -100,11 +97,7 @@ impl Stage {
     /// Runs another graph of the same inputs and outputs from now on.
     pub(in super::super) fn replace(&mut self, bytes: Vec<u8>) -> Result<(), PolicyError> {
         let file = self.graph.file().to_owned();
-        let source = Source {
-            file: file.clone(),
-            bytes,
-            read: Duration::ZERO,
-        };
+        let source = Source::of_parts(file.clone(), vec![bytes], Duration::ZERO);
         let outputs = &self.spec.outputs;
         let graph = Graph::load(source, Execution::default(), self.feeds.clone(), outputs)
             .map_err(|error| explain(error, &self.spec, &file))?;

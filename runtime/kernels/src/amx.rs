@@ -1,0 +1,255 @@
+//! Tiles by AMX, for which there are no stable intrinsics: inline assembly. Weights and activations lie as for AVX-512 VNNI, and the sums
+//! are the same exact integers.
+
+use std::arch::asm;
+use std::arch::x86_64::__cpuid_count;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::PANEL;
+use crate::epilogue::Tile;
+use crate::lanes::Avx512;
+use crate::tiles::{Job, Strip, TALLEST, tiles};
+
+/// Rows of a tile register.
+pub(crate) const ROWS: usize = 16;
+/// Bytes of a row of a tile register.
+const ROW: usize = 64;
+/// Groups of four values along K that a tile register holds of a row.
+const GROUPS: usize = ROW / 4;
+
+const _: () = assert!(ROWS <= TALLEST && PANEL * 4 == ROW);
+
+/// Rows up to which AVX-512 is as fast: most of a tile register would be empty.
+const FEW: usize = 10;
+
+/// Whether the processor has it and the system lets this process use it. The state of the tile registers is saved only for those
+/// who asked.
+pub(crate) fn available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| cfg!(target_os = "linux") && has_instructions() && permitted())
+}
+
+fn has_instructions() -> bool {
+    const TILE_AND_INT8: u32 = 1 << 24 | 1 << 25;
+    if __cpuid_count(0, 0).eax < 7 {
+        return false;
+    }
+    __cpuid_count(7, 0).edx & TILE_AND_INT8 == TILE_AND_INT8
+}
+
+/// Asks Linux for the tile registers: `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`.
+fn permitted() -> bool {
+    const ARCH_PRCTL: i64 = 158;
+    const REQUEST: i64 = 0x1023;
+    const TILE_DATA: i64 = 18;
+    let answer: i64;
+    // SAFETY: the call reads and writes no memory of this process; the kernel overwrites rcx and r11.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => answer,
+            in("rdi") REQUEST,
+            in("rsi") TILE_DATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    answer == 0
+}
+
+/// What the tile registers hold: 0 and 1 sums, 2 activations, 3 and 4 weights, all of 16 rows of 64 bytes.
+#[repr(C, align(64))]
+struct Shapes {
+    palette: u8,
+    start: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+static SHAPES: Shapes = {
+    let mut shapes = Shapes {
+        palette: 1,
+        start: 0,
+        reserved: [0; 14],
+        row_bytes: [0; 16],
+        rows: [0; 16],
+    };
+    let mut register = 0;
+    while register < 5 {
+        shapes.row_bytes[register] = 64;
+        shapes.rows[register] = 16;
+        register += 1;
+    }
+    shapes
+};
+
+/// # Safety
+/// As for `tiles::Kernel`.
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if rows.len() <= FEW {
+            return crate::x86_64::avx512_vnni(job, rows, panels);
+        }
+        asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly));
+        let panels = tiles::<_, Avx512, 2>(job, rows.clone(), panels, |strip, count, sums| {
+            tile::<2>(strip, count, sums);
+        });
+        tiles::<_, Avx512, 1>(job, rows, panels, |strip, count, sums| {
+            tile::<1>(strip, count, sums);
+        });
+        asm!("tilerelease", options(nostack, nomem));
+    }
+}
+
+/// A part of 16 rows, or of as many groups of a panel.
+#[repr(align(64))]
+struct Copied([[u8; ROW]; ROWS]);
+
+/// `count` rows and `P` panels. Rows of the strip behind them are read, too.
+///
+/// # Safety
+/// All rows of `strip` and `P` panels must be readable to their ends, and the tile registers have [`SHAPES`].
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn tile<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
+    const { assert!(P == 1 || P == 2) };
+    // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of a panel 64.
+    unsafe {
+        let mut copied = Copied([[0; ROW]; ROWS]);
+        let stride = strip.rows[1].addr().wrapping_sub(strip.rows[0].addr());
+        let regular = strip.rows[..ROWS]
+            .windows(2)
+            .all(|pair| pair[1].addr().wrapping_sub(pair[0].addr()) == stride);
+        let mut weights = strip.weights;
+        zero();
+        for &segment in strip.segments {
+            let at = strip.segment::<ROWS>(segment, 1);
+            let (whole, left) = (strip.groups / GROUPS, strip.groups % GROUPS);
+            for step in 0..whole {
+                if regular {
+                    multiply::<P>(at[0].add(step * ROW), stride, weights, strip.panel_bytes);
+                } else {
+                    copy(&at, step * ROW, ROW, &mut copied);
+                    multiply::<P>(copied.0.as_ptr().cast(), ROW, weights, strip.panel_bytes);
+                }
+                weights = weights.add(ROWS * ROW);
+            }
+            if left > 0 {
+                copied = Copied([[0; ROW]; ROWS]);
+                copy(&at, whole * ROW, left * 4, &mut copied);
+                let mut panels = [const { Copied([[0; ROW]; ROWS]) }; P];
+                for (p, panel) in panels.iter_mut().enumerate() {
+                    let from = weights.add(p * strip.panel_bytes);
+                    from.copy_to_nonoverlapping(panel.0.as_mut_ptr().cast(), left * ROW);
+                }
+                let from = panels.as_ptr().cast();
+                multiply::<P>(copied.0.as_ptr().cast(), ROW, from, size_of::<Copied>());
+                weights = weights.add(left * ROW);
+            }
+        }
+        let mut whole = [[0; PANEL]; 2 * ROWS];
+        store::<P>(&mut whole);
+        for (panel, from) in whole.chunks_exact(ROWS).enumerate().take(P) {
+            sums[panel * count..(panel + 1) * count].copy_from_slice(&from[..count]);
+        }
+    }
+}
+
+/// Bytes `start..start + count` of each row.
+///
+/// # Safety
+/// They must be readable, and at most [`ROW`].
+#[inline(always)]
+unsafe fn copy(rows: &[*const u8; ROWS], start: usize, count: usize, to: &mut Copied) {
+    for (row, to) in rows.iter().zip(&mut to.0) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            row.add(start)
+                .copy_to_nonoverlapping(to.as_mut_ptr(), count)
+        }
+    }
+}
+
+/// Zeros the sums.
+///
+/// # Safety
+/// The tile registers must have [`SHAPES`].
+#[inline(always)]
+unsafe fn zero() {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            out("tmm0") _,
+            out("tmm1") _,
+            options(nostack, nomem, preserves_flags),
+        );
+    }
+}
+
+/// Adds 16 rows, `stride` bytes apart, times 16 groups of `P` panels, `next` bytes apart.
+///
+/// # Safety
+/// All of them must be readable, and the tile registers have [`SHAPES`]. Between blocks of assembly nothing else uses them: the
+/// compiler does not know them as registers for values.
+#[inline(always)]
+unsafe fn multiply<const P: usize>(rows: *const u8, stride: usize, panel: *const u8, next: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "tileloadd tmm2, [{rows} + {stride}*1]",
+            "tileloadd tmm3, [{panel} + {line}*1]",
+            "tdpbusd tmm0, tmm2, tmm3",
+            rows = in(reg) rows,
+            stride = in(reg) stride,
+            panel = in(reg) panel,
+            line = in(reg) ROW,
+            out("tmm0") _,
+            out("tmm2") _,
+            out("tmm3") _,
+            options(nostack, readonly, preserves_flags),
+        );
+        if P == 2 {
+            asm!(
+                "tileloadd tmm4, [{panel} + {line}*1]",
+                "tdpbusd tmm1, tmm2, tmm4",
+                panel = in(reg) panel.add(next),
+                line = in(reg) ROW,
+                out("tmm1") _,
+                out("tmm4") _,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+    }
+}
+
+/// Stores the sums of `P` panels.
+///
+/// # Safety
+/// As for [`zero`].
+#[inline(always)]
+unsafe fn store<const P: usize>(to: &mut [[i32; PANEL]; 2 * ROWS]) {
+    // SAFETY: the caller's promise, and there is room for the rows of both.
+    unsafe {
+        asm!(
+            "tilestored [{to} + {line}*1], tmm0",
+            to = in(reg) to.as_mut_ptr(),
+            line = in(reg) ROW,
+            options(nostack, preserves_flags),
+        );
+        if P == 2 {
+            asm!(
+                "tilestored [{to} + {line}*1], tmm1",
+                to = in(reg) to.as_mut_ptr().add(ROWS),
+                line = in(reg) ROW,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
