@@ -69,7 +69,7 @@ impl Graph {
         feeds: Vec<Feed>,
         outputs: &[String],
     ) -> Result<Self, EngineError> {
-        build(source.parse()?, execution, feeds, outputs)
+        build(Parsed::new(source)?, execution, feeds, outputs)
     }
 }
 

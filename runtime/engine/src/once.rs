@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::build::{Execution, Feed};
 use crate::error::EngineError;
 use crate::graph::Graph;
-use crate::import::{self, Element, Value, reference};
+use crate::import::{Element, Value, reference};
 use crate::plan::Rate;
 use crate::source::Source;
 use crate::tensor::{self, Tensor, TensorError, TensorSpec, View};

@@ -92,14 +92,22 @@ pub(crate) fn with_floats<R>(
     outlet: OutletId,
     of: impl FnOnce(&[f32]) -> R,
 ) -> Option<R> {
+    let value = floats_in_a_row(model, outlet)?;
+    let values = value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
+    Some(of(values))
+}
+
+/// A constant as a tensor of f32, row by row, which is itself where it is one.
+pub(crate) fn floats_in_a_row(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
     let mut value = constant(model, outlet)?;
     // 2-bit weights in blocks, as tract keeps them; those of 4 bits stay packed.
     if let Some(blocks) = value.storage_as::<BlockQuantStorage>() {
         value = Arc::new(blocks.format().dequant_f32(blocks.value()).ok()?);
     }
-    let value = value.cast_to::<f32>().ok()?;
-    let values = value.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
-    Some(of(values))
+    if value.datum_type() != DatumType::F32 {
+        value = value.cast_to::<f32>().ok()?.into_owned().into_arc_tensor();
+    }
+    value.is_plain_ram().then_some(value)
 }
 
 /// A constant of one value.

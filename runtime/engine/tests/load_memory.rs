@@ -5,11 +5,15 @@ mod onnx;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use onnx::{node, source, value};
+use onnx::{bytes, node, value};
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
-use wink_engine::{Element, Execution, Feed, Graph, Rate, TensorSpec};
+use wink_engine::{Element, Execution, Feed, Graph, Rate, Source, TensorSpec};
+
+const WIDTH: usize = 1024;
+const LAYERS: usize = 24;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -47,8 +51,6 @@ static ALLOCATOR: Measured = Measured;
 
 #[test]
 fn weights_lie_in_memory_once() {
-    const WIDTH: usize = 1024;
-    const LAYERS: usize = 24;
     let shape = [WIDTH as i64; 2];
     let names: Vec<[String; 3]> = (0..LAYERS)
         .map(|layer| ["w", "p", "y"].map(|name| format!("{name}{layer}")))
@@ -71,21 +73,37 @@ fn weights_lie_in_memory_once() {
         }
     });
     let row = [1, WIDTH as i64];
-    let source = source(
+    let bytes = bytes(
         nodes,
         vec![value("x", DataType::Float, &row)],
         vec![value(input, DataType::Float, &row)],
         weights.collect(),
     );
-    let file = source.bytes.len();
+    let len = bytes.len();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.onnx");
+    std::fs::write(&path, &bytes).unwrap();
+    let parts = || {
+        let parts = bytes.chunks(1 << 20).map(<[u8]>::to_vec).collect();
+        Source::of_parts(path.clone(), parts, Duration::ZERO)
+    };
+    let sources: [(&dyn Fn() -> Source, usize); 2] =
+        [(&|| Source::open(&path).unwrap(), 0), (&parts, len)];
+    for (source, held) in sources {
+        load(source(), input, len, held);
+    }
+}
+
+/// `held` bytes of the source are in memory before.
+fn load(source: Source, output: &str, file: usize, held: usize) {
     let feed = Feed {
         tensor: "x".to_owned(),
         spec: TensorSpec::new(Element::F32, &[1, WIDTH]),
         rate: Rate(0),
     };
-    let before = NOW.load(Ordering::SeqCst) - file;
+    let before = NOW.load(Ordering::SeqCst) - held;
     PEAK.store(0, Ordering::SeqCst);
-    let graph = Graph::load(source, Execution::Fused, vec![feed], &[input.to_owned()]).unwrap();
+    let graph = Graph::load(source, Execution::Fused, vec![feed], &[output.to_owned()]).unwrap();
     let peak = PEAK.load(Ordering::SeqCst) - before;
     let kept = NOW.load(Ordering::SeqCst) - before;
     let fusion = graph.fusion().unwrap();

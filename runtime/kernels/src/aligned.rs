@@ -1,15 +1,27 @@
 //! Values that start at a cache line: a vector register of 64 bytes that straddles two lines is loaded at half the speed.
 
+use std::fmt::Debug;
 use std::ops::Range;
 
 /// What the values start at a multiple of.
 const LINE: usize = 64;
 
+/// Memory that somebody else allocated, for as long as this lives.
+pub trait Lent<T>: Debug + Send + Sync {
+    /// The values, always of the same length and at the same place.
+    fn values(&self) -> &[T];
+    /// The same to be written.
+    fn values_mut(&mut self) -> &mut [T];
+}
+
 /// Values of 1, 2, 4 or 8 bytes that start at a cache line.
 #[derive(Debug)]
-pub(crate) struct Aligned<T> {
-    all: Vec<T>,
-    used: Range<usize>,
+pub(crate) struct Aligned<T>(Memory<T>);
+
+#[derive(Debug)]
+enum Memory<T> {
+    Own { all: Vec<T>, used: Range<usize> },
+    Lent(Box<dyn Lent<T>>),
 }
 
 impl<T: Copy + Default> Aligned<T> {
@@ -17,18 +29,32 @@ impl<T: Copy + Default> Aligned<T> {
     pub(crate) fn zeros(len: usize) -> Self {
         let all = vec![T::default(); len + LINE / size_of::<T>()];
         let start = to_line(&all);
-        Self {
+        Self(Memory::Own {
             all,
             used: start..start + len,
+        })
+    }
+
+    /// Memory that somebody else allocated, where it starts at a cache line.
+    pub(crate) fn lent(memory: Box<dyn Lent<T>>) -> Result<Self, Box<dyn Lent<T>>> {
+        match memory.values().as_ptr().addr().is_multiple_of(LINE) {
+            true => Ok(Self(Memory::Lent(memory))),
+            false => Err(memory),
         }
     }
 
     pub(crate) fn values(&self) -> &[T] {
-        &self.all[self.used.clone()]
+        match &self.0 {
+            Memory::Own { all, used } => &all[used.clone()],
+            Memory::Lent(memory) => memory.values(),
+        }
     }
 
     pub(crate) fn values_mut(&mut self) -> &mut [T] {
-        &mut self.all[self.used.clone()]
+        match &mut self.0 {
+            Memory::Own { all, used } => &mut all[used.clone()],
+            Memory::Lent(memory) => memory.values_mut(),
+        }
     }
 }
 
@@ -44,7 +70,7 @@ pub(crate) fn to_line<T>(values: &[T]) -> usize {
 /// A copy lies elsewhere, and begins at a cache line there.
 impl<T: Copy + Default> Clone for Aligned<T> {
     fn clone(&self) -> Self {
-        let mut copy = Self::zeros(self.used.len());
+        let mut copy = Self::zeros(self.values().len());
         copy.values_mut().copy_from_slice(self.values());
         copy
     }

@@ -2,7 +2,7 @@
 //!
 //! Each sum is one chain of fused multiply-adds along K, so that every instruction set gives the same bits.
 
-use crate::aligned::Aligned;
+use crate::aligned::{Aligned, Lent};
 use crate::epilogue::{Epilogue, Finish, Output, Residual, RowScales, Shift, Tile};
 use crate::product::farthest;
 use crate::tiles::{Job, Kernel, Packed, Panels, Strip, TALLEST, run};
@@ -28,13 +28,68 @@ impl PackedFloats {
         columns: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
+        let sizes = [segments, segment, columns];
         let panels = columns.div_ceil(PANEL);
-        let mut data = Aligned::zeros(panels * segments * segment * PANEL);
-        for (index, row) in data.values_mut().chunks_exact_mut(PANEL).enumerate() {
-            let (panel, at) = (index / (segments * segment), index % (segments * segment));
+        let data = Aligned::zeros(panels * segments * segment * PANEL);
+        Self::filled(isa, sizes, data, weight)
+    }
+
+    /// Packs weights where they lie, if there are whole panels of them and they start at a cache line; else as [`Self::pack`] does.
+    /// `at(s, k, n)` is the place of row `k` of segment `s` in column `n` among them, and `scratch` a buffer to use.
+    ///
+    /// # Panics
+    /// When a place lies outside.
+    #[must_use]
+    pub fn pack_in_place(
+        isa: Isa,
+        [segments, segment, columns]: [usize; 3],
+        weights: Box<dyn Lent<f32>>,
+        scratch: &mut Vec<f32>,
+        at: impl Fn(usize, usize, usize) -> usize,
+    ) -> Self {
+        let whole =
+            columns.is_multiple_of(PANEL) && weights.values().len() == segments * segment * columns;
+        let weights = match whole {
+            true => Aligned::lent(weights),
+            false => Err(weights),
+        };
+        match weights {
+            Ok(data) => {
+                scratch.clear();
+                scratch.extend_from_slice(data.values());
+                Self::filled(isa, [segments, segment, columns], data, |s, k, n| {
+                    scratch[at(s, k, n)]
+                })
+            }
+            Err(weights) => {
+                let weights = weights.values();
+                Self::pack(isa, segments, segment, columns, |s, k, n| {
+                    weights[at(s, k, n)]
+                })
+            }
+        }
+    }
+
+    /// `data` are zeros where columns are missing.
+    fn filled(
+        isa: Isa,
+        [segments, segment, columns]: [usize; 3],
+        mut data: Aligned<f32>,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let panel_rows = segments * segment;
+        let panels = data
+            .values_mut()
+            .chunks_exact_mut((panel_rows * PANEL).max(1));
+        for (panel, rows) in panels.enumerate() {
             let first = panel * PANEL;
-            for (lane, to) in row.iter_mut().enumerate().take(columns - first) {
-                *to = weight(at / segment, at % segment, first + lane);
+            let mut rows = rows.chunks_exact_mut(PANEL);
+            for s in 0..segments {
+                for (k, row) in rows.by_ref().take(segment).enumerate() {
+                    for (lane, to) in row.iter_mut().enumerate().take(columns - first) {
+                        *to = weight(s, k, first + lane);
+                    }
+                }
             }
         }
         Self {

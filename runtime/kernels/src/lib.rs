@@ -44,6 +44,7 @@ mod x86_64;
 use compiled_for::compiled_for;
 
 pub use activations::{Activations, Bytes, Writer};
+pub use aligned::Lent;
 pub use attention::{Attention, Head, Layout, Mask, attend};
 pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, softmax, unary};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};

@@ -12,6 +12,8 @@ use tract_onnx::tract_hir::internal::*;
 
 use crate::ops::ViewMut;
 
+/// A cache line: what is packed where it lies starts at one.
+const LINE: usize = 64;
 /// Weights of fewer bytes stay where they are: importers look at shapes and axes.
 const LARGE: usize = 1 << 16;
 /// Takes the large weights out of a graph, which has inputs in their place.
@@ -72,7 +74,7 @@ fn tensor(weight: TensorProto) -> TractResult<Tensor> {
     let datum = datum(&weight).context("a weight of another type")?;
     let shape = weight.dims.iter().map(|&size| usize::try_from(size));
     let shape: Vec<usize> = shape.collect::<Result<_, _>>()?;
-    let mut tensor = Tensor::zero_dt(datum, &shape)?;
+    let mut tensor = Tensor::zero_aligned_dt(datum, &shape, LINE)?;
     let bytes = ViewMut::of(&mut tensor)?.bytes;
     ensure!(
         bytes.len() == weight.raw_data.len(),

@@ -20,6 +20,7 @@
 mod attention;
 mod conv;
 mod elementwise;
+mod float_weights;
 mod format;
 mod fours;
 mod linear;
@@ -40,6 +41,7 @@ use tract_onnx::tract_hir::internal::*;
 
 pub(crate) use attention::{Attention, MaskKind};
 pub(crate) use conv::{Conv, Geometry};
+pub(crate) use float_weights::{FloatWeights, Order};
 pub(crate) use format::Format;
 pub(crate) use fours::FourBits;
 pub(crate) use linear::Linear;
@@ -78,6 +80,16 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<reduce::Softmax>,
     ];
     kinds.iter().find_map(|kind| kind(op))
+}
+
+/// Packs weights of the op that wait until nothing else holds them. `scratch` is a buffer to use.
+pub(crate) fn settle(op: &dyn TypedOp, scratch: &mut Vec<f32>) {
+    if let Some(op) = op.downcast_ref::<Linear>() {
+        op.operands.settle(scratch);
+    }
+    if let Some(op) = op.downcast_ref::<Conv>() {
+        op.operands.settle(scratch);
+    }
 }
 
 fn is<O: Write>(op: &dyn TypedOp) -> Option<&dyn Write> {

@@ -9,6 +9,7 @@ use wink_kernels::{
     Quantisation, Residual, RowScales, dynamic_range, float_product, four_bit_product, quantise,
 };
 
+use super::float_weights::FloatWeights;
 use super::format::bytes;
 use crate::tensor::View;
 
@@ -20,7 +21,7 @@ pub(crate) enum Operands {
     /// Floats that are quantised on the fly, one scale for the tensor as in `DynamicQuantizeLinear`.
     Dynamic(Arc<PackedWeights>),
     /// Floats that stay floats.
-    Float(Arc<PackedFloats>),
+    Float(Arc<FloatWeights>),
     /// Floats that meet 4-bit weights.
     Fours(Arc<PackedFours>),
 }
@@ -116,9 +117,18 @@ impl Operands {
                 let (values, fixed) = (Bytes::Unsigned(moment), false);
                 Left::Bytes(weights, Left8 { values, q, fixed })
             }
-            Self::Float(weights) => Left::Floats(FloatSide::Floats(weights), input.values()?),
+            Self::Float(weights) => {
+                Left::Floats(FloatSide::Floats(weights.packed()), input.values()?)
+            }
             Self::Fours(weights) => Left::Floats(FloatSide::Fours(weights), input.values()?),
         })
+    }
+
+    /// Packs weights that wait for it. `scratch` is a buffer to use.
+    pub(crate) fn settle(&self, scratch: &mut Vec<f32>) {
+        if let Self::Float(weights) = self {
+            weights.settle(scratch);
+        }
     }
 
     pub(crate) fn isa(&self) -> Isa {

@@ -35,7 +35,7 @@ use wink_kernels::Isa;
 use packer::Packer;
 use products::Rewrite;
 
-use crate::ops::is_fused;
+use crate::ops::{is_fused, settle};
 use crate::rounding::Rounding;
 
 /// What became of a graph's products, convolutions and attentions.
@@ -83,6 +83,10 @@ pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(Ty
         simplify, attentions, four_bits, eight_bits, floats, pools, simplify,
     ] {
         round(&mut model, &mut report)?;
+    }
+    let mut scratch = vec![];
+    for node in model.nodes() {
+        settle(&*node.op, &mut scratch);
     }
     for node in model.nodes().iter().filter(|node| is_fused(&*node.op)) {
         let name = node.op.name().into_owned();

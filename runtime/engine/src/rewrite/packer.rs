@@ -4,30 +4,28 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use tract_onnx::tract_hir::internal::*;
-use wink_kernels::{Isa, PackedFloats, WinogradWeights};
+use wink_kernels::{Isa, WinogradWeights};
 
-use crate::query::with_floats;
-
-/// How a constant is read: segments, values of each, columns, and what tells apart orders of the same sizes.
-pub(super) type Order = [usize; 5];
+use crate::ops::{FloatWeights, Order};
+use crate::query::{floats_in_a_row, with_floats};
 
 /// The instruction set to pack for, and what was packed.
 #[derive(Debug)]
 pub(super) struct Packer {
     pub(super) isa: Isa,
-    floats: Known<PackedFloats>,
-    winograd: Known<WinogradWeights>,
+    floats: Known<([usize; 3], Order), FloatWeights>,
+    winograd: Known<[usize; 2], WinogradWeights>,
 }
 
 /// What was packed of which constant in which order.
 #[derive(Debug)]
-struct Known<W>(RefCell<Vec<Packed<W>>>);
+struct Known<O, W>(RefCell<Vec<Packed<O, W>>>);
 
 #[derive(Debug)]
-struct Packed<W> {
+struct Packed<O, W> {
     /// Keeps the place of the constant, not its values: no other constant can lie there.
     constant: Weak<Tensor>,
-    order: Order,
+    order: O,
     weights: Weak<W>,
 }
 
@@ -40,19 +38,19 @@ impl Packer {
         }
     }
 
-    /// Packs a constant; `at(s, k, n)` is the place of value `k` of segment `s` of column `n` in it. `None` where it is no constant.
+    /// Takes a constant as weights of so many segments, values of each and columns, to be packed when nothing else holds it. `None`
+    /// where it is no constant.
     pub(super) fn floats(
         &self,
         model: &TypedModel,
         outlet: OutletId,
-        order: Order,
-        at: impl Fn(usize, usize, usize) -> usize,
-    ) -> Option<Arc<PackedFloats>> {
-        let [segments, segment, columns, ..] = order;
-        self.floats.get_or(model, outlet, order, |weights| {
-            PackedFloats::pack(self.isa, segments, segment, columns, |s, k, n| {
-                weights[at(s, k, n)]
-            })
+        sizes: [usize; 3],
+        order: &Order,
+    ) -> Option<Arc<FloatWeights>> {
+        let key = (sizes, order.clone());
+        self.floats.get_or(model, outlet, key, || {
+            let values = floats_in_a_row(model, outlet)?;
+            Some(FloatWeights::new(self.isa, sizes, order.clone(), values))
         })
     }
 
@@ -63,22 +61,24 @@ impl Packer {
         outlet: OutletId,
         [channels, columns]: [usize; 2],
     ) -> Option<Arc<WinogradWeights>> {
-        let order = [3, 3 * channels, columns, channels, 3];
-        self.winograd.get_or(model, outlet, order, |weights| {
-            WinogradWeights::pack(self.isa, channels, columns, |y, x, c, n| {
-                weights[(n * channels + c) * 9 + y * 3 + x]
+        self.winograd
+            .get_or(model, outlet, [channels, columns], || {
+                with_floats(model, outlet, |weights| {
+                    WinogradWeights::pack(self.isa, channels, columns, |y, x, c, n| {
+                        weights[(n * channels + c) * 9 + y * 3 + x]
+                    })
+                })
             })
-        })
     }
 }
 
-impl<W> Known<W> {
+impl<O: PartialEq, W> Known<O, W> {
     fn get_or(
         &self,
         model: &TypedModel,
         outlet: OutletId,
-        order: Order,
-        pack: impl FnOnce(&[f32]) -> W,
+        order: O,
+        pack: impl FnOnce() -> Option<W>,
     ) -> Option<Arc<W>> {
         let constant = model.outlet_fact(outlet).ok()?.konst.as_ref();
         let known = constant.and_then(|constant| {
@@ -93,7 +93,7 @@ impl<W> Known<W> {
         if known.is_some() {
             return known;
         }
-        let weights = Arc::new(with_floats(model, outlet, pack)?);
+        let weights = Arc::new(pack()?);
         if let Some(constant) = constant {
             self.0.borrow_mut().push(Packed {
                 constant: Arc::downgrade(constant),

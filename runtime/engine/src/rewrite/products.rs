@@ -13,7 +13,7 @@ use super::pattern::{quantisation, quantised_source};
 use super::tail::Tail;
 use super::weights::{ProductAxes, Weights8, product_axes};
 use super::windows;
-use crate::ops::{Conv, FourBits, Geometry, Linear, Operands, Winograd};
+use crate::ops::{Conv, FourBits, Geometry, Linear, Operands, Order, Winograd};
 use crate::query::{
     before_reshapes, floats, hangs_on_constants, only_reader, other_operand, shape,
 };
@@ -96,8 +96,11 @@ fn float(
     let dims = constant_floats(model, [source, operand], packer.isa)?;
     let (step_k, step_n) = axes.steps(&dims);
     let (k, n) = (dims[axes.k], dims[axes.n]);
-    let order = [1, k, n, step_k, step_n];
-    let packed = packer.floats(model, operand, order, |_, k, n| k * step_k + n * step_n);
+    let order = Order::Matrix {
+        row: step_k,
+        column: step_n,
+    };
+    let packed = packer.floats(model, operand, [1, k, n], &order);
     let packed = packed.ok_or("neither operand is constant")?;
     let left = Left {
         source: before_reshapes(model, source),
@@ -443,10 +446,9 @@ fn float_conv_operands(
 ) -> Result<ConvOperands, String> {
     let source = node.inputs[0];
     let dims = constant_floats(model, [source, node.inputs[1]], packer.isa)?;
-    let at = geometry.weight_index();
     let (segments, segment) = (geometry.segments().count(), geometry.segment());
-    let order = [segments, segment, dims[0], geometry.channels, dims[2]];
-    let packed = packer.floats(model, node.inputs[1], order, at);
+    let order = Order::Kernel(geometry.clone());
+    let packed = packer.floats(model, node.inputs[1], [segments, segment, dims[0]], &order);
     let packed = packed.ok_or("the weights are not constant")?;
     Ok((source, Operands::Float(packed), vec![1.0; dims[0]]))
 }

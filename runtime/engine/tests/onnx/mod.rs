@@ -21,6 +21,18 @@ pub fn source(
     outputs: Vec<ValueInfoProto>,
     weights: Vec<TensorProto>,
 ) -> Source {
+    let file = PathBuf::from("test.onnx");
+    let bytes = bytes(nodes, inputs, outputs, weights);
+    Source::of_parts(file, vec![bytes], Duration::ZERO)
+}
+
+/// The bytes of its file.
+pub fn bytes(
+    nodes: Vec<NodeProto>,
+    inputs: Vec<ValueInfoProto>,
+    outputs: Vec<ValueInfoProto>,
+    weights: Vec<TensorProto>,
+) -> Vec<u8> {
     let model = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -36,8 +48,7 @@ pub fn source(
         }),
         ..ModelProto::default()
     };
-    let file = PathBuf::from("test.onnx");
-    Source::of_parts(file, vec![model.encode_to_vec()], Duration::ZERO)
+    model.encode_to_vec()
 }
 
 pub fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
