@@ -336,7 +336,8 @@ fn optimise(
     start_anew(&mut graph);
     let (graph, fusion) = match execution {
         Execution::Fused | Execution::AsWritten => {
-            let (graph, fusion) = fuse(graph).map_err(words)?;
+            let (mut graph, fusion) = fuse(graph).map_err(words)?;
+            crate::ops::keep_quotients(&mut graph).map_err(words)?;
             (graph, Some(fusion))
         }
         Execution::Plain => (graph, None),

@@ -79,7 +79,7 @@ pub fn run_reference(
 /// # Errors
 /// When it is of an element type that no input can have, or its bytes are not those of its shape.
 pub fn tensor_of(value: &Value<'_>) -> Result<Tensor, TensorError> {
-    let Some(element) = tensor::Element::named(value.element.name()) else {
+    let Some(element) = value.element.of_tensor() else {
         return Err(TensorError::Element {
             found: value.element.to_string(),
             wanted: tensor::Element::F32,

@@ -437,7 +437,7 @@ fn operators_that_other_runtimes_fuse() {
 
 #[test]
 fn nodes_in_any_order() {
-    let mut model = Model::new(17)
+    let model = Model::new(17)
         .input("x", Element::F32, &[Some(2)])
         .op("Relu", "h", "y", vec![])
         .op("Neg", "x", "h", vec![])
@@ -448,8 +448,8 @@ fn nodes_in_any_order() {
         &[1.0, 0.0],
         0.0,
     );
-    model.graph().node.push(node("Neg", "z", "z2", vec![]));
-    model.graph().node.push(node("Neg", "z2", "z", vec![]));
+    let model = model.op("Neg", "z", "z2", vec![]);
+    let model = model.op("Neg", "z2", "z", vec![]);
     let told = model.run(&[("x", f32s(&[2], &[-1.0, 2.0]))]).unwrap_err();
     assert!(
         told.contains("reads what is made from its own output"),

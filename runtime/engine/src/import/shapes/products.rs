@@ -65,20 +65,6 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     let (Some(q), Some(k), Some(v)) = (at(inputs, 0), at(inputs, 1), at(inputs, 2)) else {
         return Ok(None);
     };
-    if call.given(6) {
-        return Err("Attention: nonpad_kv_seqlen is not supported".to_owned());
-    }
-    let window = call
-        .node
-        .attribute
-        .iter()
-        .find(|a| a.name.contains("window") && a.i >= 0);
-    if let Some(window) = window {
-        return Err(format!(
-            "Attention: {} is not supported",
-            window.name.escape_debug()
-        ));
-    }
     let heads = |shape: &[usize], name: &str| -> Result<[usize; 4], String> {
         match *shape {
             [b, h, s, d] => Ok([b, h, s, d]),
