@@ -145,6 +145,13 @@ impl Source {
 }
 
 impl Parsed {
+    /// Makes an input a constant of this value.
+    pub(crate) fn fix(&mut self, name: &str, value: &import::Value<'_>) {
+        if let Some(graph) = &mut self.model.graph {
+            graph.initializer.push(value.to_proto(name));
+        }
+    }
+
     /// As [`Source::info`].
     pub(crate) fn info(&self) -> Result<GraphInfo, EngineError> {
         import::inspect(&self.model, |_| true).map_err(|message| EngineError::Graph {

@@ -120,7 +120,8 @@ impl Types {
             }
             Found::Unknown => None,
         };
-        if let Some(signature) = &signature {
+        // A constant is its value, whatever else stands there.
+        if let Some(signature) = signature.as_ref().filter(|_| node.op_type != "Constant") {
             check_attributes(node, signature)?;
             check_count(
                 "inputs",
@@ -238,6 +239,7 @@ impl Types {
                 Some(number) => Some(number),
                 None => return self.of(&node.input[1]),
             },
+            "LayerNormalization" | "RMSNormalization" => Some(number("stash_type").unwrap_or(f32)),
             "If" | "Loop" | "Scan" => {
                 let skipped = usize::from(node.op_type == "Loop");
                 return *inner.first()?.get(output + skipped)?;

@@ -264,7 +264,7 @@ mod tests {
         let i8 = Kinds::of_onnx(DataType::Int8 as i32);
         let add = version("Add", 13);
         assert!(f32.within(add.inputs[1].kinds) && !i8.within(add.inputs[1].kinds));
-        assert_eq!((add.since, add.least_inputs, add.least_outputs), (7, 2, 1));
+        assert_eq!((add.since, add.least_inputs, add.least_outputs), (13, 2, 1));
         assert!(i8.within(version("Add", 14).inputs[0].kinds));
         assert_eq!(find("", "Gelu", 19), Found::Later(20));
         assert_eq!(find("", "Frobnicate", 19), Found::Unknown);

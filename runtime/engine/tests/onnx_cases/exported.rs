@@ -5,7 +5,7 @@ use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 use wink_engine::{OnnxElement as Element, Value};
 
 use super::build::{
-    Model, f32s, float, graph, i64s, int, ints, near, node, run_file, some, text, value_info, whole,
+    Model, f32s, float, graph, i64s, int, ints, near, run_file, some, text, value_info, whole,
 };
 
 fn doubled(values: &[f32]) -> Vec<f64> {

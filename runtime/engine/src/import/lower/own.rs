@@ -115,7 +115,11 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         Some(None) => true,
         None => false,
     };
+    // The engine takes 0 and 1 only.
+    let keeps = !matches!(call.int("keepdims", 1), 0 | 1);
     match call.op() {
+        "ArgMax" | "ArgMin" if keeps => true,
+        op if op.starts_with("Reduce") && keeps => true,
         ROUND | "Attention" | "Softplus" | "ReduceLogSumExp" | "ReduceLogSum" | "Range"
         | "OneHot" | "EyeLike" | "Mod" | "Compress" | "LSTM" | "GRU" | "RNN" | "CumProd"
         | "ReverseSequence" | "LpPool" | "GlobalLpPool" => true,

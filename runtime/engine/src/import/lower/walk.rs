@@ -221,6 +221,10 @@ impl Walk {
         if has_subgraph {
             return self.subgraph(node);
         }
+        // What is left out at the end is not there.
+        while node.input.last().is_some_and(String::is_empty) {
+            node.input.pop();
+        }
         if let Some(built) = self.expanded(&node)? {
             for (name, value) in built.weights {
                 self.add_value(&name, value);

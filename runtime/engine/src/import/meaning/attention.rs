@@ -151,11 +151,8 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
             2 => &masked,
             _ => &weights,
         });
-        for (column, weight) in weights
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight != 0.0)
-        {
+        // Values without weight, too: what is not finite among them shows.
+        for (column, weight) in weights.iter().enumerate() {
             for (to, value) in out[at * v_width..][..v_width]
                 .iter_mut()
                 .zip(v.row(b, kv, column))
@@ -230,7 +227,7 @@ fn mask_of(
     };
     let bound = |name: &str| Some(call.int(name, -1)).filter(|&bound| bound >= 0);
     let (left, mut right) = (bound("left_window_size"), bound("right_window_size"));
-    if call.int("is_causal", 0) != 0 {
+    if call.int("is_causal", 0) == 1 {
         right = Some(0);
     }
     for (at, value) in all.iter_mut().enumerate() {

@@ -57,6 +57,13 @@ fn pads(call: &Call<'_>, axes: usize) -> Result<[Vec<usize>; 2], String> {
     Ok([all[..axes].to_vec(), all[axes..].to_vec()])
 }
 
+fn auto_pad<'a>(call: &Call<'a>) -> Result<&'a str, String> {
+    match call.text("auto_pad", "NOTSET") {
+        known @ ("NOTSET" | "SAME_UPPER" | "SAME_LOWER" | "VALID") => Ok(known),
+        other => Err(format!("{}: auto_pad {}", call.op(), other.escape_debug())),
+    }
+}
+
 /// The windows of a convolution or pool over a tensor of `shape`; `kernel` is that of the weights, if there are any.
 ///
 /// # Errors
@@ -90,7 +97,7 @@ pub fn windows_of(
     let strides = positive(call, "strides", axes)?;
     let dilations = positive(call, "dilations", axes)?;
     let [mut before, mut after] = pads(call, axes)?;
-    let auto = call.text("auto_pad", "NOTSET");
+    let auto = auto_pad(call)?;
     let mut output = vec![];
     for axis in 0..axes {
         let length = spatial[axis];
@@ -178,7 +185,7 @@ pub fn transposed_windows(
         let target = wanted
             .get(wanted.len().saturating_sub(axes) + axis)
             .and_then(|&v| usize::try_from(v).ok());
-        let auto = call.text("auto_pad", "NOTSET");
+        let auto = auto_pad(call)?;
         let target = match (target, auto) {
             (Some(target), _) => Some(target),
             (None, "SAME_UPPER" | "SAME_LOWER") => Some(spatial[axis] * strides[axis]),
@@ -232,6 +239,17 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
                     call.op(),
                     w.shape,
                     x.shape
+                ));
+            }
+            if call.op() != "ConvInteger"
+                && let Some(bias) = at(inputs, 2)
+                && bias.shape != [w.shape[0]]
+            {
+                return Err(format!(
+                    "{}: a bias of {:?} for {} channels",
+                    call.op(),
+                    bias.shape,
+                    w.shape[0]
                 ));
             }
             let windows = windows_of(call, x.shape, w.shape.get(2..))?;
