@@ -7,6 +7,7 @@
 # Ends with 1 at the first crash; the input that did it is in FOLDER/artifacts/TARGET, `fuzz.sh FOLDER 0 TARGET` runs it again.
 set -euo pipefail
 [[ $# -gt 0 && -d $1/fuzz_targets ]] || { echo "usage: fuzz.sh FOLDER [SECONDS [TARGET...]], FOLDER with fuzz_targets" >&2; exit 2; }
+root=$(realpath "$(dirname "$0")/..")
 cd "$1"
 shift
 
@@ -20,14 +21,15 @@ if ((!${#targets[@]})); then
 fi
 
 host=x86_64-unknown-linux-gnu
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/fuzz
+CARGO_TARGET_DIR=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
+export CARGO_TARGET_DIR
 export RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1
     -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-cargo "+${NIGHTLY:-nightly}" build --release --target "$host" "${targets[@]/#/--bin=}"
+cargo "+${NIGHTLY:-nightly}" build --profile fuzz --target "$host" "${targets[@]/#/--bin=}"
 
 for target in "${targets[@]}"; do
-    program=$CARGO_TARGET_DIR/$host/release/$target
+    program=$CARGO_TARGET_DIR/$host/fuzz/$target
     mkdir -p "corpus/$target" "artifacts/$target"
     if ((seconds == 0)); then
         find "seeds/$target" "corpus/$target" "artifacts/$target" -type f -exec "$program" {} +

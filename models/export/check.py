@@ -99,24 +99,21 @@ class Report:
             self.worst.append(f"{where} differs by {difference:.3g}, allowed are {BOUND * scale:.3g}")
 
 
-def compare(policy, plan, folder, files, observed, tokenizer, say):
-    """Checks every stage and the whole. Gives the report and the values of PyTorch's run, from which golden values are made."""
+def compare(policy, plan, folder, files, observed, modules, parts, say):
+    """Checks every stage and the whole. `modules`: the stages in PyTorch, which have run. Gives the report and LeRobot's actions."""
     report = Report(say)
-    modules = Modules(plan.stages)
-    interpreter = Interpreter(policy, modules.run, tokenizer)
-    interpreter.run(observed)
     sessions = Sessions(folder, files)
     for stage in plan.stages:
         results = sessions.run(stage.name, modules.given[stage.name])
         for tensor in stage.outputs:
             report.add(f"{stage.name}.{tensor}", modules.made[stage.name][tensor], results[tensor])
-    whole = Interpreter(policy, sessions.run, tokenizer).run(observed)
+    whole = Interpreter(policy, sessions.run, **parts).run(observed)
     with torch.no_grad():
         reference = plan.reference(observed)
     report.add("action (whole)", reference, whole)
     if report.worst:
         raise TooFar(report.worst[0])
-    return report, interpreter.values, reference
+    return report, reference
 
 
 def golden(policy, observed, values, reference, origin, seed=1):

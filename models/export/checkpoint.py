@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from . import normalisation, versions
 from .refusal import Refusal, listed
 
+# Steps that write the state into the prompt.
+STATE_IN_PROMPT = {"pi05_prepare_state_tokenizer_processor_step", "pi0_fast_prepare_state_tokenizer_processor_step"}
 # Steps of the processors that the exporter knows; any other changes the numbers in a way that it cannot say.
 KNOWN_STEPS = {
     "rename_observations_processor",
@@ -21,8 +23,8 @@ KNOWN_STEPS = {
     "tokenizer_processor",
     "smolvla_new_line_processor",
     "pi0_new_line_processor",
-    "pi05_prepare_state_tokenizer_processor_step",
-}
+    "action_tokenizer_processor",
+} | STATE_IN_PROMPT
 PREPROCESSOR = "policy_preprocessor.json"
 POSTPROCESSOR = "policy_postprocessor.json"
 
@@ -30,7 +32,7 @@ POSTPROCESSOR = "policy_postprocessor.json"
 @dataclass
 class Checkpoint:
     """What a checkpoint holds. `rename` maps a data set's feature to the policy's; `tokens` is the tokenizer's step, `state_width` how many
-    numbers pi0.5 writes into its prompt."""
+    numbers pi0.5 and pi0-FAST write into their prompt."""
 
     folder: Path
     kind: str
@@ -133,7 +135,7 @@ def read_processors(checkpoint):
                 checkpoint.rename.update(config.get("rename_map") or {})
             elif kind == "tokenizer_processor":
                 checkpoint.tokens = config
-            elif kind == "pi05_prepare_state_tokenizer_processor_step":
+            elif kind in STATE_IN_PROMPT:
                 # LeRobot does not save the width that it was trained with, and runs with its default.
                 checkpoint.state_width = config.get("max_state_dim", 32)
         if len(normalisers) != 1:

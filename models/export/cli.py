@@ -19,6 +19,8 @@ EXAMPLES = """examples:
     lerobot.py --checkpoint RUN/... --dataset DATA --vlm SmolVLM2-500M-Video-Instruct --joint-units range --out my-policy
   pi0 and pi0.5 (the folder of PaliGemma's tokenizer):
     lerobot.py --checkpoint RUN/... --dataset DATA --tokenizer paligemma-3b-pt-224 --joint-units range --out my-policy
+  pi0-FAST, with the folder of its action tokenizer, too:
+    lerobot.py --checkpoint RUN/... --dataset DATA --tokenizer paligemma-3b-pt-224 --action-tokenizer fast --joint-units range --out my-policy
   The data set calls a camera otherwise than the policy, and has one that the policy does not see:
     ... --rename observation.images.top=observation.images.camera1 --ignore observation.images.side
 
@@ -26,8 +28,7 @@ Reads local folders only. Exit code 0: written; 1: the graphs differ from PyTorc
 is missing, wrong or unknown.
 """
 # The module of each kind of policy.
-KINDS = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi0": "pi0", "pi05": "pi0"}
-REFUSED = {"pi0_fast": "its decoder writes \"Action: \" before the actions, which policy.json cannot say"}
+KINDS = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi0": "pi0", "pi05": "pi0", "pi0_fast": "pi0_fast"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +44,7 @@ def parser():
     add("--out", required=True, metavar="PACKAGE", help="folder to write; must not exist")
     add("--vlm", metavar="DIR", help="SmolVLA: folder of the vision-language model's config.json")
     add("--tokenizer", metavar="DIR", help="folder of the tokenizer; for SmolVLA --vlm where that holds it")
+    add("--action-tokenizer", metavar="DIR", help="pi0-FAST: folder of the tokenizer of its actions (tokenizer.json, processor_config.json)")
     add("--joint-units", choices=sorted(JOINT_UNITS), help="unit of the joints NAME.pos: degrees (use_degrees) or range (-100 to 100)")
     add("--unit", action="append", default=[], metavar="NAME=UNIT", help=f"unit of a joint; * means every joint, action/NAME the action's alone; one of {listed(UNITS)}")
     add("--space", choices=SPACES, help="what the action is to the robot, where its names do not end in .pos")
@@ -51,7 +53,7 @@ def parser():
     add("--without-camera", action="append", default=[], metavar="FEATURE", help="SmolVLA, pi0: a camera of config.json that the policy was trained without")
     add("--ignore-field", action="append", default=[], metavar="FIELD", help="a field of config.json that lerobot 0.4.4 does not know and that does not matter")
     add("--statistics", metavar="NAME", help="which data set's statistics, where an old checkpoint holds several")
-    add("--prompt-state", choices=("padded", "plain"), help="pi0.5: whether the prompt holds the state padded to max_state_dim (lerobot 0.4) or as it is (0.5 and later), where the checkpoint does not show its version")
+    add("--prompt-state", choices=("padded", "plain"), help="pi0.5, pi0-FAST: whether the prompt holds the state padded to max_state_dim (lerobot 0.4) or as it is (0.5 and later), where the checkpoint does not show its version")
     add("--execute", type=int, metavar="N", help="steps to execute of each chunk; else the checkpoint's n_action_steps")
     add("--backbone", metavar="FILE.py", help="Python file to run first, which registers an own backbone under torchvision.models")
     add("--instruction", metavar="TEXT", help="instruction of the golden values")
@@ -70,7 +72,7 @@ def main(arguments=None):
     try:
         options = to_options(given)
         started = time.monotonic()
-        rows, size = export(given.checkpoint, given.dataset, given.out, options, given.vlm, given.tokenizer, given.backbone)
+        rows, size = export(given.checkpoint, given.dataset, given.out, options, given.vlm, given.tokenizer, given.backbone, given.action_tokenizer)
     except Refusal as error:
         if given.traceback:
             raise
@@ -134,7 +136,7 @@ def quiet():
     logging.disable(logging.WARNING)
 
 
-def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone=None, say=print):
+def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone=None, action_tokenizer=None, say=print):
     """Exports a checkpoint to a package; gives the comparison's rows and the package's size."""
     from . import checkpoint as checkpoints, dataset as datasets, package
 
@@ -144,7 +146,8 @@ def export(checkpoint, dataset, out, options, vlm=None, tokenizer=None, backbone
     family = module_of(checkpoints.kind(checkpoint), checkpoint)
     read = checkpoints.read(checkpoint)
     recorded = datasets.read(dataset)
-    folders = {"vlm": vlm and Path(vlm), "tokenizer": tokenizer and Path(tokenizer)}
+    given = {"vlm": vlm, "tokenizer": tokenizer, "action_tokenizer": action_tokenizer}
+    folders = {option: folder and Path(folder) for option, folder in given.items()}
     plan = family.plan(read, recorded, options, folders)
     for note in plan.notes:
         say(f"note: {note}")
@@ -155,8 +158,7 @@ def module_of(kind, folder):
     """The module that knows this kind of policy."""
     if module := KINDS.get(kind):
         return importlib.import_module(f".{module}", __package__)
-    why = REFUSED.get(kind, f"supported are {listed(KINDS)}")
-    raise Refusal(f"{folder}/config.json: type {kind} is not supported: {why}")
+    raise Refusal(f"{folder}/config.json: type {kind} is not supported; supported are {listed(KINDS)}")
 
 
 def run_file(path):

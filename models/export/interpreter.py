@@ -18,8 +18,10 @@ ELEMENTS = {"bool": torch.bool, "i64": torch.int64, "i32": torch.int32, "f32": t
 class Interpreter:
     """One package. `values` keeps every value of the last run by name; of a loop's outputs those of its first step."""
 
-    def __init__(self, policy, run_stage, tokenizer=None):
+    def __init__(self, policy, run_stage, tokenizer=None, tables=None, caches=None):
+        """`tables`: runs of integers by file, `caches`: shapes by stage and name; both for loops over tokens."""
         self.policy, self.run_stage, self.tokenizer = policy, run_stage, tokenizer
+        self.tables, self.caches = tables or {}, caches or {}
         self.values = {}
 
     def run(self, observation):
@@ -79,6 +81,9 @@ class Interpreter:
 
     def loop(self, stage, noise):
         method = stage["loop"]
+        if "tokens" in method:
+            self.values[f"{stage['name']}.sample"] = self.decode(stage, method["tokens"])
+            return
         sample = noise.draw(method["sample"]["shape"])
         first = True
         for time, advance in flow_steps(method["flow"], sample) if "flow" in method else diffusion_steps(method["diffusion"], noise):
@@ -89,6 +94,44 @@ class Interpreter:
             sample = advance(sample, outputs)
         self.values[f"{stage['name']}.sample"] = sample
 
+    def decode(self, stage, given):
+        """The chunk [1, steps, dim] of a loop over tokens."""
+        held, filled = {}, {}
+        for name, cache in given["cache"].items():
+            held[name] = torch.zeros(self.caches[stage["name"]][name])
+            if begin := cache.get("from"):
+                value = self.values[begin]
+                filled[name] = value.shape[cache["axis"]]
+                held[name].narrow(cache["axis"], 0, filled[name]).copy_(value)
+        following, decoded, ended = given["first"].get("token"), [], False
+        if following is None:
+            following = largest(self.values[given["first"]["logits"]])
+            decoded.append(following)
+        for index in range(given["max_tokens"]):
+            ended = bool(decoded) and decoded[-1] == given["end"]
+            if ended or (given["end"] is None or given.get("open_end")) and len(decoded) == given["max_tokens"]:
+                break
+            own = {f"loop.{name}": value for name, value in held.items()}
+            own.update({"loop.token": torch.tensor([[following]]), "loop.index": torch.tensor([index])})
+            outputs = self.outputs(stage, own)
+            if index == 0:
+                self.keep(stage, outputs)
+            for name, cache in given["cache"].items():
+                part = outputs[cache["output"]]
+                if "axis" not in cache:
+                    held[name] = part
+                    continue
+                held[name] = held[name].clone()
+                held[name].narrow(cache["axis"], filled.get(name, 0) + index, part.shape[cache["axis"]]).copy_(part)
+            following = largest(outputs[given["logits"]])
+            decoded.append(following)
+        if given["end"] is not None:
+            if given["end"] in decoded:
+                decoded = decoded[: decoded.index(given["end"])]
+            elif not given.get("open_end"):
+                raise Refusal(f"no end token within {given['max_tokens']} tokens")
+        return decoded_chunk(given, decoded[: given["max_tokens"]], self.tables)[None]
+
     def action(self):
         part = self.policy["action"]
         chunk = self.values[part["from"]][0, part["first"] : part["first"] + part["chunk"], : len(part["names"])]
@@ -97,6 +140,51 @@ class Interpreter:
             index = part["names"].index(name)
             result[:, index] = (result[:, index] > threshold).float()
         return result
+
+
+def largest(logits):
+    """The place of the largest value of the last row."""
+    return int(logits.reshape(-1, logits.shape[-1])[-1].argmax())
+
+
+def decoded_chunk(given, tokens, tables):
+    """What tokens stand for, [steps, dim]."""
+    starts, remove = given.get("starts_with", []), given.get("remove", [])
+    if tokens[: len(starts)] != starts:
+        raise Refusal(f"the tokens begin with {tokens[: len(starts)]}, not with {starts}")
+    kept = []
+    while tokens:
+        if remove and tokens[: len(remove)] == remove:
+            tokens = tokens[len(remove) :]
+        else:
+            kept, tokens = kept + tokens[:1], tokens[1:]
+    ((kind, part),) = given["decode"].items()
+    places = [part["first_token"] - token if part["descending"] else token - part["first_token"] for token in kept]
+    if kind == "bins":
+        numbers = [part["low"] + (part["high"] - part["low"]) * (place + 0.5) / part["bins"] for place in places]
+        return torch.tensor(numbers, dtype=torch.float32).reshape(part["steps"], part["dim"])
+    table = tables[part["table"]]
+    strange = [token for token, place in zip(kept, places) if not 0 <= place < len(table)]
+    if strange:
+        raise Refusal(f"token {strange[0]} stands for no action")
+    numbers = [number for place in places for number in table[place]]
+    if text := part.get("utf8"):
+        numbers = [ord(character) + text["offset"] for character in bytes(numbers).decode()]
+    count = part["steps"] * part["dim"]
+    if part.get("fit") == "fill":
+        numbers = (numbers + [0] * count)[:count]
+    if len(numbers) != count:
+        raise Refusal(f"the tokens stand for {len(numbers)} numbers instead of {count}")
+    return inverse_dct(torch.tensor(numbers, dtype=torch.float64).reshape(part["steps"], part["dim"]) / part["scale"]).float()
+
+
+def inverse_dct(coefficients):
+    """The inverse of the orthonormal DCT-II over the first axis."""
+    count = len(coefficients)
+    angles = math.pi / count * (torch.arange(count, dtype=torch.float64) + 0.5)[:, None] * torch.arange(count, dtype=torch.float64)
+    scale = torch.full((count,), math.sqrt(2.0 / count), dtype=torch.float64)
+    scale[0] = math.sqrt(1.0 / count)
+    return (torch.cos(angles) * scale) @ coefficients
 
 
 CLEAN = {

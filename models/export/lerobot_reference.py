@@ -10,13 +10,13 @@ from .checkpoint import POSTPROCESSOR, PREPROCESSOR
 
 
 class Runner:
-    """A policy with its processors as LeRobot loads them. `state_width`: numbers of the state in pi0.5's prompt."""
+    """A policy with its processors as LeRobot loads them. `overrides`: what their steps are set to otherwise."""
 
-    def __init__(self, checkpoint, policy, config, cameras, options, tokenizer=None, state_width=None):
+    def __init__(self, checkpoint, policy, config, cameras, options, tokenizer=None, overrides=None, action_tokenizer=None):
         self.policy, self.cameras = policy, cameras
         # A feature that the checkpoint itself renames is given under its recorded name.
         self.names = {camera.name: camera.name if camera.name in checkpoint.rename else camera.feature for camera in cameras}
-        self.before, self.after = processors(checkpoint, config, options, tokenizer, state_width)
+        self.before, self.after = processors(checkpoint, config, options, tokenizer, overrides or {}, action_tokenizer)
 
     def batches(self, observation):
         """The normalised batch of each observation of the history, the oldest first."""
@@ -43,13 +43,11 @@ class Runner:
         return self.after(actions)[0]
 
 
-def processors(checkpoint, config, options, tokenizer, state_width):
+def processors(checkpoint, config, options, tokenizer, overrides, action_tokenizer):
     """Those of the checkpoint; for an old one, whose statistics LeRobot would not find, those that it makes of them."""
-    overrides = {"device_processor": {"device": "cpu"}}
+    overrides = {"device_processor": {"device": "cpu"}, **overrides}
     if tokenizer is not None:
         overrides["tokenizer_processor"] = {"tokenizer_name": str(tokenizer)}
-    if state_width is not None:
-        overrides["pi05_prepare_state_tokenizer_processor_step"] = {"max_state_dim": state_width}
     if checkpoint.has_processors and not (checkpoint.inputs.has_buffers or checkpoint.outputs.has_buffers):
         with versions.readable(checkpoint.folder, (PREPROCESSOR, POSTPROCESSOR)) as folder:
             before = PolicyProcessorPipeline.from_pretrained(folder, config_filename=PREPROCESSOR, overrides=overrides)
@@ -66,28 +64,35 @@ def processors(checkpoint, config, options, tokenizer, state_width):
         for feature in (*config.input_features, *config.output_features):
             if source.groups and (values := source.find(feature, options.statistics)):
                 held[feature] = {stat: torch.from_numpy(value) for stat, value in values.items()}
-    with local_tokenizer(tokenizer):
+    with local_tokenizer(tokenizer, action_tokenizer):
         return make_pre_post_processors(config, dataset_stats=held)
 
 
 class local_tokenizer:  # noqa: N801
-    """LeRobot's processors of pi0 name PaliGemma's tokenizer, which they would fetch: reads this folder in its place."""
+    """LeRobot's processors of the pi policies name tokenizers, which they would fetch: reads this folder in their place, and takes
+    `actions` as that of the actions."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, actions=None):
+        self.folder, self.actions = folder, actions
 
     def __enter__(self):
         from lerobot.processor import tokenizer_processor
 
-        self.module, self.held = tokenizer_processor, tokenizer_processor.AutoTokenizer
-        folder, held = self.folder, self.held
+        self.module, self.held = tokenizer_processor, (tokenizer_processor.AutoTokenizer, tokenizer_processor.AutoProcessor)
+        text, actions = self.held[0], self.actions
+        folder = self.folder
 
         class Local:
             @staticmethod
-            def from_pretrained(_):
-                return held.from_pretrained(folder)
+            def from_pretrained(_, **more):
+                return text.from_pretrained(folder, **more)
 
-        tokenizer_processor.AutoTokenizer = Local
+        class LocalActions:
+            @staticmethod
+            def from_pretrained(_, **more):
+                return actions
+
+        tokenizer_processor.AutoTokenizer, tokenizer_processor.AutoProcessor = Local, LocalActions
 
     def __exit__(self, *_):
-        self.module.AutoTokenizer = self.held
+        self.module.AutoTokenizer, self.module.AutoProcessor = self.held

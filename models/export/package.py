@@ -48,16 +48,20 @@ def fill(plan, checkpoint, dataset, options, folder, name, say):
     }
     observed = check.observation(policy, dataset.cameras(), options.instruction or INSTRUCTION)
     modules = check.Modules(plan.stages)
+    parts = {"tokenizer": tokenizer, "tables": plan.tables, "caches": plan.caches()}
     say("running PyTorch")
-    Interpreter(policy, modules.run, tokenizer).run(observed)
+    interpreter = Interpreter(policy, modules.run, **parts)
+    interpreter.run(observed)
+    for file, table in plan.tables.items():
+        (folder / file).write_text(json.dumps(table, separators=(",", ":")))
     for index, stage in enumerate(plan.stages):
         started = time.monotonic()
         files, nodes = graphs.export(stage.module, {tensor: modules.given[stage.name][tensor] for tensor in stage.inputs}, stage.outputs, folder / f"{stage.name}.onnx")
         size = sum((folder / file).stat().st_size for file in files)
         say(f"[{index + 1}/{len(plan.stages)}] {stage.name}: {nodes} nodes, {size / 1e6:.1f} MB, {time.monotonic() - started:.1f} s")
     say("comparing with PyTorch")
-    report, values, reference = check.compare(policy, plan, folder, policy["precisions"]["f32"], observed, tokenizer, say)
-    golden = check.golden(policy, observed, values, reference, reference_name(plan))
+    report, reference = check.compare(policy, plan, folder, policy["precisions"]["f32"], observed, modules, parts, say)
+    golden = check.golden(policy, observed, interpreter.values, reference, reference_name(plan))
     write_json(folder / "golden.json", golden, indent=None)
     policy["files"] = {file.name: {"bytes": file.stat().st_size, "sha256": digest(file)} for file in sorted(folder.iterdir())}
     write_json(folder / "policy.json", policy, indent=1)

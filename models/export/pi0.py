@@ -14,6 +14,8 @@ from .refusal import Refusal
 from .vision import VisionTower, together
 
 PALIGEMMA, EXPERT = "paligemma_with_expert.paligemma.", "paligemma_with_expert.gemma_expert."
+# The embedding of tokens, and what turns hidden values into logits: one tensor.
+EMBEDDING, HEAD = f"{PALIGEMMA}model.language_model.embed_tokens.weight", f"{PALIGEMMA}lm_head.weight"
 TOWER = f"{PALIGEMMA}model.vision_tower.vision_model."
 # PaliGemma's image encoder; all other sizes follow from the weights.
 VISION_HEADS, VISION_EPSILON = 16, 1e-6
@@ -63,23 +65,33 @@ class Weights:
             raise Refusal(f"{self.source}/model.safetensors: holds {len(left)} weights that the policy does not use, the first is {left[0]}")
 
 
-class Model(nn.Module):
-    """All parts of pi0 or pi0.5, in f32."""
+class PaliGemma(nn.Module):
+    """What all pi policies share: image encoder, its projection, the embedding of tokens, the language model."""
 
-    def __init__(self, weights, config, five):
+    def __init__(self, weights, config, embedding):
         super().__init__()
-        self.five, self.config = five, config
+        self.config = config
         positions = weights.take(f"{TOWER}embeddings.position_embedding.weight")
         self.tower = VisionTower(weights.under(TOWER), TOWER, VISION_HEADS, VISION_EPSILON, positions)
         side = self.tower.patches.kernel_size[0] * math.isqrt(len(positions))
         if tuple(config.image_resolution) != (side, side):
             raise Refusal(f"{weights.source}/config.json: image_resolution is {list(config.image_resolution)}, the image encoder's weights are for {side} x {side}")
         self.project = weights.linear(f"{PALIGEMMA}model.multi_modal_projector.linear")
-        embedding = f"{PALIGEMMA}model.language_model.embed_tokens.weight"
-        # A tied embedding is saved once, under either name.
-        embedding = embedding if embedding in weights else f"{PALIGEMMA}lm_head.weight"
         self.embed = nn.Embedding.from_pretrained(weights.take(embedding).float())
         self.language = Gemma(weights, f"{PALIGEMMA}model.language_model.")
+
+    @property
+    def image_tokens(self):
+        return self.tower.positions.shape[1]
+
+
+class Model(PaliGemma):
+    """All parts of pi0 or pi0.5, in f32."""
+
+    def __init__(self, weights, config, five):
+        # A tied embedding is saved once, under either name.
+        super().__init__(weights, config, EMBEDDING if EMBEDDING in weights else HEAD)
+        self.five = five
         self.expert = Gemma(weights, f"{EXPERT}model.")
         self.inward, self.outward = weights.linear("action_in_proj"), weights.linear("action_out_proj")
         mlp = "time_mlp" if five else "action_time_mlp"
@@ -89,10 +101,6 @@ class Model(nn.Module):
         if conditioned != five:
             raise Refusal(f"{weights.source}/model.safetensors: the action expert's norms {'follow' if conditioned else 'do not follow'} the time, config.json says {'pi05' if five else 'pi0'}")
         weights.check_all_taken()
-
-    @property
-    def image_tokens(self):
-        return self.tower.positions.shape[1]
 
 
 class Vision(nn.Module):
@@ -169,20 +177,25 @@ class Step(nn.Module):
         return self.outward(x if self.five else x[:, 1:])
 
 
+# How the state is written into a prompt, and what is done to the task before it.
+BINS = {"name": wiring.STATE, "bins": 256, "low": -1.0, "high": 1.0}
+TASK = ("strip", "underscores_to_spaces", "newlines_to_spaces")
+
+
 def prompt_width(checkpoint, dataset, config, options):
-    """How many numbers of the state pi0.5's prompt holds, and what is to be said of it."""
+    """How many numbers of the state the prompt of pi0.5 or pi0-FAST holds."""
     count, most = len(dataset.names(wiring.STATE)), config.max_state_dim
     shown = versions.pads_prompt(checkpoint)
     pads = shown if options.prompt_state is None else options.prompt_state == "padded"
     if shown is not None and pads != shown:
         raise Refusal(f"--prompt-state {options.prompt_state}: the checkpoint was written by lerobot {'0.4, which pads' if shown else '0.5 or later, which does not pad'} the state in the prompt")
     if pads is False:
-        return count, []
+        return count
     if checkpoint.state_width not in (None, most):
         raise Refusal(f"{checkpoint.folder}/config.json: max_state_dim is {most}, but LeRobot's saved processor writes {checkpoint.state_width} numbers into the prompt: the policy runs with another prompt than it was trained with")
     if pads is None and count < most:
-        return most, [f"no train_config.json shows which version trained this: the prompt holds the state padded to {most} numbers, as lerobot 0.4 writes it; for 0.5 and later say --prompt-state plain"]
-    return most, []
+        raise Refusal(f"{checkpoint.folder}: no train_config.json shows which version of lerobot trained this, and with it how many numbers of the state the prompt holds; say --prompt-state padded ({most}, lerobot 0.4) or --prompt-state plain ({count}, 0.5 and later)")
+    return most
 
 
 def plan(checkpoint, dataset, options, folders):
@@ -196,14 +209,11 @@ def plan(checkpoint, dataset, options, folders):
     cameras = wiring.cameras(checkpoint, dataset, options, may_lack=True)
     if not cameras:
         raise Refusal(f"{checkpoint.folder}/config.json: input_features has no camera")
-    notes, state_width = [], config.max_state_dim
-    if five:
-        state_width, notes = prompt_width(checkpoint, dataset, config, options)
+    state_width = prompt_width(checkpoint, dataset, config, options) if five else config.max_state_dim
     states = wiring.state_parts(checkpoint, dataset, options, pad_to=state_width)
     action = wiring.action_part(checkpoint, dataset, options, "step.sample", config.chunk_size, config.n_action_steps, width=config.max_action_dim)
     if five:
-        bins = {"state": {"name": wiring.STATE, "bins": 256, "low": -1.0, "high": 1.0}}
-        written = text.part(checkpoint, tokens, "Task: {instruction}, State: {state};\nAction: ", ["strip", "underscores_to_spaces", "newlines_to_spaces"], config.tokenizer_max_length, **bins)
+        written = text.part(checkpoint, tokens, "Task: {instruction}, State: {state};\nAction: ", list(TASK), config.tokenizer_max_length, state=dict(BINS))
     else:
         written = text.part(checkpoint, tokens, "{instruction}\n", ["strip_final_newline"], config.tokenizer_max_length)
     # Either version of the names of the time's two layers; pi0.5 has no state beside its text.
@@ -213,21 +223,23 @@ def plan(checkpoint, dataset, options, folders):
         weights.taken.update(weight for weight in weights.names() if weight.startswith("state_proj."))
     model = Model(weights, config, five).eval()
     text.check_vocabulary(tokens, model.embed.num_embeddings)
+    observations = {"cameras": camera_parts(cameras, config), "states": states, "text": written}
+    parts = stages(model, len(cameras), written["max_tokens"], {camera.tensor: camera.name for camera in cameras})
+    policy = pi0_reference.policy(checkpoint.kind, config, model)
+    overrides = {"pi05_prepare_state_tokenizer_processor_step": {"max_state_dim": state_width}} if five else None
+    run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options, tokens.folder, overrides)
+    shape = (1, config.chunk_size, config.max_action_dim)
+    origin = f"{name} (LeRobot, with an own Gemma)"
+    return Plan(observations, parts, action, lambda observation: run.chunk(observation, noise=observation.noise().draw(shape)), origin, tokens.content)
+
+
+def camera_parts(cameras, config):
+    """The cameras in policy.json: padded to the image encoder's size, from -1 to 1."""
     height, width = config.image_resolution
     # The padding is -1 before x * 2 - 1, as in LeRobot: -3 after it.
     pad = {"horizontal": "both", "vertical": "both", "value": -1.0}
     resize = {"resize": {"width": width, "height": height, "fit": "pad", "filter": "bilinear", "antialias": False, "on": "floats", "pad": pad}}
-    observations = {
-        "cameras": [wiring.camera_part(camera, [resize], wiring.affine(2.0, -1.0)) for camera in cameras],
-        "states": states,
-        "text": written,
-    }
-    parts = stages(model, len(cameras), written["max_tokens"], {camera.tensor: camera.name for camera in cameras})
-    policy = pi0_reference.policy(checkpoint.kind, config, model)
-    run = lerobot_reference.Runner(checkpoint, policy, config, cameras, options, tokens.folder, state_width if five else None)
-    shape = (1, config.chunk_size, config.max_action_dim)
-    origin = f"{name} (LeRobot, with an own Gemma)"
-    return Plan(observations, parts, action, lambda observation: run.chunk(observation, noise=observation.noise().draw(shape)), origin, tokens.content, notes)
+    return [wiring.camera_part(camera, [resize], wiring.affine(2.0, -1.0)) for camera in cameras]
 
 
 def stages(model, cameras, tokens, images):

@@ -1,4 +1,4 @@
-"""LeRobot's pi0 and pi0.5 around the exporter's own Gemma and SigLIP.
+"""LeRobot's pi policies around the exporter's own Gemma and SigLIP.
 
 LeRobot's classes refuse the transformers of PyPI. Their code for images, masks, positions, time and the loop needs nothing of it: it
 runs here as it is, with the exporter's model in place of the two of transformers. Thus the stages are compared with code that neither
@@ -7,6 +7,7 @@ splits the policy nor knows which values are constant.
 
 import types
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,7 +32,7 @@ class Pair(nn.Module):
 
     def forward(self, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache, adarms_cond=(None, None)):
         index = 0 if inputs_embeds[1] is None else 1
-        gemma = (self.model.language, self.model.expert)[index]
+        gemma = self.model.language if index == 0 else self.model.expert
         outputs, cache = run(gemma, inputs_embeds[index], position_ids[0], attention_mask, past_key_values, adarms_cond[index])
         return [outputs, None] if index == 0 else [None, outputs], cache if use_cache else None
 
@@ -67,6 +68,45 @@ def policy(kind, config, model):
     result = bare(Policy)
     result.config, result.model = config, core
     return result.eval()
+
+
+def fast_policy(config, model, text_tokenizer, action_tokenizer):
+    """LeRobot's pi0-FAST around a model of the exporter."""
+    from lerobot.policies.pi0_fast import modeling_pi0_fast as lerobot
+
+    # LeRobot's one use of scipy.
+    lerobot.idct = inverse_dct
+    core = bare(lerobot.PI0FastPytorch)
+    core.config, core.rtc_processor, core.gradient_checkpointing_enabled = config, None, False
+    core._paligemma_tokenizer = text_tokenizer
+    core.paligemma_with_expert = FastPair(model)
+    result = bare(lerobot.PI0FastPolicy)
+    result.config, result.model = config, core
+    result._paligemma_tokenizer, result.action_tokenizer = text_tokenizer, action_tokenizer
+    return result.eval()
+
+
+class FastPair(Pair):
+    """What LeRobot calls `paligemma_with_expert` in pi0-FAST, which has no expert."""
+
+    def __init__(self, model):
+        nn.Module.__init__(self)
+        self.model = model
+        projection = types.SimpleNamespace(weight=model.embed.weight)
+        layer = types.SimpleNamespace(self_attn=types.SimpleNamespace(q_proj=projection))
+        self.paligemma = types.SimpleNamespace(language_model=types.SimpleNamespace(layers=[layer]), lm_head=model.logits)
+
+
+def inverse_dct(coefficients, axis, norm):
+    """scipy.fftpack.idct over the first axis, by a Fourier transform of an even sequence."""
+    assert axis == 0 and norm == "ortho"
+    count = len(coefficients)
+    weights = np.array(coefficients, dtype=np.float64) * np.sqrt(2.0 * count)
+    weights[0] *= np.sqrt(2.0)
+    phases = np.exp(0.5j * np.pi / count * np.arange(count))[:, None]
+    spectrum = np.zeros((count + 1, weights.shape[1]), dtype=np.complex128)
+    spectrum[:count] = weights * phases
+    return np.fft.irfft(spectrum, n=2 * count, axis=0)[:count]
 
 
 def bare(kind):

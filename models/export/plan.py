@@ -17,6 +17,8 @@ class Stage:
     inputs: dict
     outputs: list
     loop: dict | None = None
+    # Of a loop over tokens: the shape of what it keeps, by name.
+    caches: dict = field(default_factory=dict)
 
     def part(self):
         """The stage in policy.json."""
@@ -37,6 +39,12 @@ class Plan:
     origin: str
     tokenizer: str | None = None
     notes: list = field(default_factory=list)
+    # Tables of tokens, by the name of their file.
+    tables: dict = field(default_factory=dict)
+
+    def caches(self):
+        """Shapes of what loops keep, by stage and name."""
+        return {stage.name: stage.caches for stage in self.stages}
 
 
 @dataclass

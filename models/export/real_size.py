@@ -66,7 +66,7 @@ def write(folder, plan, dataset):
     policy = {"observations": plan.observations, "stages": [stage.part() for stage in plan.stages], "action": plan.action}
     modules = check.Modules(plan.stages)
     tokenizer = plan.tokenizer and Tokenizer.from_str(plan.tokenizer)
-    Interpreter(policy, modules.run, tokenizer).run(check.observation(policy, dataset.cameras(), "put the red cube into the box"))
+    Interpreter(policy, modules.run, tokenizer, plan.tables, plan.caches()).run(check.observation(policy, dataset.cameras(), "put the red cube into the box"))
     folder.mkdir(parents=True, exist_ok=True)
     for stage in plan.stages:
         started = time.monotonic()
@@ -94,7 +94,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         checkpoint(given.kind, folder)
-        folders = {"vlm": None, "tokenizer": None} | {option: folder / name for option, name in tiny.FOLDERS.get(given.kind, {}).items()}
+        folders = dict.fromkeys(("vlm", "tokenizer", "action_tokenizer")) | {option: folder / name for option, name in tiny.FOLDERS.get(given.kind, {}).items()}
         dataset = datasets.read(folder / "dataset")
         family = cli.module_of(given.kind, folder / given.kind)
         plan = family.plan(checkpoints.read(folder / given.kind), dataset, cli.Options(joint_units="degrees"), folders)

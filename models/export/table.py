@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-KINDS = ("act", "diffusion", "smolvla", "pi0", "pi05")
+KINDS = ("act", "diffusion", "smolvla", "pi0", "pi05", "pi0_fast")
 REAL = ("act", "diffusion", "smolvla")
-FOLDERS = {"smolvla": ("--vlm", "vlm"), "pi0": ("--tokenizer", "paligemma"), "pi05": ("--tokenizer", "paligemma")}
+PALIGEMMA = ("--tokenizer", "paligemma")
+FOLDERS = {"smolvla": [("--vlm", "vlm")], "pi0": [PALIGEMMA], "pi05": [PALIGEMMA], "pi0_fast": [PALIGEMMA, ("--action-tokenizer", "fast")]}
 COLUMNS = ("policy", "package", "exporter: stages", "exporter: action", "runtime f32: stages", "runtime f32: action", "int8 action: rms, largest", "int8: file", "ops in tract")
 
 
@@ -41,7 +42,7 @@ def make(kind, real, folder):
 
 def export(kind, real, folder):
     """The exporter's largest differences: of the stages, of the action, each with the largest value of PyTorch's."""
-    more = [FOLDERS[kind][0], folder / FOLDERS[kind][1]] if kind in FOLDERS else []
+    more = [part for option, name in FOLDERS.get(kind, ()) for part in (option, folder / name)]
     if kind in ("act", "diffusion") and not real:
         more += ["--backbone", HERE / "tiny_backbone.py"]
     command = [HERE / "lerobot.py", "--checkpoint", folder / kind, "--dataset", folder / "dataset", "--joint-units", "degrees", "--licence", "MIT"]

@@ -29,6 +29,7 @@ SMALL = {
     "pi0": {"chunk_size": 8, "n_action_steps": 4, "image_resolution": (14, 14), "max_state_dim": 8, "max_action_dim": 8, "num_inference_steps": 4, "tokenizer_max_length": 16},
 }
 SMALL["pi05"] = SMALL["pi0"] | {"tokenizer_max_length": 80, "max_state_dim": 32}
+SMALL["pi0_fast"] = {name: value for name, value in SMALL["pi05"].items() if name != "num_inference_steps"} | {"n_action_steps": 8, "max_decoding_steps": 24, "fast_skip_tokens": 12}
 
 
 def features(width=None, height=None):
@@ -100,7 +101,6 @@ def pi0(folder, statistics, five=False, **changes):
     from lerobot.policies.pi0.processor_pi0 import make_pi0_pre_post_processors
     from lerobot.policies.pi05.configuration_pi05 import PI05Config
     from lerobot.policies.pi05.processor_pi05 import make_pi05_pre_post_processors
-    from safetensors.torch import save_file
 
     from export import tiny_text
     from export.lerobot_reference import local_tokenizer
@@ -109,13 +109,49 @@ def pi0(folder, statistics, five=False, **changes):
     if not tokenizer.exists():
         tiny_text.write(tokenizer, begins=True)
     config = (PI05Config if five else PI0Config)(**{**features(), **SMALL["pi05" if five else "pi0"], "device": "cpu", **changes})
-    folder.mkdir(parents=True)
-    config._save_pretrained(folder)
-    save_file(pi0_weights(five, config), folder / "model.safetensors")
+    weights = {**paligemma_weights(config), **expert_weights(five, config)}
     with local_tokenizer(tokenizer):
         processors = (make_pi05_pre_post_processors if five else make_pi0_pre_post_processors)(config, statistics)
+    save_parts(folder, config, weights, processors)
+
+
+def save_parts(folder, config, weights, processors):
+    """As LeRobot's training saves a policy that the transformers of PyPI does not build."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    config._save_pretrained(folder)
+    save_file({f"model.{name}": value.contiguous() for name, value in weights.items()}, folder / "model.safetensors")
     for processor in processors:
         processor.save_pretrained(folder)
+    # That of lerobot 0.4 has no cudnn_deterministic.
+    (folder / "train_config.json").write_text("{}")
+
+
+def pi0_fast(folder, statistics, **changes):
+    """pi0-FAST with two layers, which says a fixed sequence; its tokenizers go to the folders `paligemma` and `fast` beside it."""
+    import torch
+    from lerobot.policies.pi0_fast.configuration_pi0_fast import PI0FastConfig
+    from lerobot.policies.pi0_fast.processor_pi0_fast import make_pi0_fast_pre_post_processors
+
+    from export import fast, text, tiny_fast, tiny_text
+    from export.lerobot_reference import local_tokenizer
+
+    tokenizer, actions = folder.parent / "paligemma", folder.parent / "fast"
+    if not tokenizer.exists():
+        tiny_text.write(tokenizer, begins=True)
+    if not actions.exists():
+        tiny_fast.write(actions)
+    config = PI0FastConfig(**{**features(), **SMALL["pi0_fast"], "device": "cpu", **changes})
+    weights = paligemma_weights(config)
+    spoken = fast.read(actions)
+    said = tiny_fast.sequence(text.read(tokenizer, "", "").fast, spoken, config.fast_skip_tokens, 10)
+    language = "paligemma_with_expert.paligemma.model.language_model"
+    with torch.no_grad():
+        tiny_fast.teach({name.removesuffix(".weight"): value for name, value in weights.items()} | {"embedding": weights[f"{language}.embed_tokens.weight"]}, said, f"{language}.layers.")
+    with local_tokenizer(tokenizer, spoken.processor):
+        processors = make_pi0_fast_pre_post_processors(config, statistics)
+    save_parts(folder, config, weights, processors)
 
 
 def pi05(folder, statistics, **changes):
@@ -123,63 +159,77 @@ def pi05(folder, statistics, **changes):
     pi0(folder, statistics, five=True, **changes)
 
 
-def pi0_weights(five, config, width=16, expert=12, mlp=24, head=4, heads=8, depth=2, vision=32, patch=7, vocabulary=512):
-    """Random weights by the names that LeRobot saves."""
+def paligemma_weights(config, width=16, mlp=24, head=4, heads=8, depth=2, vision=32, patch=7, vocabulary=512):
+    """Random weights of what the pi policies share, by the names that LeRobot saves."""
     import torch
-
-    made = {}
-
-    def linear(name, inner, outer, bias=False):
-        made[f"{name}.weight"] = torch.randn(outer, inner) * inner**-0.5
-        if bias:
-            made[f"{name}.bias"] = torch.randn(outer) * 0.1
-
-    def norm(name, size, conditioned=False):
-        if conditioned:
-            linear(f"{name}.dense", size, 3 * size, bias=True)
-        else:
-            made[f"{name}.weight"] = torch.randn(size) * 0.2
-
-    def gemma(name, size, conditioned):
-        for index in range(depth):
-            at = f"{name}.layers.{index}"
-            for part, inner, outer in (("q", size, heads * head), ("k", size, head), ("v", size, head), ("o", heads * head, size)):
-                linear(f"{at}.self_attn.{part}_proj", inner, outer)
-            for part, inner, outer in (("gate", size, mlp), ("up", size, mlp), ("down", mlp, size)):
-                linear(f"{at}.mlp.{part}_proj", inner, outer)
-            for part in ("input_layernorm", "post_attention_layernorm"):
-                norm(f"{at}.{part}", size, conditioned)
-        norm(f"{name}.norm", size, conditioned)
 
     paligemma = "paligemma_with_expert.paligemma"
     tower = f"{paligemma}.model.vision_tower.vision_model"
-    made[f"{tower}.embeddings.patch_embedding.weight"] = torch.randn(vision, 3, patch, patch) * 0.1
-    made[f"{tower}.embeddings.patch_embedding.bias"] = torch.randn(vision) * 0.1
-    made[f"{tower}.embeddings.position_embedding.weight"] = torch.randn((config.image_resolution[0] // patch) ** 2, vision) * 0.5
+    made = {
+        f"{tower}.embeddings.patch_embedding.weight": torch.randn(vision, 3, patch, patch) * 0.1,
+        f"{tower}.embeddings.patch_embedding.bias": torch.randn(vision) * 0.1,
+        f"{tower}.embeddings.position_embedding.weight": torch.randn((config.image_resolution[0] // patch) ** 2, vision) * 0.5,
+    }
+
+    def norm(name):
+        made[f"{name}.weight"], made[f"{name}.bias"] = 1 + torch.randn(vision) * 0.1, torch.randn(vision) * 0.1
+
     for index in range(depth):
         at = f"{tower}.encoder.layers.{index}"
         for part in ("q", "k", "v", "out"):
-            linear(f"{at}.self_attn.{part}_proj", vision, vision, bias=True)
-        linear(f"{at}.mlp.fc1", vision, mlp, bias=True)
-        linear(f"{at}.mlp.fc2", mlp, vision, bias=True)
-        for part in ("layer_norm1", "layer_norm2"):
-            made[f"{at}.{part}.weight"], made[f"{at}.{part}.bias"] = 1 + torch.randn(vision) * 0.1, torch.randn(vision) * 0.1
-    made[f"{tower}.post_layernorm.weight"], made[f"{tower}.post_layernorm.bias"] = 1 + torch.randn(vision) * 0.1, torch.randn(vision) * 0.1
-    linear(f"{paligemma}.model.multi_modal_projector.linear", vision, width, bias=True)
+            made.update(linear_weights(f"{at}.self_attn.{part}_proj", vision, vision, bias=True))
+        made.update(linear_weights(f"{at}.mlp.fc1", vision, mlp, bias=True))
+        made.update(linear_weights(f"{at}.mlp.fc2", mlp, vision, bias=True))
+        norm(f"{at}.layer_norm1")
+        norm(f"{at}.layer_norm2")
+    norm(f"{tower}.post_layernorm")
+    made.update(linear_weights(f"{paligemma}.model.multi_modal_projector.linear", vision, width, bias=True))
     made[f"{paligemma}.model.language_model.embed_tokens.weight"] = torch.randn(vocabulary, width) * 0.25
-    gemma(f"{paligemma}.model.language_model", width, conditioned=False)
-    gemma("paligemma_with_expert.gemma_expert.model", expert, conditioned=five)
-    linear("paligemma_with_expert.gemma_expert.lm_head", expert, 4)
-    linear("action_in_proj", config.max_action_dim, expert, bias=True)
-    linear("action_out_proj", expert, config.max_action_dim, bias=True)
+    made.update(gemma_weights(f"{paligemma}.model.language_model", width, mlp, head, heads, depth))
+    return made
+
+
+def expert_weights(five, config, expert=12, mlp=24, head=4, heads=8, depth=2):
+    """Random weights of the action expert of pi0 or pi0.5, by the names that LeRobot saves."""
+    made = gemma_weights("paligemma_with_expert.gemma_expert.model", expert, mlp, head, heads, depth, conditioned=five)
+    made.update(linear_weights("paligemma_with_expert.gemma_expert.lm_head", expert, 4))
+    sizes = {"action_in_proj": (config.max_action_dim, expert), "action_out_proj": (expert, config.max_action_dim)}
     if five:
-        linear("time_mlp_in", expert, expert, bias=True)
-        linear("time_mlp_out", expert, expert, bias=True)
+        sizes.update(time_mlp_in=(expert, expert), time_mlp_out=(expert, expert))
     else:
-        linear("state_proj", config.max_state_dim, expert, bias=True)
-        linear("action_time_mlp_in", 2 * expert, expert, bias=True)
-        linear("action_time_mlp_out", expert, expert, bias=True)
-    return {f"model.{name}": value.contiguous() for name, value in made.items()}
+        sizes.update(state_proj=(config.max_state_dim, expert), action_time_mlp_in=(2 * expert, expert), action_time_mlp_out=(expert, expert))
+    for name, (inner, outer) in sizes.items():
+        made.update(linear_weights(name, inner, outer, bias=True))
+    return made
+
+
+def gemma_weights(name, width, mlp, head, heads, depth, conditioned=False):
+    """Random weights of a Gemma."""
+    made = {}
+    for index in range(depth):
+        at = f"{name}.layers.{index}"
+        for part, inner, outer in (("q", width, heads * head), ("k", width, head), ("v", width, head), ("o", heads * head, width)):
+            made.update(linear_weights(f"{at}.self_attn.{part}_proj", inner, outer))
+        for part, inner, outer in (("gate", width, mlp), ("up", width, mlp), ("down", mlp, width)):
+            made.update(linear_weights(f"{at}.mlp.{part}_proj", inner, outer))
+        for part in ("input_layernorm", "post_attention_layernorm"):
+            made.update(norm_weights(f"{at}.{part}", width, conditioned))
+    return made | norm_weights(f"{name}.norm", width, conditioned)
+
+
+def linear_weights(name, inner, outer, bias=False):
+    import torch
+
+    made = {f"{name}.weight": torch.randn(outer, inner) * inner**-0.5}
+    return made | {f"{name}.bias": torch.randn(outer) * 0.1} if bias else made
+
+
+def norm_weights(name, width, conditioned):
+    import torch
+
+    if conditioned:
+        return linear_weights(f"{name}.dense", width, 3 * width, bias=True)
+    return {f"{name}.weight": torch.randn(width) * 0.2}
 
 
 def shake_weights(policy):
@@ -215,9 +265,9 @@ def save(folder, policy, processors):
         processor.save_pretrained(folder)
 
 
-KINDS = {"act": act, "diffusion": diffusion, "smolvla": smolvla, "pi0": pi0, "pi05": pi05}
+KINDS = {"act": act, "diffusion": diffusion, "smolvla": smolvla, "pi0": pi0, "pi05": pi05, "pi0_fast": pi0_fast}
 # Folders that an export of this kind is given.
-FOLDERS = {"smolvla": {"vlm": "vlm"}, "pi0": {"tokenizer": "paligemma"}, "pi05": {"tokenizer": "paligemma"}}
+FOLDERS = {"smolvla": {"vlm": "vlm"}, "pi0": {"tokenizer": "paligemma"}, "pi05": {"tokenizer": "paligemma"}, "pi0_fast": {"tokenizer": "paligemma", "action_tokenizer": "fast"}}
 
 
 def write(out, kinds=KINDS):

@@ -8,50 +8,13 @@ use std::fs::File;
 use std::path::Path;
 
 use half::f16;
-use npyz::npz::{NpzArchive, NpzWriter};
-use npyz::{AutoSerialize, Serialize, WriterBuilder};
-use prost::Message;
+use npyz::npz::NpzArchive;
 use serde_json::Value;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension::Value as Size};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, type_proto,
-};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, ValueInfoProto};
 use wink_engine::OnnxElement as Element;
 
+use common::onnx::{self, Npz, node, tensor};
 use common::{text, wink};
-
-/// An input or output; an axis of 0 is open.
-fn tensor(name: &str, element: Element, shape: &[i64]) -> ValueInfoProto {
-    let dim = shape.iter().map(|&length| Dimension {
-        value: Some(match length {
-            0 => Size::DimParam("batch".into()),
-            length => Size::DimValue(length),
-        }),
-        ..Dimension::default()
-    });
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
-                elem_type: element.onnx(),
-                shape: Some(TensorShapeProto { dim: dim.collect() }),
-            })),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    }
-}
-
-fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        name: format!("{op}_{output}"),
-        op_type: op.into(),
-        input: inputs.iter().map(|&name| name.into()).collect(),
-        output: vec![output.into()],
-        ..NodeProto::default()
-    }
-}
 
 fn write(
     dir: &Path,
@@ -59,46 +22,13 @@ fn write(
     input: Vec<ValueInfoProto>,
     output: Vec<ValueInfoProto>,
 ) {
-    let model = ModelProto {
-        ir_version: 8,
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: 17,
-        }],
-        graph: Some(GraphProto {
-            node,
-            input,
-            output,
-            ..GraphProto::default()
-        }),
-        ..ModelProto::default()
+    let graph = GraphProto {
+        node,
+        input,
+        output,
+        ..GraphProto::default()
     };
-    std::fs::write(dir.join("m.onnx"), model.encode_to_vec()).unwrap();
-}
-
-/// An .npz file in the making.
-struct Npz(NpzWriter<File>);
-
-impl Npz {
-    fn create(dir: &Path, name: &str) -> Self {
-        Self(NpzWriter::new(File::create(dir.join(name)).unwrap()))
-    }
-
-    fn add<T: AutoSerialize + Serialize>(
-        mut self,
-        name: &str,
-        shape: &[u64],
-        values: Vec<T>,
-    ) -> Self {
-        let array = self
-            .0
-            .array(name, npyz::zip::write::FileOptions::default())
-            .unwrap();
-        let mut writer = array.default_dtype().shape(shape).begin_nd().unwrap();
-        writer.extend(values).unwrap();
-        writer.finish().unwrap();
-        self
-    }
+    onnx::write(&dir.join("m.onnx"), 17, graph);
 }
 
 /// `y = -x`, `n = not m`, `i = k + k`, with an open first axis.

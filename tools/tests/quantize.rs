@@ -7,7 +7,10 @@ mod common;
 use std::path::Path;
 
 use serde_json::Value;
+use tract_onnx::pb::GraphProto;
+use wink_engine::OnnxElement as Element;
 
+use common::onnx::{self, Npz, floats, node, tensor};
 use common::{text, tokens, wink, wink_ok};
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/wink-s");
@@ -319,6 +322,43 @@ fn one_scheme_goes_into_the_file_that_is_named() {
     assert_eq!(again.status.code(), Some(2));
     assert!(text(&again.stderr).contains("--force"));
     wink_ok(dir, &[&args[..], &["--force"]].concat());
+}
+
+/// A scale for each channel came with opset 13: an older file is refused before it is calibrated, and what needs none is written.
+#[test]
+fn an_opset_that_lacks_the_operators_is_told_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let values: Vec<f32> = (0..64 * 8).map(|v| (v % 7) as f32 / 8.0 - 0.4).collect();
+    Npz::create(dir, "x.npz").add("x", &[1, 64], vec![0.25_f32; 64]);
+    for (version, scheme, taken) in [
+        (11, "int8", false),
+        (12, "w4", false),
+        (11, "int8-dynamic", true),
+        (10, "int8-dynamic", false),
+        (13, "int8", true),
+    ] {
+        let graph = GraphProto {
+            node: vec![node("MatMul", &["x", "w"], "y")],
+            initializer: vec![floats("w", &[64, 8], &values)],
+            input: vec![tensor("x", Element::F32, &[1, 64])],
+            output: vec![tensor("y", Element::F32, &[1, 8])],
+            ..GraphProto::default()
+        };
+        onnx::write(&dir.join("old.onnx"), version, graph);
+        let args = [
+            "quantize", "old.onnx", "--inputs", "x.npz", "--force", "--out", "q.onnx", "--scheme",
+            scheme,
+        ];
+        let output = wink(dir, &args);
+        let said = text(&output.stderr);
+        let wanted = if taken { Some(0) } else { Some(2) };
+        assert_eq!(output.status.code(), wanted, "{version} {scheme}: {said}");
+        if !taken {
+            let words = format!("of opset {version}, and {scheme} writes");
+            assert!(said.contains(&words) && said.lines().count() == 1, "{said}");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ from export import check, tiny
 from export.interpreter import Interpreter
 from export.layers import MASKED
 from export.plan import Observation, frame
-from export.refusal import TooFar
+from export.refusal import Refusal, TooFar
 from export.tests.common import FIXTURES, ExportTest, change, checkpoints
 from export.wiring import ENVIRONMENT, STATE
 
@@ -52,7 +52,14 @@ def replay(folder, policy, golden):
     frames = {name: [frame(seed, given["width"], given["height"]) for seed in given["seeds"]] for name, given in golden["frames"].items()}
     noise = golden["noise"]
     observed = Observation(frames, golden["states"], golden.get("instruction"), noise["seed"], (noise["low"], noise["high"]))
-    interpreter = Interpreter(policy, check.Sessions(folder, policy["precisions"]["f32"]).run, tokenizer)
+    files = policy["precisions"]["f32"]
+    tables, caches = {}, {}
+    for stage in policy["stages"]:
+        if tokens := stage.get("loop", {}).get("tokens"):
+            table = tokens["decode"]["dct"]["table"]
+            tables[table] = json.loads((folder / table).read_text())
+            caches[stage["name"]] = cache_shapes(folder / files[stage["name"]], stage["inputs"])
+    interpreter = Interpreter(policy, check.Sessions(folder, files).run, tokenizer, tables, caches)
     action = interpreter.run(observed)
     expected = golden["precisions"]["f32"]
     pairs = [(action, expected["action"])]
@@ -60,6 +67,14 @@ def replay(folder, policy, golden):
     if tokenizer is not None:
         assert interpreter.values["tokens"].flatten().tolist() == golden["tokens"]
     return max(np.abs(value.numpy().flatten() - np.float32(given["values"])).max() / given["tolerance"] for value, given in pairs)
+
+
+def cache_shapes(graph, inputs):
+    """The shape of each value of a loop, by its name in the loop."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    return {inputs[given.name].removeprefix("loop."): given.shape for given in session.get_inputs() if inputs[given.name].startswith("loop.")}
 
 
 class Masks(unittest.TestCase):
@@ -82,20 +97,23 @@ class Masks(unittest.TestCase):
 class Kinds(ExportTest):
     """`make` exports a checkpoint made with other sizes or options than the shipped ones."""
 
-    def make(self, kind, without=None, given=None, inputs=None, **changes):
-        """`without`: a camera that LeRobot runs without. `inputs`: shapes of the policy's inputs, which the data set then has, too."""
+    def make(self, kind, without=None, given=None, inputs=None, untrained=False, **changes):
+        """`without`: a camera that LeRobot runs without. `inputs`: shapes of the policy's inputs, which the data set then has, too.
+        `untrained`: the checkpoint has no train_config.json."""
         import shutil
 
         torch.manual_seed(3)
         made = checkpoints()
         dataset = self.folder / "dataset"
         shutil.copytree(made / "dataset", dataset)
-        for name in ("vlm", "paligemma"):
+        for name in ("vlm", "paligemma", "fast"):
             shutil.copytree(made / name, self.folder / name)
         statistics = tensors(dataset)
         if inputs is not None:
             changes["input_features"] = self.record(dataset, inputs, statistics)
         tiny.KINDS[kind](self.folder / kind, statistics, **changes)
+        if untrained:
+            (self.folder / kind / "train_config.json").unlink()
         options = {"without_camera": without, "ignore": without} if without else {}
         rows = self.export(self.folder / kind, dataset, **options, **(given or {}))
         self.assertTrue(all(difference <= check.BOUND * scale for _, difference, scale in rows))
@@ -189,8 +207,30 @@ class Kinds(ExportTest):
         self.make("pi0", without={"observation.images.front"}, empty_cameras=1)
 
     def test_pi05_with_the_state_as_it_is(self):
-        policy = self.make("pi05", given={"prompt_state": "plain"})
+        policy = self.make("pi05", given={"prompt_state": "plain"}, untrained=True)
         self.assertNotIn("pad_to", policy["observations"]["states"][0])
+
+    def test_pi05_whose_version_does_not_show(self):
+        with self.assertRaisesRegex(Refusal, "--prompt-state padded \\(32.*--prompt-state plain \\(6"):
+            self.make("pi05", untrained=True)
+
+    def test_pi05_with_the_state_padded(self):
+        policy = self.make("pi05", given={"prompt_state": "padded"}, untrained=True)
+        self.assertEqual(policy["observations"]["states"][0]["pad_to"], 32)
+
+    def test_pi0_fast_without_a_camera_and_with_the_state_as_it_is(self):
+        given = {"prompt_state": "plain"}
+        self.make("pi0_fast", without={"observation.images.front"}, given=given, untrained=True)
+
+    def test_pi0_fast_that_is_cut_off(self):
+        # The end does not come, and LeRobot takes what there is.
+        policy = self.make("pi0_fast", max_decoding_steps=9, validate_action_token_prefix=False, use_kv_cache=False)
+        tokens = policy["stages"][2]["loop"]["tokens"]
+        self.assertNotIn("starts_with", tokens)
+        self.assertEqual((tokens["max_tokens"], tokens["open_end"]), (9, True))
+
+    def test_pi0_fast_that_runs_fewer_steps(self):
+        self.assertEqual(self.make("pi0_fast", given={"execute": 3})["action"]["execute"], 3)
 
     def test_pi05_with_the_mean(self):
         policy = self.make("pi05", normalization_mapping=modes("IDENTITY", "MEAN_STD", "MEAN_STD"))

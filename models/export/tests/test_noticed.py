@@ -19,7 +19,7 @@ class Noticed(unittest.TestCase):
 
     def plan(self, kind, **options):
         made = checkpoints()
-        folders = {"vlm": None, "tokenizer": None}
+        folders = dict.fromkeys(("vlm", "tokenizer", "action_tokenizer"))
         folders.update({option: made / folder for option, folder in tiny.FOLDERS.get(kind, {}).items()})
         module = importlib.import_module(f"export.{cli.KINDS[kind]}")
         self.recorded = datasets.read(made / "dataset")

@@ -190,9 +190,9 @@ class Refused(ExportTest):
         self.config(lambda config: config.update(type="tdmpc"))
         self.refused("tdmpc", "supported are act, diffusion")
 
-    def test_pi0_fast_by_name(self):
-        self.config(lambda config: config.update(type="pi0_fast"))
-        self.refused("pi0_fast")
+    def test_another_type_by_name(self):
+        self.config(lambda config: config.update(type="tdmpc"))
+        self.refused("tdmpc", "supported are act", "pi0_fast")
 
     def test_a_folder_that_exists(self):
         self.out.mkdir()
@@ -271,6 +271,58 @@ class RefusedText(ExportTest):
             change(checkpoint / f"policy_{name}.json", lambda content: [step["config"]["norm_map"].update(VISUAL="MEAN_STD") for step in content["steps"] if "norm_map" in step["config"]])
         with self.assertRaisesRegex(Refusal, "needs IDENTITY"):
             self.export(checkpoint, dataset)
+
+
+class RefusedTokens(ExportTest):
+    """pi0-FAST: what a package cannot decode as LeRobot does."""
+
+    def setUp(self):
+        super().setUp()
+        self.checkpoint, self.dataset = self.copy("pi0_fast")
+        self.actions = self.folder / "fast"
+        shutil.copytree(checkpoints() / "fast", self.actions)
+
+    def refused(self, pattern, action_tokenizer=True):
+        folders = {"tokenizer": checkpoints() / "paligemma", "action_tokenizer": self.actions if action_tokenizer else None}
+        with self.assertRaisesRegex(Refusal, pattern):
+            cli.export(self.checkpoint, self.dataset, self.out, cli.Options(joint_units="degrees", licence="MIT"), say=silent, **folders)
+
+    def test_no_tokenizer_of_actions(self):
+        self.refused("--action-tokenizer is missing", action_tokenizer=False)
+
+    def test_a_folder_without_its_numbers(self):
+        (self.actions / "processor_config.json").unlink()
+        self.refused("processor_config.json: is missing")
+
+    def test_numbers_that_are_none(self):
+        change(self.actions / "processor_config.json", lambda config: config.update(min_token=None))
+        self.refused("min_token None")
+
+    def test_a_tokenizer_that_is_not_of_bytes(self):
+        change(self.actions / "tokenizer.json", lambda content: content.update(decoder={"type": "Fuse"}))
+        self.refused("tokenizer.json: the tokens .* no plain BPE over bytes")
+
+    def test_fields_that_change_what_is_decoded(self):
+        for field, value, pattern in (("temperature", 0.5, "temperature is 0.5"), ("n_action_steps", 4, "n_action_steps is 4, chunk_size 8.*--execute 4"), ("fast_skip_tokens", 500, "skips 500")):
+            change(self.checkpoint / "config.json", lambda config: config.update({field: value}))
+            self.refused(pattern)
+            shutil.copy(checkpoints() / "pi0_fast" / "config.json", self.checkpoint)
+
+    def test_two_embeddings(self):
+        def edit(held):
+            name = next(name for name in held if name.endswith("embed_tokens.weight"))
+            held[name.replace("model.language_model.embed_tokens", "lm_head")] = held[name] + 1
+
+        tensors(self.checkpoint / "model.safetensors", edit)
+        self.refused("embed_tokens.weight and .*lm_head.weight differ")
+
+    def test_weights_that_say_something_else(self):
+        def edit(held):
+            name = next(name for name in held if name.endswith("embed_tokens.weight"))
+            held[name] = held[name].flip(0).contiguous()
+
+        tensors(self.checkpoint / "model.safetensors", edit)
+        self.refused("the tokens begin with")
 
 
 class Named(ExportTest):

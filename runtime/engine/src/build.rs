@@ -92,6 +92,13 @@ impl Parsed {
         Ok(Self { file, model, load })
     }
 
+    /// Makes an input a constant of this value.
+    pub(crate) fn fix(&mut self, name: &str, value: &import::Value<'_>) {
+        if let Some(graph) = &mut self.model.graph {
+            graph.initializer.push(value.to_proto(name));
+        }
+    }
+
     /// As [`Source::info`].
     pub(crate) fn info(&self) -> Result<GraphInfo, EngineError> {
         import::inspect(&self.model, |_| true).map_err(|message| EngineError::Graph {
@@ -275,7 +282,8 @@ fn optimise(
     start_anew(&mut graph);
     let (graph, fusion) = match execution {
         Execution::Fused | Execution::AsWritten => {
-            let (graph, fusion) = fuse(graph, execution.rounding()).map_err(words)?;
+            let (mut graph, fusion) = fuse(graph, execution.rounding()).map_err(words)?;
+            crate::ops::keep_quotients(&mut graph).map_err(words)?;
             (graph, Some(fusion))
         }
         Execution::Plain => (graph, None),

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use crate::build::{Execution, Feed};
+use crate::build::{Execution, Feed, Parsed, build};
 use crate::error::EngineError;
-use crate::graph::Graph;
 use crate::import::{Element, Value, reference};
 use crate::plan::Rate;
 use crate::source::Source;
 use crate::tensor::{self, Tensor, TensorError, TensorSpec, View};
 
-/// Loads an ONNX file for inputs of these shapes, runs it once and returns all outputs in the order of the file.
+/// Elements up to which an input may say how large something is.
+const MOST_SIZES: usize = 64;
+
+/// Loads an ONNX file for inputs of these shapes, runs it once and returns all outputs in the order of the file. Where shapes depend on
+/// the values of small inputs (a `Reshape` to a shape that is an input), the file is loaded for these values.
 ///
 /// # Errors
 /// When the file is refused, an input is missing, extra or of another type, or the run fails.
@@ -19,14 +22,37 @@ pub fn run_once(
     execution: Execution,
     inputs: &[(String, Value<'_>)],
 ) -> Result<Vec<(String, Value<'static>)>, EngineError> {
+    let ran = run_for(file, execution, inputs, |_| false);
+    let small = |value: &Value<'_>| value.len() <= MOST_SIZES;
+    match ran {
+        Err(error) if inputs.iter().any(|(_, value)| small(value)) => {
+            // What is wrong with a file that cannot be run so either is what was wrong at first.
+            run_for(file, execution, inputs, small).map_err(|_| error)
+        }
+        ran => ran,
+    }
+}
+
+/// [`run_once`], with the inputs that are `fixed` as constants of the file.
+fn run_for(
+    file: &Path,
+    execution: Execution,
+    inputs: &[(String, Value<'_>)],
+    fixed: impl Fn(&Value<'_>) -> bool,
+) -> Result<Vec<(String, Value<'static>)>, EngineError> {
     let source = Source::open(file)?;
-    let info = source.info()?;
     let refused = |message: String| EngineError::Graph {
         file: file.to_owned(),
         message,
     };
+    let mut parsed = Parsed::new(source)?;
+    let info = parsed.info()?;
     let mut tensors: Vec<(&str, Tensor)> = vec![];
     for (name, value) in inputs {
+        if fixed(value) {
+            parsed.fix(name, value);
+            continue;
+        }
         let tensor = tensor_of(value)
             .map_err(|error| refused(format!("input \"{}\": {error}", name.escape_debug())))?;
         tensors.push((name, tensor));
@@ -37,7 +63,7 @@ pub fn run_once(
         rate: Rate(0),
     });
     let names: Vec<String> = info.outputs.into_iter().map(|output| output.name).collect();
-    let graph = Graph::load(source, execution, feeds.collect(), &names)?;
+    let graph = build(parsed, execution, feeds.collect(), &names)?;
     let place = |name: &str| graph.inputs().iter().position(|(input, _)| input == name);
     tensors.sort_by_key(|(name, _)| place(name));
     let tensors: Vec<Tensor> = tensors.into_iter().map(|(_, tensor)| tensor).collect();
@@ -80,7 +106,7 @@ pub fn run_reference(
 /// # Errors
 /// When it is of an element type that no input can have, or its bytes are not those of its shape.
 pub fn tensor_of(value: &Value<'_>) -> Result<Tensor, TensorError> {
-    let Some(element) = tensor::Element::named(value.element.name()) else {
+    let Some(element) = value.element.of_tensor() else {
         return Err(TensorError::Element {
             found: value.element.to_string(),
             wanted: tensor::Element::F32,

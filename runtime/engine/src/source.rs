@@ -10,7 +10,7 @@ use prost::bytes::Buf;
 use tract_onnx::pb::ModelProto;
 
 use crate::error::{EngineError, one_line};
-use crate::import::{self, GraphInfo};
+use crate::import::{self, Defaults, GraphInfo};
 
 /// Bytes that are read from a file at once: they stay in the second-level cache until they are decoded.
 const PART: usize = 1 << 18;
@@ -79,8 +79,8 @@ impl Source {
     pub(crate) fn parse(&self) -> Result<ModelProto, EngineError> {
         match &self.content {
             Content::Parts(parts) => {
-                let parts = parts.iter().map(Vec::as_slice).collect();
-                self.decode(Parts::<&[u8]>(parts, 0))
+                let defaults = Defaults::of(Parts::of(parts));
+                self.decode(Parts::of(parts), &defaults)
             }
             Content::File(file, len) => self.stream(file, *len),
         }
@@ -90,8 +90,9 @@ impl Source {
     pub(crate) fn consume(mut self) -> Result<(ModelProto, PathBuf, Duration), EngineError> {
         let model = match &mut self.content {
             Content::Parts(parts) => {
-                let parts = Parts::<Vec<u8>>(std::mem::take(parts).into(), 0);
-                self.decode(parts)?
+                let parts = std::mem::take(parts);
+                let defaults = Defaults::of(Parts::of(&parts));
+                self.decode(Parts(parts.into(), 0), &defaults)?
             }
             Content::File(file, len) => {
                 let len = *len;
@@ -102,18 +103,22 @@ impl Source {
         Ok((model, self.file, self.read))
     }
 
-    fn stream(&self, mut file: &File, len: u64) -> Result<ModelProto, EngineError> {
-        file.rewind().map_err(|source| self.unreadable(source))?;
+    fn stream(&self, file: &File, len: u64) -> Result<ModelProto, EngineError> {
+        let start = |mut file: &File| file.rewind().map_err(|source| self.unreadable(source));
+        start(file)?;
+        let defaults = Defaults::of(Streamed::new(file, len));
+        start(file)?;
         let mut streamed = Streamed::new(file, len);
-        let decoded = self.decode(&mut streamed);
+        let decoded = self.decode(&mut streamed, &defaults);
         match streamed.failed {
             Some(source) => Err(self.unreadable(source)),
             None => decoded,
         }
     }
 
-    fn decode(&self, bytes: impl Buf) -> Result<ModelProto, EngineError> {
-        import::decode(bytes, folder_of(&self.file)).map_err(|message| self.refused(&message))
+    fn decode(&self, bytes: impl Buf, defaults: &Defaults) -> Result<ModelProto, EngineError> {
+        import::decode(bytes, defaults, folder_of(&self.file))
+            .map_err(|message| self.refused(&message))
     }
 
     fn refused(&self, message: &str) -> EngineError {
@@ -141,6 +146,12 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
 
 /// Parts one after the other, of which those that were passed are dropped, and how much of the first one was passed.
 struct Parts<T>(VecDeque<T>, usize);
+
+impl<'a> Parts<&'a [u8]> {
+    fn of(parts: &'a [Vec<u8>]) -> Self {
+        Self(parts.iter().map(Vec::as_slice).collect(), 0)
+    }
+}
 
 impl<T: AsRef<[u8]>> Parts<T> {
     /// Drops parts that were passed.
@@ -208,7 +219,12 @@ impl<'a> Streamed<'a> {
             Ok(_) => io::Error::new(io::ErrorKind::UnexpectedEof, "ends early"),
             Err(error) => error,
         };
+        self.fail(error);
+    }
+
+    fn fail(&mut self, error: io::Error) {
         self.part.clear();
+        self.passed = 0;
         self.left = 0;
         self.failed = Some(error);
     }
@@ -224,21 +240,18 @@ impl Buf for Streamed<'_> {
     }
 
     fn advance(&mut self, count: usize) {
-        let mut count = count;
-        loop {
-            let here = count.min(self.part.len() - self.passed);
-            self.passed += here;
-            self.left -= here as u64;
-            count -= here;
-            if self.passed < self.part.len() {
-                return;
-            }
-            if self.left == 0 {
-                self.part.clear();
-                self.passed = 0;
-                return;
-            }
-            self.fill();
+        let here = count.min(self.part.len() - self.passed);
+        self.passed += here;
+        let beyond = (count - here) as u64;
+        self.left = self.left.saturating_sub(count as u64);
+        if self.passed < self.part.len() {
+            return;
+        }
+        // What is passed over is not read.
+        let step = i64::try_from(beyond).map_err(io::Error::other);
+        match step.and_then(|step| self.file.seek_relative(step)) {
+            Ok(()) => self.fill(),
+            Err(error) => self.fail(error),
         }
     }
 }

@@ -1,10 +1,12 @@
-//! The values that observations and instructions give: image tensors, normalised states, tokens, each with its history.
+//! The values that observations and instructions give: image tensors, normalised states, tokens, each with
+//! its history, and noise.
 
 use std::sync::Arc;
 
 use wink_engine::{Element, Tensor, TensorSpec, View};
 
-use super::manifest::Manifest;
+use super::loops::NoiseSource;
+use super::manifest::{Manifest, Noise};
 use super::preprocess::{ImagePreprocessor, Normaliser};
 use super::text::{TextEncoder, Tokens};
 use super::{Observation, PolicyError};
@@ -16,6 +18,10 @@ pub(super) struct Feeds {
     cameras: Vec<Slots<ImagePreprocessor>>,
     states: Vec<Slots<Normaliser>>,
     encoder: Option<Arc<TextEncoder>>,
+    /// Whether the tokens have a mask.
+    masked: bool,
+    /// Names and distributions of the noise, whose tensors come last.
+    noise: Vec<(String, Noise)>,
     /// The state whose value the text holds, by its place among the states.
     written: Option<usize>,
     instruction: String,
@@ -93,6 +99,15 @@ impl Feeds {
         Ok(Self {
             cameras: cameras.collect(),
             states: states.collect(),
+            masked: observations
+                .text
+                .as_ref()
+                .is_some_and(|text| text.mask.is_some()),
+            noise: observations
+                .noise
+                .iter()
+                .map(|noise| (noise.name.clone(), noise.draw))
+                .collect(),
             tensors,
             encoder,
             written,
@@ -172,9 +187,24 @@ impl Feeds {
             integers(tensor, &tokens.ids)?;
         }
         match self.tensors.get_mut(first + 1) {
-            Some(tensor) => mask(tensor, &tokens.mask),
-            None => Ok(()),
+            Some(tensor) if self.masked => mask(tensor, &tokens.mask),
+            _ => Ok(()),
         }
+    }
+
+    /// Draws the noise that `chosen` says by name.
+    pub(super) fn draw(
+        &mut self,
+        source: &mut NoiseSource,
+        chosen: impl Fn(&str) -> bool,
+    ) -> Result<(), PolicyError> {
+        let first = self.tensors.len() - self.noise.len();
+        for ((name, noise), tensor) in self.noise.iter().zip(&mut self.tensors[first..]) {
+            if chosen(name) {
+                source.fill(noise, floats(tensor)?);
+            }
+        }
+        Ok(())
     }
 }
 

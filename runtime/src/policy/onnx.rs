@@ -256,6 +256,7 @@ impl OnnxPolicy {
         feeds.begin(instruction)?;
         feeds.observe(observation)?;
         feeds.write_text()?;
+        feeds.draw(&mut self.noise.clone(), |_| true)?;
         let names = self.shared.network.observed.iter();
         Ok(names
             .map(|(name, _)| name.clone())
@@ -350,7 +351,8 @@ impl OnnxPolicy {
         }
         observation.check(&self.shared.manifest)?;
         self.feeds.observe(observation)?;
-        self.feeds.write_text()
+        self.feeds.write_text()?;
+        self.feeds.draw(&mut self.noise, |_| true)
     }
 
     /// Runs the other stages on the values that lie in the feeds.

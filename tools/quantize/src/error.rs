@@ -56,6 +56,19 @@ pub enum QuantizeError {
         op: String,
     },
 
+    /// The graph's opset lacks what a scheme writes.
+    #[error(
+        "is of opset {found}, and {scheme} writes operators of opset {needed}; export the graph anew at opset {needed} or later"
+    )]
+    Opset {
+        /// The scheme.
+        scheme: &'static str,
+        /// The graph's.
+        found: i64,
+        /// The oldest that has them.
+        needed: i64,
+    },
+
     /// Two tensors share a name.
     #[error(
         "tensor \"{tensor}\" is made more than once, and ONNX wants each name to stand for one tensor; export the graph anew"

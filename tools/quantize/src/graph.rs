@@ -11,10 +11,10 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use wink_engine::name_nodes;
 
-use crate::QuantizeError;
 use crate::external;
 use crate::names::Names;
 use crate::wire;
+use crate::{QuantizeError, Scheme};
 
 /// Float weights of fewer elements than this stay f32 in the file.
 const HALVED_FROM: usize = 1024;
@@ -103,6 +103,26 @@ impl Graph {
         }
         graph.read_constants()?;
         Ok(graph)
+    }
+
+    /// Whether the operators that a scheme writes are part of the graph's opset.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub fn check_opset(&self, scheme: Scheme) -> Result<(), QuantizeError> {
+        let sets = self.model.opset_import.iter();
+        let mut own = sets.filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+        // Without one, a graph is of the first.
+        let found = own.next().map_or(1, |set| set.version);
+        let needed = scheme.opset();
+        if found >= needed {
+            return Ok(());
+        }
+        Err(QuantizeError::Opset {
+            scheme: scheme.name(),
+            found,
+            needed,
+        })
     }
 
     /// A tensor that has more than one origin. That an input has a constant of its name as its default is ONNX's way.

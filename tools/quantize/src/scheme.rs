@@ -30,6 +30,16 @@ impl Scheme {
             Self::W4 => "w4",
         }
     }
+
+    /// The oldest opset that has what the scheme writes: a scale for each channel came with opset 13.
+    #[must_use]
+    pub fn opset(self) -> i64 {
+        match self {
+            Self::F16 => 1,
+            Self::Int8Dynamic => 11,
+            Self::Int8 | Self::W4a8 | Self::W4 => 13,
+        }
+    }
 }
 
 /// How one layer computes.

@@ -2,11 +2,12 @@
 //!
 //! `options` are the user's answers; `config`, `processors`, `statistics`, `dataset`, `tokenizer` and `graphs` read what is
 //! given; `values` lists what graphs can be fed with, `wiring` connects it; `names`, `normalise`, `observed` and `stages`
-//! say it in the package's terms, and `package` writes and checks it.
+//! say it in the package's terms, `golden` adds the values that it must give, and `package` writes and checks it.
 
 mod config;
 mod dataset;
 mod external;
+mod golden;
 mod graphs;
 mod json;
 mod names;
@@ -36,25 +37,29 @@ use crate::out_dir::OutDir;
 use crate::progress;
 use config::{Config, Family};
 use dataset::Dataset;
-use graphs::StageGraph;
+use graphs::{StageGraph, Tensor};
 use names::Names;
 use normalise::Normalising;
 use observed::Observed;
 pub use options::Args;
-use options::{Units, pairs};
+use options::{Looping, Units, pairs};
 use processors::Processors;
 use stages::{Numbers, Stages};
 use statistics::Statistics;
 use tokenizer::Tokenizer;
-use values::{MASK, TOKENS, Value};
+use values::{MASK, NOISE, TOKENS, Value};
 use wiring::Wiring;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     let out = OutDir::create(&args.out, args.force, "policy.json")?;
     let (mut manifest, files) = describe(args)?;
+    let golden = golden::read(args, &manifest)?;
     manifest.files = package::copy(&files, out.path())?;
-    package::write(&manifest, &out)?;
+    if let Some(golden) = golden {
+        golden.add(&mut manifest, out.path())?;
+    }
+    let checked = package::write(&manifest, &out)?;
     let path = out.publish()?;
     let mut stdout = io::stdout().lock();
     match args.json {
@@ -62,6 +67,13 @@ pub fn run(args: &Args) -> Result<()> {
         false => {
             write!(stdout, "{}", wiring_of(&manifest))?;
             writeln!(stdout, "licence {}", manifest.licence)?;
+            for value in checked.iter().flat_map(|report| &report.values) {
+                writeln!(
+                    stdout,
+                    "golden {}: largest difference {:.3e} of {} numbers, allowed {:.3e}",
+                    value.value, value.max_error, value.count, value.tolerance
+                )?;
+            }
             writeln!(stdout, "{}", path.display())?;
         }
     }
@@ -90,11 +102,13 @@ fn describe(args: &Args) -> Result<(Manifest, BTreeMap<String, PathBuf>)> {
     let graphs = graphs::read(&args.onnx, &named);
     waiting.finish_and_clear();
     let graphs = graphs?;
-    let values = kept(
-        values::of(&config, names.robot()),
-        &args.leave_out,
-        dataset.as_ref(),
-    )?;
+    let looped = args.whole_loop != Some(Looping::Inside);
+    if let (false, Family::Act { .. }) = (looped, &config.family) {
+        return Err(bad_input("--loop inside: act has no loop"));
+    }
+    let mut values = values::of(&config, names.robot(), looped);
+    add_noise(&mut values, &graphs, &args.noise)?;
+    let values = kept(values, &args.leave_out, dataset.as_ref())?;
     let wiring = wiring::wire(&graphs, &values, &pairs("--feed", &args.feed, true)?)?;
     let normalising = Normalising {
         config: &config,
@@ -148,6 +162,37 @@ fn describe(args: &Args) -> Result<(Manifest, BTreeMap<String, PathBuf>)> {
         files: BTreeMap::new(),
     };
     Ok((manifest, files))
+}
+
+/// Adds the noise that options declare; it takes the place of the family's own.
+fn add_noise(values: &mut Vec<Value>, graphs: &[StageGraph], answers: &[String]) -> Result<()> {
+    for answer in answers {
+        let (name, draw) = options::noise(answer)?;
+        let name = name.as_str();
+        let inputs = graphs.iter().flat_map(|graph| {
+            let means = move |input: &&Tensor| wiring::names(name, graph, input);
+            graph.inputs.iter().filter(means)
+        });
+        let inputs: Vec<&Tensor> = inputs.collect();
+        let [input] = inputs[..] else {
+            return Err(bad_input(format!(
+                "--noise {answer}: {} inputs of the graphs are called so, must be one",
+                inputs.len()
+            )));
+        };
+        let shape: Option<Vec<usize>> = input.shape.iter().copied().collect();
+        let Some(shape) = shape else {
+            return Err(bad_input(format!(
+                "--noise {answer}: {input} has open axes; fix them when exporting"
+            )));
+        };
+        if input.element != "f32" {
+            return Err(bad_input(format!("--noise {answer}: {input} is not f32")));
+        }
+        values.retain(|value| value.name != NOISE && value.name != input.name);
+        values.push(values::noise_of(&input.name, shape, draw));
+    }
+    Ok(())
 }
 
 /// The values but for those that the graphs were exported without.

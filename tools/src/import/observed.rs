@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use wink_runtime::policy::manifest::{
-    CameraSpec, Channels, Clean, MaskElement, MaskSpec, Observations, Padding, Size, StateSpec,
-    StateText, TextSpec, TokenElement,
+    CameraSpec, Channels, Clean, MaskElement, MaskSpec, NoiseSpec, Observations, Padding, Size,
+    StateSpec, StateText, TextSpec, TokenElement,
 };
 
 use super::config::{Config, Feature, Flow, Kind, Prompt};
@@ -44,8 +44,18 @@ impl Observed<'_> {
             cameras: Vec::new(),
             states: Vec::new(),
             text: None,
+            noise: Vec::new(),
         };
         for (value, taken) in values.iter().zip(&wiring.taken) {
+            if let Some(Taken { form, .. }) = taken
+                && let Made::Noise(draw) = form.made
+            {
+                observations.noise.push(NoiseSpec {
+                    name: value.name.clone(),
+                    shape: form.shape.clone(),
+                    draw,
+                });
+            }
             let Some(name) = &value.feature else {
                 continue;
             };
@@ -76,7 +86,7 @@ impl Observed<'_> {
                     let state = self.state(value, name, feature, *pad_to)?;
                     observations.states.push(state);
                 }
-                Made::Text | Made::Loop | Made::TimeOfChunk => {}
+                Made::Text | Made::Loop | Made::TimeOfChunk | Made::Noise(_) => {}
             }
         }
         Ok(observations)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use wink_runtime::policy::manifest::{ActionSpace, Unit};
+use wink_runtime::policy::manifest::{ActionSpace, Noise, Unit};
 
 use crate::bad_input::bad_input;
 
@@ -18,6 +18,9 @@ Examples:
 
   wink import --stage encoder=enc.onnx --stage step=unet.onnx --config checkpoint --dataset data ...
       Diffusion: an encoder, and one step of the loop
+
+  wink import --onnx policy.onnx --loop inside --golden in.npz --expect out.npz --config checkpoint ...
+      one graph from images, state, tokens and noise to the chunk, checked on values that PyTorch gave
 
   wink import --onnx vision.onnx prefix.onnx step.onnx --config checkpoint --tokenizer vlm --pixels signed \\
       --feed step.x_in=loop.sample --feed prefix.img=vision.features ...
@@ -83,6 +86,29 @@ pub struct Args {
     /// The output that holds the chunk, the velocity or the prediction, where there are several
     #[arg(long, value_name = "[STAGE.]TENSOR")]
     pub output: Option<String>,
+    /// Whether a graph runs the whole loop of diffusion, smolvla, pi0 or pi05 itself
+    #[arg(long = "loop")]
+    pub whole_loop: Option<Looping>,
+    /// An input that is fed with noise, drawn anew for each observation
+    #[arg(long, value_name = "[STAGE.]TENSOR=normal:MEAN:STD|uniform:LOW:HIGH")]
+    pub noise: Vec<String>,
+    /// Tensors of one observation by the names of the values that the policy is fed with, or of its graphs' inputs
+    #[arg(long, value_name = "IN.npz", requires = "expect")]
+    pub golden: Option<PathBuf>,
+    /// What comes of --golden: `action` in units, or outputs by name; kept in the package and compared before it is written
+    #[arg(long, value_name = "OUT.npz", requires = "golden")]
+    pub expect: Option<PathBuf>,
+    /// Instruction of --golden, in place of its tokens
+    #[arg(long, value_name = "TEXT", requires = "golden")]
+    pub instruction: Option<String>,
+    /// Largest difference from --expect, as a share of the largest value where that is above 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 1e-4,
+        requires = "golden"
+    )]
+    pub tolerance: f64,
     /// Rate of the control loop, where there is no data set
     #[arg(long, value_name = "HZ")]
     pub control_hz: Option<f64>,
@@ -115,6 +141,15 @@ pub enum Placement {
     /// By the graphs: they take and give units
     Inside,
     /// Outside of the graphs, by the checkpoint's statistics
+    Outside,
+}
+
+/// What runs the loop of a policy that refines noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Looping {
+    /// A graph: it runs once and gives the chunk
+    Inside,
+    /// The package: a graph is one step
     Outside,
 }
 
@@ -170,6 +205,38 @@ pub fn pairs(option: &str, answers: &[String], last: bool) -> Result<Vec<(String
         }
     };
     answers.iter().map(split).collect()
+}
+
+/// Reads an answer of `--noise`: the tensor and what its numbers are drawn from.
+///
+/// # Errors
+/// Where it is no distribution.
+pub fn noise(answer: &str) -> Result<(String, Noise)> {
+    let split = answer.rsplit_once('=').and_then(|(tensor, draw)| {
+        let parts: Vec<&str> = draw.split(':').collect();
+        let [kind, first, second] = parts[..] else {
+            return None;
+        };
+        let (first, second) = (first.parse().ok()?, second.parse().ok()?);
+        let draw = match kind {
+            "normal" => Noise::Normal {
+                mean: first,
+                std: second,
+            },
+            "uniform" => Noise::Uniform {
+                low: first,
+                high: second,
+            },
+            _ => return None,
+        };
+        Some((tensor.to_owned(), draw))
+    });
+    split.ok_or_else(|| {
+        bad_input(format!(
+            "--noise {}: must have the form TENSOR=normal:MEAN:STD or TENSOR=uniform:LOW:HIGH",
+            answer.escape_debug()
+        ))
+    })
 }
 
 /// The answers of `--joint-units`.

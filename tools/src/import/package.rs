@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use wink_runtime::policy::manifest::{FileRecord, Manifest};
-use wink_runtime::policy::{OnnxPolicy, Package};
+use wink_runtime::policy::{GoldenReport, OnnxPolicy, Package};
 
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::out_dir::OutDir;
@@ -51,11 +51,11 @@ pub fn copy(files: &BTreeMap<String, PathBuf>, out: &Path) -> Result<BTreeMap<St
     Ok(records)
 }
 
-/// Writes `policy.json`, then opens and loads the package as a robot would.
+/// Writes `policy.json`, then opens and loads the package as a robot would, and computes its golden values where it has any.
 ///
 /// # Errors
-/// Where it cannot be written, or the runtime refuses it.
-pub fn write(manifest: &Manifest, out: &OutDir) -> Result<()> {
+/// Where it cannot be written, the runtime refuses it, or it gives other values than the golden ones.
+pub fn write(manifest: &Manifest, out: &OutDir) -> Result<Option<GoldenReport>> {
     let path = out.path().join("policy.json");
     let json = serde_json::to_string_pretty(manifest)?;
     std::fs::write(&path, json + "\n").with_context(|| path.display().to_string())?;
@@ -68,6 +68,17 @@ pub fn write(manifest: &Manifest, out: &OutDir) -> Result<()> {
     let waiting = progress::waiting("loading the graphs");
     let loaded = OnnxPolicy::load(&package, None);
     waiting.finish_and_clear();
-    loaded.map_err(|error| refused(error.into()))?;
-    Ok(())
+    let policy = loaded.map_err(|error| refused(error.into()))?;
+    let report = policy.check(&package);
+    let report = report.map_err(|error| refused(error.into()))?;
+    let failed = report.as_ref().filter(|report| !report.passed());
+    if let Some(worst) = failed.and_then(GoldenReport::worst) {
+        bail!(
+            "the package does not give the expected values: \"{}\" differs by {:.3e}, allowed are {:.3e}",
+            worst.value,
+            worst.max_error,
+            worst.tolerance
+        );
+    }
+    Ok(report)
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use wink_runtime::policy::manifest::{
-    ActionSpace, ActionSpec, Betas, DiffusionSpec, FlowSpec, LoopSpec, Noise, Normalisation,
-    Prediction, Reference, Run, SampleSpec, Sampler, StageSpec, TimeShape, Unit,
+    ActionSpace, ActionSpec, Betas, DiffusionSpec, FlowSpec, LoopSpec, Normalisation, Prediction,
+    Reference, Run, SampleSpec, Sampler, StageSpec, TimeShape, Unit,
 };
 
 use super::config::{self, Config, Diffusion, Family, Scheduler};
 use super::graphs::{StageGraph, Tensor};
-use super::values::{Made, SAMPLE, TIME, Value};
+use super::values::{Made, SAMPLE, STANDARD, TIME, Value};
 use super::wiring::{Fed, Wiring};
 use crate::bad_input::bad_input;
 
@@ -51,7 +51,7 @@ impl Stages<'_> {
     /// Where no output or more than one has the shape of a chunk.
     pub fn output(&self, option: Option<&str>) -> Result<Output> {
         let looped = self.wiring.looped();
-        let shape = self.chunk_shape();
+        let shapes = self.chunk_shapes();
         let graphs = self.graphs.iter().enumerate();
         let all = graphs.flat_map(|(stage, graph)| {
             let outputs = graph.outputs.iter().enumerate();
@@ -66,7 +66,7 @@ impl Stages<'_> {
         let free = |stage, place| !self.wiring.reads(Fed::Output(stage, place));
         let fitting: Vec<&(usize, usize, &Tensor)> = all
             .iter()
-            .filter(|(stage, place, output)| free(*stage, *place) && fits(&shape, output))
+            .filter(|(stage, place, output)| free(*stage, *place) && fits_one(&shapes, output))
             .collect();
         let called: Vec<&&(usize, usize, &Tensor)> = fitting
             .iter()
@@ -75,13 +75,15 @@ impl Stages<'_> {
         match (&fitting[..], &called[..]) {
             ([(stage, place, _)], _) | (_, [(stage, place, _)]) => Ok((*stage, *place)),
             ([], _) => Err(bad_input(format!(
-                "no output has the shape f32{shape:?} of the chunk that config.json describes; outputs are {}",
+                "no output has the shape f32{} of the chunk that config.json describes; outputs are {}",
+                told(&shapes),
                 self.list(&all)
             ))),
             (several, _) => {
                 let several: Vec<(usize, usize, &Tensor)> = several.iter().map(|o| **o).collect();
                 Err(bad_input(format!(
-                    "more than one output has the shape f32{shape:?} of the chunk; say which by --output: {}",
+                    "more than one output has the shape f32{} of the chunk; say which by --output: {}",
+                    told(&shapes),
                     self.list(&several)
                 )))
             }
@@ -94,12 +96,13 @@ impl Stages<'_> {
             output.name == name || staged == name
         };
         let found: Vec<&(usize, usize, &Tensor)> = all.iter().filter(means).collect();
-        let shape = self.chunk_shape();
+        let shapes = self.chunk_shapes();
         match found[..] {
-            [(stage, place, output)] if fits(&shape, output) => Ok((*stage, *place)),
+            [(stage, place, output)] if fits_one(&shapes, output) => Ok((*stage, *place)),
             [(stage, _, output)] => Err(bad_input(format!(
-                "--output {name}: {} is not the chunk f32{shape:?} that config.json describes",
-                self.graphs[*stage].told(output)
+                "--output {name}: {} is not the chunk f32{} that config.json describes",
+                self.graphs[*stage].told(output),
+                told(&shapes)
             ))),
             _ => Err(bad_input(format!(
                 "--output {name}: must name one output; there are {}",
@@ -122,6 +125,41 @@ impl Stages<'_> {
             Family::Act { chunk } => vec![1, *chunk, width],
             Family::Diffusion(diffusion) => vec![1, diffusion.horizon, width],
             Family::Flow(flow) => vec![1, flow.chunk, flow.action_width],
+        }
+    }
+
+    /// The shapes that a chunk can have: that of the loop, or of LeRobot's `predict_action_chunk`, which cuts it, where a graph runs
+    /// the whole loop.
+    fn chunk_shapes(&self) -> Vec<Vec<usize>> {
+        let mut shapes = vec![self.chunk_shape()];
+        if self.wiring.looped().is_some() {
+            return shapes;
+        }
+        let width = self.config.action.1.shape[0];
+        let cut = match &self.config.family {
+            Family::Act { .. } => return shapes,
+            Family::Diffusion(_) => vec![1, self.config.execute, width],
+            Family::Flow(flow) => vec![1, flow.chunk, width],
+        };
+        if !shapes.contains(&cut) {
+            shapes.push(cut);
+        }
+        shapes
+    }
+
+    /// The shape of the chunk that an output holds.
+    fn shape_of(&self, output: Output) -> Result<Vec<usize>> {
+        let graph = &self.graphs[output.0];
+        let tensor = &graph.outputs[output.1];
+        let mut shapes = self.chunk_shapes();
+        shapes.retain(|shape| fits(shape, tensor));
+        match shapes.len() {
+            0 | 1 => Ok(shapes.pop().unwrap_or_else(|| self.chunk_shape())),
+            _ => Err(bad_input(format!(
+                "{} leaves open whether it is {}; fix its axes when exporting",
+                graph.told(tensor),
+                told(&shapes)
+            ))),
         }
     }
 
@@ -191,10 +229,7 @@ impl Stages<'_> {
             tokens: None,
             sample: Some(SampleSpec {
                 shape: self.chunk_shape(),
-                noise: Noise::Normal {
-                    mean: 0.0,
-                    std: 1.0,
-                },
+                noise: STANDARD,
             }),
         })
     }
@@ -219,7 +254,7 @@ impl Stages<'_> {
         numbers: Numbers,
         execute: Option<usize>,
     ) -> Result<ActionSpec> {
-        let shape = self.chunk_shape();
+        let shape = self.shape_of(output)?;
         let graph = &self.graphs[output.0];
         let from = match self.wiring.looped() {
             Some(stage) => format!("{}.sample", self.graphs[stage].name),
@@ -230,10 +265,12 @@ impl Stages<'_> {
                 "`temporal_ensemble_coeff` is {weight}, which a package does not hold; say how many actions are executed without it by --execute STEPS"
             )));
         }
-        let first = match self.config.family {
+        let first = match &self.config.family {
             // The horizon begins at the oldest observation.
-            Family::Diffusion(_) => self.config.history - 1,
-            Family::Act { .. } | Family::Flow(_) => 0,
+            Family::Diffusion(diffusion) if shape[1] == diffusion.horizon => {
+                self.config.history - 1
+            }
+            Family::Act { .. } | Family::Diffusion(_) | Family::Flow(_) => 0,
         };
         let execute = execute.unwrap_or(self.config.execute);
         let chunk = shape[1].saturating_sub(first);
@@ -287,6 +324,16 @@ fn scheduler(family: &Diffusion, output: &str) -> DiffusionSpec {
         steps_offset: 0,
         output: output.to_owned(),
     }
+}
+
+fn fits_one(shapes: &[Vec<usize>], tensor: &Tensor) -> bool {
+    shapes.iter().any(|shape| fits(shape, tensor))
+}
+
+/// Shapes, for errors.
+fn told(shapes: &[Vec<usize>]) -> String {
+    let shapes: Vec<String> = shapes.iter().map(|shape| format!("{shape:?}")).collect();
+    shapes.join(" or ")
 }
 
 /// Whether a tensor has the shape of a chunk.

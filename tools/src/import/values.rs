@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wink_runtime::policy::manifest::{
-    Filter, Fit, Horizontal, Layout, Pad, Resize, Run, Scale, Size, Transform, Vertical,
+    Filter, Fit, Horizontal, Layout, Noise, Pad, Resize, Run, Scale, Size, Transform, Vertical,
 };
 
 use super::config::{Config, Diffusion, Family, Feature, Flow, Kind, Padding, Prompt};
@@ -15,6 +15,13 @@ pub const TOKENS: &str = "tokens";
 pub const MASK: &str = "mask";
 /// What a loop refines.
 pub const SAMPLE: &str = "loop.sample";
+/// What a graph that runs the whole loop itself refines.
+pub const NOISE: &str = "noise";
+/// Of LeRobot's policies that refine noise.
+pub const STANDARD: Noise = Noise::Normal {
+    mean: 0.0,
+    std: 1.0,
+};
 /// The time of a loop's step.
 pub const TIME: &str = "loop.time";
 
@@ -69,6 +76,8 @@ pub enum Made {
     Loop,
     /// By the loop, one time a step of the chunk.
     TimeOfChunk,
+    /// Drawn once an observation.
+    Noise(Noise),
 }
 
 impl Form {
@@ -112,8 +121,9 @@ pub fn plain(name: &str) -> String {
     words.join("_")
 }
 
-/// All values of a policy; `robot` gives the robot's name of a feature where it differs from the policy's.
-pub fn of(config: &Config, robot: &BTreeMap<String, String>) -> Vec<Value> {
+/// All values of a policy; `robot` gives the robot's name of a feature where it differs from the policy's, `looped` says that the
+/// package runs the loop, where there is one.
+pub fn of(config: &Config, robot: &BTreeMap<String, String>, looped: bool) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::new();
     for (feature, shape) in &config.inputs.0 {
         let name = robot.get(feature).unwrap_or(feature);
@@ -126,26 +136,44 @@ pub fn of(config: &Config, robot: &BTreeMap<String, String>) -> Vec<Value> {
             in_prompt: in_prompt(config, shape),
         });
     }
+    if let Family::Flow(flow) = &config.family {
+        values.extend(text_of(flow));
+    }
     let width = config.action.1.shape[0];
-    match &config.family {
-        Family::Act { .. } => {}
-        Family::Diffusion(diffusion) => {
-            let form = |shape, elements| looped(Made::Loop, shape, elements);
-            let sample = vec![1, diffusion.horizon, width];
-            values.push(sample_of(form(sample, &["f32"])));
-            values.push(time_of(vec![form(vec![1], &["i64"])]));
-        }
-        Family::Flow(flow) => {
-            values.extend(text_of(flow));
-            let sample = vec![1, flow.chunk, flow.action_width];
-            values.push(sample_of(looped(Made::Loop, sample, &["f32"])));
-            values.push(time_of(vec![
-                looped(Made::Loop, vec![1], &["f32"]),
-                looped(Made::TimeOfChunk, vec![1, flow.chunk], &["f32"]),
-            ]));
-        }
+    let (sample, times) = match &config.family {
+        Family::Act { .. } => return values,
+        Family::Diffusion(diffusion) => (
+            vec![1, diffusion.horizon, width],
+            vec![form(Made::Loop, vec![1], &["i64"])],
+        ),
+        Family::Flow(flow) => (
+            vec![1, flow.chunk, flow.action_width],
+            vec![
+                form(Made::Loop, vec![1], &["f32"]),
+                form(Made::TimeOfChunk, vec![1, flow.chunk], &["f32"]),
+            ],
+        ),
+    };
+    if looped {
+        values.push(sample_of(
+            SAMPLE,
+            Run::Loop,
+            form(Made::Loop, sample, &["f32"]),
+        ));
+        values.push(value(TIME, &TIMES, Run::Loop, times));
+    } else {
+        let drawn = form(Made::Noise(STANDARD), sample, &["f32"]);
+        values.push(sample_of(NOISE, Run::Observation, drawn));
     }
     values
+}
+
+/// The noise that an input of this name and shape is fed with.
+pub fn noise_of(tensor: &str, shape: Vec<usize>, draw: Noise) -> Value {
+    let drawn = form(Made::Noise(draw), shape, &["f32"]);
+    let mut noise = value(tensor, &[], Run::Observation, vec![drawn]);
+    noise.called.push(plain(tensor));
+    noise
 }
 
 /// What exporters call a feature.
@@ -307,7 +335,7 @@ fn text_of(flow: &Flow) -> [Value; 2] {
         feature: None,
         called: called.iter().map(|name| (*name).to_owned()).collect(),
         changes,
-        forms: vec![looped(Made::Text, vec![1, flow.max_tokens], elements)],
+        forms: vec![form(Made::Text, vec![1, flow.max_tokens], elements)],
         in_prompt: false,
     };
     let tokens = ["tokens", "lang_tokens", "language_tokens", "input_ids"];
@@ -327,7 +355,7 @@ fn text_of(flow: &Flow) -> [Value; 2] {
     ]
 }
 
-fn looped(made: Made, shape: Vec<usize>, elements: &'static [&'static str]) -> Form {
+fn form(made: Made, shape: Vec<usize>, elements: &'static [&'static str]) -> Form {
     Form {
         shape,
         elements,
@@ -335,7 +363,10 @@ fn looped(made: Made, shape: Vec<usize>, elements: &'static [&'static str]) -> F
     }
 }
 
-fn sample_of(form: Form) -> Value {
+/// What exporters call the time of a step.
+const TIMES: [&str; 5] = ["loop_time", "time", "t", "timestep", "timesteps"];
+
+fn sample_of(name: &str, changes: Run, form: Form) -> Value {
     let called = [
         "loop_sample",
         "sample",
@@ -345,23 +376,15 @@ fn sample_of(form: Form) -> Value {
         "noisy_actions",
         "noisy_action",
     ];
-    in_loop(SAMPLE, &called, vec![form])
+    value(name, &called, changes, vec![form])
 }
 
-fn time_of(forms: Vec<Form>) -> Value {
-    in_loop(
-        TIME,
-        &["loop_time", "time", "t", "timestep", "timesteps"],
-        forms,
-    )
-}
-
-fn in_loop(name: &str, called: &[&str], forms: Vec<Form>) -> Value {
+fn value(name: &str, called: &[&str], changes: Run, forms: Vec<Form>) -> Value {
     Value {
         name: name.to_owned(),
         feature: None,
         called: called.iter().map(|name| (*name).to_owned()).collect(),
-        changes: Run::Loop,
+        changes,
         forms,
         in_prompt: false,
     }

@@ -290,7 +290,7 @@ impl Wirer<'_> {
         let name = &value.name;
         if value.changes == Run::Loop {
             return Err(bad_input(format!(
-                "no graph reads {name} ({}): a package runs the loop, so one graph must be a step of it, with {SAMPLE} and the step's time; name its input with --feed TENSOR={name}",
+                "no graph reads {name} ({}): a package runs the loop, so one graph must be a step of it, with {SAMPLE} and the step's time; name its input with --feed TENSOR={name}, or say --loop inside if a graph runs the whole loop itself",
                 value.told()
             )));
         }
@@ -368,7 +368,7 @@ fn agree(
 }
 
 /// Whether an option's `TENSOR` or `STAGE.TENSOR` means this input.
-fn names(option: &str, graph: &StageGraph, input: &Tensor) -> bool {
+pub fn names(option: &str, graph: &StageGraph, input: &Tensor) -> bool {
     let staged = option.strip_prefix(graph.name.as_str());
     let staged = staged.and_then(|rest| rest.strip_prefix('.'));
     option == input.name || staged == Some(input.name.as_str())

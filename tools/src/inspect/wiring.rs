@@ -3,8 +3,8 @@
 use serde::Serialize;
 use wink_runtime::policy::StageReport;
 use wink_runtime::policy::manifest::{
-    CameraSpec, Channels, Decode, FirstToken, Fit, Layout, Manifest, Method, Noise, Normalisation,
-    Resize, Sampler, StageSpec, StateSpec, TextSpec, Transform,
+    CameraSpec, Channels, DctFit, Decode, FirstToken, Fit, Layout, Manifest, Method, Noise,
+    Normalisation, Resize, Sampler, StageSpec, StateSpec, TextSpec, TokensSpec, Transform,
 };
 
 /// One step of the wiring.
@@ -24,6 +24,11 @@ pub fn wires(manifest: &Manifest, stages: &[StageReport]) -> Vec<Wire> {
     let mut wires: Vec<Wire> = observations.cameras.iter().map(camera).collect();
     wires.extend(observations.states.iter().map(state));
     wires.extend(observations.text.as_ref().map(text));
+    wires.extend(observations.noise.iter().map(|noise| Wire {
+        from: "noise, once an observation".to_owned(),
+        through: vec![drawn(&noise.draw)],
+        to: format!("{} f32{:?}", noise.name, noise.shape),
+    }));
     for spec in &manifest.stages {
         let report = stages.iter().find(|report| report.stage == spec.name);
         wires.push(stage(spec, report));
@@ -250,11 +255,14 @@ fn stage(spec: &StageSpec, report: Option<&StageReport>) -> Wire {
     }
 }
 
-fn method(method: Method<'_>) -> String {
-    let drawn = |noise: &Noise| match noise {
+fn drawn(noise: &Noise) -> String {
+    match noise {
         Noise::Normal { mean, std } => format!("N({mean}, {std})"),
         Noise::Uniform { low, high } => format!("U[{low}, {high})"),
-    };
+    }
+}
+
+fn method(method: Method<'_>) -> String {
     match method {
         Method::Flow(flow, sample) => {
             let times = flow.times();
@@ -290,29 +298,56 @@ fn method(method: Method<'_>) -> String {
             drawn(&sample.noise),
             diffusion.output
         ),
-        Method::Tokens(tokens) => {
-            let first = match &tokens.first {
-                FirstToken::Logits(value) => format!("the largest of {value}"),
-                FirstToken::Token(token) => format!("token {token}"),
-            };
-            let end = tokens
-                .end
-                .map_or_else(String::new, |end| format!(" or token {end}"));
-            let [steps, dim] = tokens.decode.shape();
-            let decode = match &tokens.decode {
-                Decode::Bins {
-                    bins, low, high, ..
-                } => {
-                    format!("{bins} bins from {low} to {high}")
-                }
-                Decode::Dct { scale, table, .. } => format!("DCT of {table} / {scale}"),
-            };
-            format!(
-                "loop: greedy tokens from {first} until {} tokens{end}; {decode}, {steps} x {dim}",
-                tokens.max_tokens
-            )
-        }
+        Method::Tokens(spec) => tokens(spec),
     }
+}
+
+fn tokens(spec: &TokensSpec) -> String {
+    let first = match &spec.first {
+        FirstToken::Logits(value) => format!("the largest of {value}"),
+        FirstToken::Token(token) => format!("token {token}"),
+    };
+    let end = match (spec.end, spec.open_end) {
+        (Some(end), true) => format!(" or token {end}"),
+        (Some(end), false) => format!(", token {end} among or after them"),
+        (None, _) => String::new(),
+    };
+    let starts = match &spec.starts_with[..] {
+        [] => String::new(),
+        tokens => format!(", which begin with {tokens:?}"),
+    };
+    let removed = match &spec.remove[..] {
+        [] => String::new(),
+        tokens => format!(", without {tokens:?}"),
+    };
+    let [steps, dim] = spec.decode.shape();
+    let decode = match &spec.decode {
+        Decode::Bins {
+            bins, low, high, ..
+        } => {
+            format!("{bins} bins from {low} to {high}")
+        }
+        Decode::Dct {
+            scale,
+            table,
+            utf8,
+            fit,
+            ..
+        } => {
+            let text = utf8.map_or_else(String::new, |text| {
+                format!(" as characters, code point {:+},", text.offset)
+            });
+            let fit = match fit {
+                DctFit::Exact => "",
+                DctFit::Fill => ", filled up or cut",
+            };
+            format!("DCT of {table}{text} / {scale}{fit}")
+        }
+    };
+    format!(
+        "loop: greedy tokens from {first} until {} tokens{end}{starts}{removed}; {decode}, {steps} x {dim}",
+        spec.max_tokens
+    )
 }
 
 fn action(manifest: &Manifest) -> Vec<Wire> {

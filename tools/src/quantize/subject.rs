@@ -33,6 +33,9 @@ pub fn prepare(options: &Options, subject: &mut dyn Subject) -> Result<(Parts, V
     let mut graphs = subject.graphs()?;
     let mut reshaped = Vec::new();
     for (stage, graph) in &mut graphs {
+        for scheme in &options.scheme {
+            in_stage(stage, graph.check_opset(scheme.scheme()))?;
+        }
         if options.equalise {
             let pairs = reshape::equalise(graph, &Layer::of(graph));
             reshaped.push(format!("{stage}: {pairs} pairs of layers equalised"));

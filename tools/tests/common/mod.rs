@@ -1,6 +1,8 @@
 //! What the tests of the tool share: running it, and reading what it wrote.
 #![allow(dead_code)]
 
+pub mod onnx;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};

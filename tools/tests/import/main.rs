@@ -6,6 +6,8 @@ mod checkpoint;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod golden;
 mod packages;
 mod questions;
 mod running;
+mod whole;

@@ -5,6 +5,8 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_hir::internal::*;
 
+use super::general::keeps_shape;
+
 /// Replaces tract's import.
 pub(super) fn register(register: &mut OnnxOpRegister) {
     register.insert("Cast", import);
@@ -34,10 +36,8 @@ impl Expansion for Cast {
         inputs: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        check_input_arity(inputs, 1)?;
-        check_output_arity(outputs, 1)?;
-        s.equals(&outputs[0].datum_type, self.to)?;
-        s.equals(&outputs[0].shape, &inputs[0].shape)
+        keeps_shape(s, inputs, outputs, 1)?;
+        s.equals(&outputs[0].datum_type, self.to)
     }
 
     fn wire(

@@ -9,6 +9,8 @@ use tract_onnx::tract_core::ops::array::CumSum;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_hir::internal::*;
 
+use super::general::keeps_shape;
+
 /// Replaces tract's import of `CumSum`.
 pub(super) fn register(register: &mut OnnxOpRegister) {
     register.insert("CumSum", import);
@@ -43,11 +45,8 @@ impl Expansion for IntegerCumSum {
         inputs: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        check_input_arity(inputs, 2)?;
-        check_output_arity(outputs, 1)?;
-        s.equals(&inputs[0].datum_type, &outputs[0].datum_type)?;
-        s.equals(&inputs[0].shape, &outputs[0].shape)?;
-        Ok(())
+        keeps_shape(s, inputs, outputs, 2)?;
+        s.equals(&inputs[0].datum_type, &outputs[0].datum_type)
     }
 
     fn wire(

@@ -3,6 +3,9 @@
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::DatumType;
 
+use super::eighths::{self, Eighth};
+use crate::tensor;
+
 /// An element type that can be computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Element {
@@ -28,6 +31,14 @@ pub enum Element {
     I64,
     /// 64 bits, unsigned.
     U64,
+    /// 8-bit float: 4 bits of exponent, no infinity.
+    F8E4M3FN,
+    /// The same with one zero.
+    F8E4M3FNUZ,
+    /// 8-bit float: 5 bits of exponent.
+    F8E5M2,
+    /// The same with one zero and no infinity.
+    F8E5M2FNUZ,
     /// IEEE half precision.
     F16,
     /// The upper half of an f32.
@@ -38,27 +49,58 @@ pub enum Element {
     F64,
 }
 
-/// Element type, ONNX number and name of each.
-const TABLE: [(Element, DataType, &str); 15] = [
-    (Element::Bool, DataType::Bool, "bool"),
-    (Element::I4, DataType::Int4, "i4"),
-    (Element::U4, DataType::Uint4, "u4"),
-    (Element::I8, DataType::Int8, "i8"),
-    (Element::U8, DataType::Uint8, "u8"),
-    (Element::I16, DataType::Int16, "i16"),
-    (Element::U16, DataType::Uint16, "u16"),
-    (Element::I32, DataType::Int32, "i32"),
-    (Element::U32, DataType::Uint32, "u32"),
-    (Element::I64, DataType::Int64, "i64"),
-    (Element::U64, DataType::Uint64, "u64"),
-    (Element::F16, DataType::Float16, "f16"),
-    (Element::BF16, DataType::Bfloat16, "bf16"),
-    (Element::F32, DataType::Float, "f32"),
-    (Element::F64, DataType::Double, "f64"),
+/// What holds the values of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Tensors of the engine.
+    Tensor(tensor::Element),
+    /// Files only, under this name and with this many bytes a value once read.
+    File(&'static str, usize),
+}
+
+use Held::{File, Tensor};
+
+/// The number in ONNX of each type, and what holds it.
+const TABLE: [(Element, DataType, Held); 19] = [
+    (Element::Bool, DataType::Bool, Tensor(tensor::Element::Bool)),
+    (Element::I4, DataType::Int4, File("i4", 1)),
+    (Element::U4, DataType::Uint4, File("u4", 1)),
+    (Element::I8, DataType::Int8, Tensor(tensor::Element::I8)),
+    (Element::U8, DataType::Uint8, Tensor(tensor::Element::U8)),
+    (Element::I16, DataType::Int16, Tensor(tensor::Element::I16)),
+    (Element::U16, DataType::Uint16, Tensor(tensor::Element::U16)),
+    (Element::I32, DataType::Int32, Tensor(tensor::Element::I32)),
+    (Element::U32, DataType::Uint32, Tensor(tensor::Element::U32)),
+    (Element::I64, DataType::Int64, Tensor(tensor::Element::I64)),
+    (Element::U64, DataType::Uint64, Tensor(tensor::Element::U64)),
+    (
+        Element::F8E4M3FN,
+        DataType::Float8e4m3fn,
+        File("f8e4m3fn", 1),
+    ),
+    (
+        Element::F8E4M3FNUZ,
+        DataType::Float8e4m3fnuz,
+        File("f8e4m3fnuz", 1),
+    ),
+    (Element::F8E5M2, DataType::Float8e5m2, File("f8e5m2", 1)),
+    (
+        Element::F8E5M2FNUZ,
+        DataType::Float8e5m2fnuz,
+        File("f8e5m2fnuz", 1),
+    ),
+    (
+        Element::F16,
+        DataType::Float16,
+        Tensor(tensor::Element::F16),
+    ),
+    (Element::BF16, DataType::Bfloat16, File("bf16", 2)),
+    (Element::F32, DataType::Float, Tensor(tensor::Element::F32)),
+    (Element::F64, DataType::Double, Tensor(tensor::Element::F64)),
 ];
 
 impl Element {
-    /// The type of an ONNX number; `None` for strings, 8-bit floats and whatever else cannot be computed with.
+    /// The type of an ONNX number; `None` for strings and whatever else cannot be computed with.
     #[must_use]
     pub fn of_onnx(number: i32) -> Option<Self> {
         let row = TABLE.iter().find(|(_, onnx, _)| *onnx as i32 == number);
@@ -72,35 +114,69 @@ impl Element {
         row.map_or(0, |(_, onnx, _)| *onnx as i32)
     }
 
+    fn held(self) -> Held {
+        let row = TABLE.iter().find(|(element, ..)| *element == self);
+        // Every type has a row.
+        row.map_or(File("", 1), |(.., held)| *held)
+    }
+
     /// As in `f32`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let row = TABLE.iter().find(|(element, ..)| *element == self);
-        row.map_or("", |(.., name)| name)
+        match self.held() {
+            Tensor(element) => element.name(),
+            File(name, _) => name,
+        }
     }
 
     /// The type of a name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        let row = TABLE.iter().find(|(.., own)| *own == name);
-        row.map(|(element, ..)| *element)
+        let mut all = TABLE.iter().map(|(element, ..)| *element);
+        all.find(|element| element.name() == name)
     }
 
     /// Bytes of a value once read.
     #[must_use]
     pub fn size(self) -> usize {
-        match self {
-            Self::Bool | Self::I4 | Self::U4 | Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
-            Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 => 8,
+        match self.held() {
+            Tensor(element) => element.bytes(),
+            File(_, bytes) => bytes,
         }
     }
 
     /// Whether values are floating-point numbers.
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64) || self.is_eighth()
+    }
+
+    /// Whether values are floating-point numbers of 8 bits.
+    #[must_use]
+    pub fn is_eighth(self) -> bool {
+        self.eighth().is_some()
+    }
+
+    /// The format of floating-point numbers of 8 bits.
+    pub(super) fn eighth(self) -> Option<Eighth> {
+        match self {
+            Self::F8E4M3FN => Some(eighths::E4M3FN),
+            Self::F8E4M3FNUZ => Some(eighths::E4M3FNUZ),
+            Self::F8E5M2 => Some(eighths::E5M2),
+            Self::F8E5M2FNUZ => Some(eighths::E5M2FNUZ),
+            _ => None,
+        }
+    }
+
+    /// The type of the engine's tensors that hold values of this one, a byte each; `None` where the engine has the type itself.
+    #[must_use]
+    pub fn stored(self) -> Option<Self> {
+        match self {
+            Self::I4 => Some(Self::I8),
+            Self::U4 => Some(Self::U8),
+            element if element.is_eighth() => Some(Self::U8),
+            _ => None,
+        }
     }
 
     /// Smallest and largest value of an integer type; those of i64 for floats.
@@ -123,27 +199,22 @@ impl Element {
         }
     }
 
-    /// The engine's type; `None` where it has none.
+    /// The type of the engine's tensors; `None` where they have none.
     #[must_use]
-    pub fn datum(self) -> Option<DatumType> {
-        Some(match self {
-            Self::Bool => DatumType::Bool,
-            Self::I8 => DatumType::I8,
-            Self::U8 => DatumType::U8,
-            Self::I16 => DatumType::I16,
-            Self::U16 => DatumType::U16,
-            Self::I32 => DatumType::I32,
-            Self::U32 => DatumType::U32,
-            Self::I64 => DatumType::I64,
-            Self::U64 => DatumType::U64,
-            Self::F16 => DatumType::F16,
-            Self::F32 => DatumType::F32,
-            Self::F64 => DatumType::F64,
-            Self::I4 | Self::U4 | Self::BF16 => return None,
-        })
+    pub fn of_tensor(self) -> Option<tensor::Element> {
+        match self.held() {
+            Tensor(element) => Some(element),
+            File(..) => None,
+        }
     }
 
-    /// The type of the engine's.
+    /// Tract's type; `None` where the engine's tensors have none.
+    #[must_use]
+    pub fn datum(self) -> Option<DatumType> {
+        self.of_tensor().map(tensor::Element::datum)
+    }
+
+    /// The type of tract's.
     #[must_use]
     pub fn of_datum(datum: DatumType) -> Option<Self> {
         let row = TABLE
@@ -156,5 +227,23 @@ impl Element {
 impl std::fmt::Display for Element {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_a_row_of_its_own() {
+        for (element, onnx, _) in TABLE {
+            assert_eq!(Element::of_onnx(onnx as i32), Some(element));
+            assert_eq!(Element::of_name(element.name()), Some(element));
+            assert_eq!(element.onnx(), onnx as i32);
+        }
+        for element in tensor::Element::ALL {
+            let own = Element::of_datum(element.datum()).map(Element::of_tensor);
+            assert_eq!(own, Some(Some(element)));
+        }
     }
 }

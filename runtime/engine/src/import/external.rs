@@ -63,6 +63,8 @@ fn read(
             .map(|entry| entry.value.clone())
     };
     let location = entry("location").ok_or("external data without a location")?;
+    // The folder itself, as some exporters spell it out.
+    let location = location.strip_prefix("./").unwrap_or(&location).to_owned();
     let number = |key: &str| -> Result<Option<usize>, String> {
         let given = entry(key).map(|text| {
             text.parse()
@@ -112,14 +114,18 @@ fn read(
             map.len()
         )
     })?;
-    let unknown = matches!(
-        element,
-        Element::F16 | Element::BF16 | Element::I4 | Element::U4
-    );
+    let half = matches!(element, Element::F16 | Element::BF16);
+    let unknown = half || element.stored().is_some();
     if length <= SMALL || unknown || tensor.name.is_empty() {
         tensor.raw_data = bytes.to_vec();
         tensor.data_location = None;
         tensor.external_data.clear();
+        return Ok(());
+    }
+    for entry in &mut tensor.external_data {
+        if entry.key == "location" {
+            entry.value.clone_from(&location);
+        }
     }
     Ok(())
 }
@@ -184,8 +190,13 @@ mod tests {
         let mut graph = weight(&[("location", "w.data"), ("offset", "1")]);
         resolve(&mut graph, folder.path()).unwrap();
         assert_eq!(graph.initializer[0].raw_data, [1, 2, 3, 4, 5, 6, 7, 8]);
-        let refused: [&[(&str, &str)]; 7] = [
+        let mut graph = weight(&[("location", "./w.data"), ("offset", "1")]);
+        resolve(&mut graph, folder.path()).unwrap();
+        assert_eq!(graph.initializer[0].raw_data, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let refused: [&[(&str, &str)]; 9] = [
             &[("location", "../w.data")],
+            &[("location", "./../w.data")],
+            &[("location", "inside/w.data")],
             &[("location", "/etc/passwd")],
             &[("location", "missing")],
             &[("location", "w.data"), ("offset", "2")],

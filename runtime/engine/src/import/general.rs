@@ -39,3 +39,15 @@ impl General {
         general(ctx, node)
     }
 }
+
+/// The rules of an operator of `count` inputs with one output of the shape of the first.
+pub(super) fn keeps_shape<'r, 'p: 'r>(
+    s: &mut Solver<'r>,
+    inputs: &'p [TensorProxy],
+    outputs: &'p [TensorProxy],
+    count: usize,
+) -> InferenceResult {
+    check_input_arity(inputs, count)?;
+    check_output_arity(outputs, 1)?;
+    s.equals(&inputs[0].shape, &outputs[0].shape)
+}

@@ -12,8 +12,9 @@ use prost::bytes::Buf;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
+use super::functions::Defaults;
 use super::info::{GraphInfo, TensorInfo, element_name, tensor_info};
-use super::{external, lower, value};
+use super::{conform, external, functions, lower, sparse, value};
 use crate::budget::MAX_TENSOR_ELEMENTS;
 use crate::contain::contain;
 
@@ -34,14 +35,24 @@ const CONTRIBUTED_OPS: [(&str, &str); 1] = [("com.microsoft", "MatMulNBits")];
 const NEWEST_SET: i64 = 26;
 
 /// Parses ONNX bytes; weights in other files are looked for in `folder`. The message says what is wrong.
-pub(crate) fn decode(bytes: impl Buf, folder: &Path) -> Result<ModelProto, String> {
+///
+/// `defaults` are those of the same bytes.
+pub(crate) fn decode(
+    bytes: impl Buf,
+    defaults: &Defaults,
+    folder: &Path,
+) -> Result<ModelProto, String> {
     // Not by tract's own function, which copies the whole file first.
     let mut model = contain(|| ModelProto::decode(bytes).map_err(|e| e.to_string()))
         .map_err(|message| format!("is not an ONNX file, or is truncated: {message}"))?;
     match &mut model.graph {
-        Some(graph) if !graph.node.is_empty() => external::resolve(graph, folder)?,
+        Some(graph) if !graph.node.is_empty() => {
+            external::resolve(graph, folder)?;
+            sparse::fill(graph)?;
+        }
         _ => return Err("is not an ONNX file: it holds no graph".to_owned()),
     }
+    functions::inline(&mut model, defaults)?;
     Ok(model)
 }
 
@@ -53,12 +64,6 @@ pub(crate) fn inspect(
     let Some(graph) = &model.graph else {
         return Err("holds no graph".to_owned());
     };
-    if let Some(function) = model.functions.first() {
-        let name = function.name.as_deref().unwrap_or("");
-        return Err(format!(
-            "function \"{name}\": model-local functions are not supported; inline them when exporting"
-        ));
-    }
     let opset = standard_set(model)?;
     let producer = format!("{} {}", model.producer_name, model.producer_version)
         .trim()
@@ -83,6 +88,7 @@ pub(crate) fn inspect(
             list.join(", ")
         ));
     }
+    conform::check(model, opset)?;
     let mut info = walk.info;
     let weights: BTreeSet<&str> = graph
         .initializer
@@ -173,9 +179,6 @@ impl Walk {
         graph: &GraphProto,
         known_op: &impl Fn(&str) -> bool,
     ) -> Result<(), String> {
-        if !graph.sparse_initializer.is_empty() {
-            return Err("holds sparse weights, which are not supported".to_owned());
-        }
         for tensor in &graph.initializer {
             self.tensor(
                 &format!("weight \"{}\"", tensor.name.escape_debug()),
@@ -354,7 +357,7 @@ fn range_length(start: &[i64], limit: &[i64], step: &[i64]) -> u128 {
     }
 }
 
-fn node_name(node: &NodeProto) -> String {
+pub(super) fn node_name(node: &NodeProto) -> String {
     let name = if node.name.is_empty() {
         node.output.first().unwrap_or(&node.op_type)
     } else {
@@ -369,6 +372,10 @@ fn element_bytes(element: DataType) -> Option<u64> {
         DataType::Bool | DataType::Int8 | DataType::Uint8 | DataType::Int4 | DataType::Uint4 => {
             Some(1)
         }
+        DataType::Float8e4m3fn
+        | DataType::Float8e4m3fnuz
+        | DataType::Float8e5m2
+        | DataType::Float8e5m2fnuz => Some(1),
         DataType::Float16 | DataType::Bfloat16 | DataType::Int16 | DataType::Uint16 => Some(2),
         DataType::Float | DataType::Int32 | DataType::Uint32 => Some(4),
         DataType::Double | DataType::Int64 | DataType::Uint64 => Some(8),

@@ -7,6 +7,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{ValueInfoProto, type_proto};
 
+use super::element::Element;
+
 /// What a graph file holds, read off the protobuf.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct GraphInfo {
@@ -87,21 +89,10 @@ pub(super) fn tensor_info(value: &ValueInfoProto) -> Result<TensorInfo, String> 
 }
 
 pub(super) fn element_name(element: i32) -> String {
+    if let Some(known) = Element::of_onnx(element) {
+        return known.name().to_owned();
+    }
     match DataType::try_from(element) {
-        Ok(DataType::Float) => "f32".to_owned(),
-        Ok(DataType::Double) => "f64".to_owned(),
-        Ok(DataType::Float16) => "f16".to_owned(),
-        Ok(DataType::Int8) => "i8".to_owned(),
-        Ok(DataType::Int16) => "i16".to_owned(),
-        Ok(DataType::Int32) => "i32".to_owned(),
-        Ok(DataType::Int64) => "i64".to_owned(),
-        Ok(DataType::Uint8) => "u8".to_owned(),
-        Ok(DataType::Uint16) => "u16".to_owned(),
-        Ok(DataType::Uint32) => "u32".to_owned(),
-        Ok(DataType::Uint64) => "u64".to_owned(),
-        Ok(DataType::Bfloat16) => "bf16".to_owned(),
-        Ok(DataType::Int4) => "i4".to_owned(),
-        Ok(DataType::Uint4) => "u4".to_owned(),
         Ok(other) => other.as_str_name().to_lowercase(),
         Err(_) => format!("number {element}"),
     }

@@ -1,10 +1,13 @@
 //! From ONNX bytes to tract's graph: the guard that looks at a file first, names, and imports that tract lacks or takes apart.
 
 mod cast;
+mod conform;
 mod cumsum;
+mod eighths;
 pub(crate) mod element;
 pub(crate) mod external;
 mod fours;
+mod functions;
 mod general;
 mod guard;
 mod info;
@@ -17,12 +20,15 @@ mod plain;
 mod quantise;
 pub(crate) mod reference;
 pub(crate) mod shapes;
+mod signatures;
+mod sparse;
 pub(crate) mod value;
 mod weights;
 
 use tract_onnx::model::OnnxOpRegister;
 
 pub use element::Element;
+pub(crate) use functions::Defaults;
 pub(crate) use guard::{decode, inspect};
 pub(crate) use info::shape_text;
 pub use info::{GraphInfo, TensorInfo};

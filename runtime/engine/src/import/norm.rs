@@ -6,7 +6,7 @@ use tract_onnx::model::{OnnxOpRegister, ParsingContext};
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
-use super::general::{General, Imported};
+use super::general::{General, Imported, keeps_shape};
 use crate::ops::{Format, LayerNorm};
 use crate::query::{constant, shape};
 
@@ -45,11 +45,9 @@ impl Expansion for Import {
         inputs: &'p [TensorProxy],
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
-        check_input_arity(inputs, 2 + usize::from(self.bias))?;
-        check_output_arity(outputs, 1)?;
+        keeps_shape(s, inputs, outputs, 2 + usize::from(self.bias))?;
         s.equals(&inputs[0].datum_type, f32::datum_type())?;
-        s.equals(&outputs[0].datum_type, f32::datum_type())?;
-        s.equals(&inputs[0].shape, &outputs[0].shape)
+        s.equals(&outputs[0].datum_type, f32::datum_type())
     }
 
     fn wire(

@@ -92,13 +92,10 @@ pub(crate) fn own_operator(op: &dyn TypedOp) -> Option<&str> {
 }
 
 fn datum(element: Element) -> TractResult<DatumType> {
-    Ok(match element {
-        Element::I4 => DatumType::I8,
-        Element::U4 => DatumType::U8,
-        element => element
-            .datum()
-            .with_context(|| format!("the engine has no {element}"))?,
-    })
+    let stored = element.stored().unwrap_or(element);
+    stored
+        .datum()
+        .with_context(|| format!("the engine has no {element}"))
 }
 
 impl Expansion for Own {

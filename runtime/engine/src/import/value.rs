@@ -84,6 +84,9 @@ impl<'a> Value<'a> {
             #[expect(clippy::cast_possible_truncation)]
             Element::F32 => values.for_each(|v| bytes.extend((v as f32).to_ne_bytes())),
             Element::F64 => values.for_each(|v| bytes.extend(v.to_ne_bytes())),
+            element if element.is_eighth() => {
+                return Self::of_eighths(element, shape, values, true);
+            }
             integer => {
                 #[expect(clippy::cast_possible_truncation)]
                 let whole: Vec<i128> = values.map(|v| v as i128).collect();
@@ -94,6 +97,23 @@ impl<'a> Value<'a> {
             element,
             shape: shape.to_vec(),
             bytes: Cow::Owned(bytes),
+        }
+    }
+
+    /// Floats rounded to 8 bits, with what is beyond the largest number as that, or as infinity or NaN.
+    #[must_use]
+    pub fn of_eighths(
+        element: Element,
+        shape: &[usize],
+        values: impl Iterator<Item = f64>,
+        saturates: bool,
+    ) -> Value<'static> {
+        let format = element.eighth();
+        let code = |value| format.map_or(0, |format| format.code(value, saturates));
+        Value {
+            element,
+            shape: shape.to_vec(),
+            bytes: values.map(code).collect(),
         }
     }
 
@@ -147,7 +167,10 @@ impl<'a> Value<'a> {
             Element::F32 => each(bytes, |b| f64::from(f32::from_ne_bytes(b))),
             Element::F64 => each(bytes, f64::from_ne_bytes),
             #[expect(clippy::cast_precision_loss)]
-            _ => self.ints().into_iter().map(|v| v as f64).collect(),
+            element => match element.eighth() {
+                Some(format) => bytes.iter().map(|&code| format.read(code)).collect(),
+                None => self.ints().into_iter().map(|v| v as f64).collect(),
+            },
         }
     }
 
@@ -190,13 +213,11 @@ impl<'a> Value<'a> {
                 Self::of_ints(to, &self.shape, values.map(|v| i128::from(v != 0.0)))
             }
             (true, to) if !to.is_float() => {
-                let (low, high) = to.range();
-                // Out of range is the implementation's choice; x86's conversion is what exporters saw.
-                let wrap = |v: f64| float_to_int(v, low, high);
-                Self::of_ints(to, &self.shape, self.floats().into_iter().map(wrap))
+                let values = self.floats().into_iter();
+                Self::of_ints(to, &self.shape, values.map(|v| float_to_int(v, to)))
             }
             (true, to) => Self::of_floats(to, &self.shape, self.floats().into_iter()),
-            (false, Element::F16 | Element::BF16) => {
+            (false, to) if to.is_eighth() || matches!(to, Element::F16 | Element::BF16) => {
                 Self::of_floats(to, &self.shape, self.floats().into_iter())
             }
             // Integers of 64 bits round once, straight to the target.
@@ -253,18 +274,20 @@ fn swapped(bytes: &[u8], size: usize) -> Vec<u8> {
         .collect()
 }
 
+/// The integer whose low bits a float becomes. Out of range is the implementation's choice; x86's conversions are what exporters saw:
+/// to 32 bits with a sign for what is narrower, to 64 bits for what is wider.
 #[expect(clippy::cast_possible_truncation)]
-fn float_to_int(v: f64, low: i128, high: i128) -> i128 {
-    let whole = v.trunc();
-    if whole.is_nan() || whole < low as f64 || whole > high as f64 {
-        // 64-bit targets give the smallest number, narrower ones the low bits of what 32 bits give.
-        return match high > i128::from(i32::MAX) {
-            true => low.min(i128::from(i64::MIN)).max(low),
-            false if whole.is_finite() && whole.abs() < f64::from(i32::MAX) => whole as i128,
-            false => i128::from(i32::MIN),
-        };
+fn float_to_int(v: f64, to: Element) -> i128 {
+    let reach = |bits: i32| libm::exp2(f64::from(bits));
+    let signed = |v: f64, bits: i32| match v.trunc() >= -reach(bits) && v.trunc() < reach(bits) {
+        true => v.trunc() as i128,
+        false => -(1_i128 << bits),
+    };
+    match to {
+        Element::U64 if v >= reach(63) => signed(v - reach(63), 63) ^ (1 << 63),
+        Element::U64 | Element::I64 | Element::U32 => signed(v, 63),
+        _ => signed(v, 31),
     }
-    whole as i128
 }
 
 fn each<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {

@@ -10,6 +10,7 @@ use tract_onnx::tract_core::ops::nn::{
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Binary, Reduction, Unary};
 
+use super::quotient::Quotient;
 use super::{elementwise, moves, norm, reduce};
 use crate::import::own_operator;
 
@@ -127,7 +128,7 @@ fn copy(
 fn binary(op: &dyn BinMiniOp) -> Option<Binary> {
     let kinds = [
         (op.is::<math::Add>(), Binary::Add),
-        (op.is::<math::Div>(), Binary::Div),
+        (op.is::<math::Div>() || op.is::<Quotient>(), Binary::Div),
         (op.is::<math::Max>(), Binary::Max),
         (op.is::<math::Min>(), Binary::Min),
         (op.is::<math::Mul>(), Binary::Mul),

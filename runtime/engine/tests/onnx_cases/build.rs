@@ -154,9 +154,12 @@ impl Model {
         outputs: &str,
         attributes: Vec<AttributeProto>,
     ) -> Self {
-        self.graph()
-            .node
-            .push(node(op, inputs, outputs, attributes));
+        let mut node = node(op, inputs, outputs, attributes);
+        let nodes = &mut self.graph().node;
+        if nodes.iter().any(|other| other.name == node.name) {
+            node.name = format!("{}_{}", node.name, nodes.len());
+        }
+        nodes.push(node);
         self
     }
 

@@ -5,7 +5,7 @@ use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 use wink_engine::{OnnxElement as Element, Value};
 
 use super::build::{
-    Model, f32s, float, graph, i64s, int, ints, near, node, run_file, some, text, value_info, whole,
+    Model, f32s, float, graph, i64s, int, ints, near, run_file, some, text, value_info, whole,
 };
 
 fn doubled(values: &[f32]) -> Vec<f64> {
@@ -437,7 +437,7 @@ fn operators_that_other_runtimes_fuse() {
 
 #[test]
 fn nodes_in_any_order() {
-    let mut model = Model::new(17)
+    let model = Model::new(17)
         .input("x", Element::F32, &[Some(2)])
         .op("Relu", "h", "y", vec![])
         .op("Neg", "x", "h", vec![])
@@ -448,8 +448,8 @@ fn nodes_in_any_order() {
         &[1.0, 0.0],
         0.0,
     );
-    model.graph().node.push(node("Neg", "z", "z2", vec![]));
-    model.graph().node.push(node("Neg", "z2", "z", vec![]));
+    let model = model.op("Neg", "z", "z2", vec![]);
+    let model = model.op("Neg", "z2", "z", vec![]);
     let told = model.run(&[("x", f32s(&[2], &[-1.0, 2.0]))]).unwrap_err();
     assert!(
         told.contains("reads what is made from its own output"),

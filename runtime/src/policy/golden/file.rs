@@ -17,7 +17,7 @@ pub(super) struct Golden {
     pub(super) states: BTreeMap<String, Vec<Vec<f32>>>,
     #[serde(default)]
     pub(super) inputs: BTreeMap<String, Given>,
-    pub(super) noise: Option<Range>,
+    pub(super) noise: Option<GivenNoise>,
     pub(super) precisions: BTreeMap<String, Expected>,
 }
 
@@ -29,13 +29,14 @@ pub(super) struct SeededFrames {
     pub(super) seeds: Vec<u32>,
 }
 
-/// Numbers made from a seed.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// What is taken in place of the policy's own noise: `values` one by one, or numbers made from a seed.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Range {
-    pub(super) seed: u32,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(super) struct GivenNoise {
+    pub(super) values: Option<Vec<f64>>,
+    pub(super) seed: Option<u32>,
+    pub(super) low: Option<f64>,
+    pub(super) high: Option<f64>,
 }
 
 /// A value that is fed as it is.
@@ -44,6 +45,8 @@ pub(super) struct Range {
 pub(super) struct Given {
     pub(super) shape: Vec<usize>,
     pub(super) values: Option<Vec<f64>>,
+    /// A file of the package with the bytes of the tensor, little-endian.
+    pub(super) file: Option<String>,
     pub(super) seed: Option<u32>,
     pub(super) low: Option<f64>,
     pub(super) high: Option<f64>,

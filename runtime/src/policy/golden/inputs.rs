@@ -3,12 +3,12 @@
 use wink_engine::{Element, Tensor};
 
 use super::super::feeds::integers;
-use super::super::loops::{NoiseSource, Stream};
+use super::super::loops::{Listed, NoiseSource, Stream};
 use super::super::{
-    CameraFrame, Name, Observation, OnnxPolicy, PackageError, PolicyError, StateVector,
+    CameraFrame, Name, Observation, OnnxPolicy, Package, PackageError, PolicyError, StateVector,
 };
 use super::compare::number;
-use super::file::{Given, Golden, Range, SeededFrames};
+use super::file::{Given, GivenNoise, Golden, SeededFrames};
 use crate::camera::Frame;
 
 /// What is wrong with golden values: the file, or the run.
@@ -34,7 +34,7 @@ impl Fault {
 
 impl OnnxPolicy {
     /// Fills the feeds with the golden inputs.
-    pub(super) fn feed(&mut self, golden: &Golden) -> Result<(), Fault> {
+    pub(super) fn feed(&mut self, golden: &Golden, package: &Package) -> Result<(), Fault> {
         let text = self.shared.manifest.observations.text.clone();
         if text.is_some() && golden.instruction.is_none() && golden.tokens.is_none() {
             return Err(Fault::Golden(
@@ -51,8 +51,16 @@ impl OnnxPolicy {
                 let message = format!("`inputs.{name}` is no value of the observations");
                 return Err(Fault::Golden(message));
             };
-            write(&mut self.feeds.tensors[index], given)
-                .map_err(|message| Fault::Golden(format!("`inputs.{name}` {message}")))?;
+            let tensor = &mut self.feeds.tensors[index];
+            let written = match &given.file {
+                Some(file) => write_bytes(
+                    tensor,
+                    given,
+                    &package.read(file).map_err(PolicyError::from)?,
+                ),
+                None => write(tensor, given),
+            };
+            written.map_err(|message| Fault::Golden(format!("`inputs.{name}` {message}")))?;
         }
         if golden.instruction.is_some() {
             self.feeds.write_text()?;
@@ -60,10 +68,25 @@ impl OnnxPolicy {
         if let (Some(text), Some(tokens)) = (&text, &golden.tokens) {
             self.compare_tokens(&text.name, tokens, golden.instruction.is_some())?;
         }
-        if let Some(Range { seed, low, high }) = golden.noise {
-            self.noise = NoiseSource::Given(Stream::new(seed, low, high));
+        if let Some(noise) = &golden.noise {
+            self.noise = source(noise)?;
         }
+        let given = |name: &str| golden.inputs.contains_key(name);
+        self.feeds.draw(&mut self.noise, |name| !given(name))?;
         Ok(())
+    }
+
+    /// Whether as many numbers were drawn as there are in the list of golden noise.
+    pub(super) fn check_drawn(&self) -> Result<(), String> {
+        match &self.noise {
+            NoiseSource::Listed(list) => match list.counts() {
+                (held, taken) if held == taken => Ok(()),
+                (held, taken) => Err(format!(
+                    "`noise.values` has {held} numbers, the policy draws {taken}"
+                )),
+            },
+            NoiseSource::Drawn(_) | NoiseSource::Given(_) => Ok(()),
+        }
     }
 
     /// Gives the golden tokens where there is no instruction, and compares them where there is one.
@@ -190,6 +213,51 @@ fn seeded(spec: &SeededFrames, index: Option<usize>) -> Result<Frame, Fault> {
     frame.resize(spec.width, spec.height);
     Stream::new(*seed, 0.0, 1.0).bytes(&mut frame.rgb);
     Ok(frame)
+}
+
+/// What is drawn from in place of the policy's own noise.
+fn source(noise: &GivenNoise) -> Result<NoiseSource, Fault> {
+    match (&noise.values, noise.seed, noise.low, noise.high) {
+        (Some(values), None, None, None) => {
+            let values = values.iter().map(|value| *value as f32);
+            Ok(NoiseSource::Listed(Listed::new(values)))
+        }
+        (None, Some(seed), Some(low), Some(high)) => {
+            Ok(NoiseSource::Given(Stream::new(seed, low, high)))
+        }
+        _ => Err(Fault::Golden(
+            "`noise` must hold either `values`, or `seed`, `low` and `high`".to_owned(),
+        )),
+    }
+}
+
+/// Writes the content of a file into a tensor.
+fn write_bytes(tensor: &mut Tensor, given: &Given, bytes: &[u8]) -> Result<(), String> {
+    let spec = tensor.spec().clone();
+    if given.values.is_some() || given.seed.is_some() {
+        return Err("holds a `file` and numbers".to_owned());
+    }
+    if given.shape != spec.shape {
+        return Err(format!(
+            "has the shape {:?}, the value is {spec}",
+            given.shape
+        ));
+    }
+    let wrong = |e: wink_engine::TensorError| e.to_string();
+    match spec.element {
+        Element::F32 => {
+            let (numbers, rest) = bytes.as_chunks::<4>();
+            let target = tensor.values_mut::<f32>().map_err(wrong)?;
+            if numbers.len() != target.len() || !rest.is_empty() {
+                return Err(format!("has {} bytes, the value is {spec}", bytes.len()));
+            }
+            for (target, number) in target.iter_mut().zip(numbers) {
+                *target = f32::from_le_bytes(*number);
+            }
+            Ok(())
+        }
+        other => Err(format!("is a file, and the value is {other}, not f32")),
+    }
 }
 
 /// Writes given numbers into a tensor.

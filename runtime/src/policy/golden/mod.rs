@@ -78,7 +78,9 @@ impl OnnxPolicy {
             return Ok(None);
         };
         let mut policy = self.clone();
-        policy.feed(&golden).map_err(|fault| fault.told(&refused))?;
+        policy
+            .feed(&golden, package)
+            .map_err(|fault| fault.told(&refused))?;
         let mut compared = Compared::new(expected);
         let mut chunk = ActionChunk::default();
         for ((name, _), tensor) in policy
@@ -99,6 +101,7 @@ impl OnnxPolicy {
         };
         policy.run_episode(Some(&mut watch))?;
         policy.run_observation(&mut chunk, Some(&mut watch))?;
+        policy.check_drawn().map_err(refused)?;
         let network = &policy.shared.network;
         for (index, stage) in network.stages.iter().enumerate() {
             if stage.spec.repeat.is_some() {

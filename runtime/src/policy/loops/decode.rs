@@ -1,6 +1,6 @@
 //! From tokens to actions.
 
-use super::super::manifest::Decode;
+use super::super::manifest::{DctFit, Decode, TokensSpec, Utf8};
 
 /// Turns decoded tokens into a chunk of normalised actions.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ pub(crate) struct Decoder {
     table: Vec<Vec<i32>>,
     basis: Vec<f32>,
     coefficients: Vec<f32>,
+    /// The text that tokens make together, where they are parts of one.
+    text: Vec<u8>,
 }
 
 /// Why tokens are no actions.
@@ -21,21 +23,60 @@ pub(crate) enum DecodeError {
     /// Too few or too many numbers.
     #[error("the tokens stand for {found} numbers instead of {expected}")]
     Count { found: usize, expected: usize },
+    /// Other first tokens than those that must come first.
+    #[error("the tokens begin with {found:?} instead of {expected:?}")]
+    Start { found: Vec<u32>, expected: Vec<u32> },
+    /// Bytes that are no text.
+    #[error("the tokens make {found} characters of {expected}, then bytes that are no UTF-8")]
+    Text { found: usize, expected: usize },
+}
+
+/// Leaves of the decoded tokens those that stand for actions.
+pub(crate) fn keep_actions(spec: &TokensSpec, tokens: &mut Vec<u32>) -> Result<(), DecodeError> {
+    let (starts, remove) = (&spec.starts_with[..], &spec.remove[..]);
+    if !tokens.starts_with(starts) {
+        let count = starts.len().min(tokens.len());
+        return Err(DecodeError::Start {
+            found: tokens[..count].to_vec(),
+            expected: starts.to_vec(),
+        });
+    }
+    if remove.is_empty() {
+        return Ok(());
+    }
+    let (mut kept, mut place) = (0, 0);
+    while place < tokens.len() {
+        if tokens[place..].starts_with(remove) {
+            place += remove.len();
+        } else {
+            tokens[kept] = tokens[place];
+            kept += 1;
+            place += 1;
+        }
+    }
+    tokens.truncate(kept);
+    Ok(())
 }
 
 impl Decoder {
-    /// `table`: for the DCT, the integers of each token index.
-    pub(crate) fn new(spec: &Decode, table: Vec<Vec<i32>>) -> Self {
+    /// `table`: for the DCT, the integers of each token index; `tokens`: the most that are decoded.
+    pub(crate) fn new(spec: &Decode, table: Vec<Vec<i32>>, tokens: usize) -> Self {
         let [steps, dim] = spec.shape();
         let (basis, coefficients) = match spec {
             Decode::Bins { .. } => (Vec::new(), Vec::new()),
             Decode::Dct { .. } => (dct_basis(steps), Vec::with_capacity(steps * dim)),
+        };
+        let longest = table.iter().map(Vec::len).max().unwrap_or(0);
+        let text = match spec {
+            Decode::Dct { utf8: Some(_), .. } => Vec::with_capacity(tokens * longest),
+            _ => Vec::new(),
         };
         Self {
             spec: spec.clone(),
             table,
             basis,
             coefficients,
+            text,
         }
     }
 
@@ -62,30 +103,9 @@ impl Decoder {
                     *value = low + (high - low) * ((bin as f32 + 0.5) / bins as f32);
                 }
             }
-            Decode::Dct {
-                first_token,
-                descending,
-                scale,
-                steps,
-                dim,
-                ..
-            } => {
+            Decode::Dct { steps, dim, .. } => {
                 self.coefficients.clear();
-                for (index, &token) in tokens.iter().enumerate() {
-                    let run = token_index(token, first_token, descending)
-                        .and_then(|index| self.table.get(index as usize))
-                        .ok_or(DecodeError::NoAction { token, index })?;
-                    let found = self.coefficients.len() + run.len();
-                    if found > expected {
-                        return Err(DecodeError::Count { found, expected });
-                    }
-                    let scaled = run.iter().map(|integer| *integer as f32 / scale);
-                    self.coefficients.extend(scaled);
-                }
-                let found = self.coefficients.len();
-                if found != expected {
-                    return Err(DecodeError::Count { found, expected });
-                }
+                self.read_coefficients(tokens, expected)?;
                 for (row, basis) in out
                     .chunks_exact_mut(dim)
                     .zip(self.basis.chunks_exact(steps))
@@ -100,6 +120,63 @@ impl Decoder {
             }
         }
         Ok(())
+    }
+
+    /// Fills `coefficients` with `expected` numbers.
+    fn read_coefficients(&mut self, tokens: &[u32], expected: usize) -> Result<(), DecodeError> {
+        let Decode::Dct {
+            first_token,
+            descending,
+            scale,
+            utf8,
+            fit,
+            ..
+        } = self.spec
+        else {
+            return Ok(());
+        };
+        self.text.clear();
+        // Counted on, so that the error has them all.
+        let mut found = 0;
+        for (index, &token) in tokens.iter().enumerate() {
+            let run = token_index(token, first_token, descending)
+                .and_then(|index| self.table.get(index as usize))
+                .ok_or(DecodeError::NoAction { token, index })?;
+            if utf8.is_some() {
+                // The table of a text holds bytes, which was checked.
+                self.text.extend(run.iter().map(|byte| *byte as u8));
+                continue;
+            }
+            let left = expected.saturating_sub(found);
+            let scaled = run.iter().map(|integer| *integer as f32 / scale);
+            self.coefficients.extend(scaled.take(left));
+            found += run.len();
+        }
+        if let Some(Utf8 { offset }) = utf8 {
+            let (valid, whole) = match std::str::from_utf8(&self.text) {
+                Ok(text) => (text, true),
+                Err(error) => {
+                    let valid = self.text.get(..error.valid_up_to()).unwrap_or_default();
+                    (std::str::from_utf8(valid).unwrap_or_default(), false)
+                }
+            };
+            let numbers = valid
+                .chars()
+                .map(|c| i64::from(u32::from(c)) + i64::from(offset));
+            let scaled = numbers.map(|number| number as f32 / scale);
+            self.coefficients.extend(scaled.take(expected));
+            found = valid.chars().count();
+            if !whole && (found < expected || fit == DctFit::Exact) {
+                return Err(DecodeError::Text { found, expected });
+            }
+        }
+        match fit {
+            DctFit::Exact if found != expected => Err(DecodeError::Count { found, expected }),
+            DctFit::Exact | DctFit::Fill => {
+                self.coefficients.resize(expected, 0.0);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -152,7 +229,7 @@ mod tests {
             steps: 2,
             dim: 2,
         };
-        Decoder::new(&spec, Vec::new())
+        Decoder::new(&spec, Vec::new(), 4)
     }
 
     #[test]
@@ -196,12 +273,14 @@ mod tests {
             first_token: 9,
             descending: true,
             table: "table.json".to_owned(),
+            utf8: None,
+            fit: DctFit::Exact,
             scale: 10.0,
             steps: 3,
             dim: 2,
         };
         let table = vec![vec![10, 0, 5], vec![2, -3, 1], vec![0]];
-        let mut decoder = Decoder::new(&spec, table);
+        let mut decoder = Decoder::new(&spec, table.clone(), 4);
         let mut out = [0.0; 6];
         decoder.run(&[9, 8], &mut out).unwrap();
         let expected = [
@@ -221,6 +300,104 @@ mod tests {
         }
         let none = DecodeError::NoAction { token: 6, index: 0 };
         assert_eq!(decoder.run(&[6], &mut out), Err(none));
+
+        // Filled up and cut, as LeRobot's relaxed decoding does.
+        let mut relaxed = spec.clone();
+        if let Decode::Dct { fit, .. } = &mut relaxed {
+            *fit = DctFit::Fill;
+        }
+        let mut relaxed = Decoder::new(&relaxed, table, 4);
+        let mut cut = [0.0; 6];
+        relaxed.run(&[9, 8, 7, 7], &mut cut).unwrap();
+        decoder.run(&[9, 8], &mut out).unwrap();
+        assert_eq!(cut, out);
+        relaxed.run(&[], &mut cut).unwrap();
+        assert_eq!(cut, [0.0; 6]);
+        relaxed.run(&[7], &mut cut).unwrap();
+        assert_eq!(cut, [0.0; 6]);
+    }
+
+    /// A coefficient above 127 is two bytes, which two tokens may share.
+    #[test]
+    fn runs_of_bytes_are_a_text_whose_characters_are_coefficients() {
+        let text = |fit| Decode::Dct {
+            first_token: 9,
+            descending: true,
+            table: "table.json".to_owned(),
+            utf8: Some(Utf8 { offset: -300 }),
+            fit,
+            scale: 1.0,
+            steps: 1,
+            dim: 3,
+        };
+        // U+012C (300) and U+012D (301) are C4 AC and C4 AD.
+        let table = vec![vec![0xC4], vec![0xAC], vec![0xAD, 0x41]];
+        let mut decoder = Decoder::new(&text(DctFit::Exact), table.clone(), 8);
+        let mut out = [0.0; 3];
+        decoder.run(&[9, 8, 9, 7], &mut out).unwrap();
+        assert_eq!(out, [0.0, 1.0, 65.0 - 300.0]);
+        let cases = [
+            (
+                &[9, 8][..],
+                Err(DecodeError::Count {
+                    found: 1,
+                    expected: 3,
+                }),
+            ),
+            (
+                &[9, 8, 9],
+                Err(DecodeError::Text {
+                    found: 1,
+                    expected: 3,
+                }),
+            ),
+            (
+                &[9, 8, 9, 7, 9],
+                Err(DecodeError::Text {
+                    found: 3,
+                    expected: 3,
+                }),
+            ),
+        ];
+        for (tokens, expected) in cases {
+            assert_eq!(decoder.run(tokens, &mut out), expected);
+        }
+        let mut relaxed = Decoder::new(&text(DctFit::Fill), table, 8);
+        relaxed.run(&[9, 8, 9, 7, 9], &mut out).unwrap();
+        assert_eq!(out, [0.0, 1.0, -235.0]);
+        relaxed.run(&[9, 8, 9, 8], &mut out).unwrap();
+        assert_eq!(out, [0.0; 3]);
+        let text = DecodeError::Text {
+            found: 1,
+            expected: 3,
+        };
+        assert_eq!(relaxed.run(&[9, 8, 9], &mut out), Err(text));
+    }
+
+    #[test]
+    fn sequences_are_taken_out_wherever_they_stand() {
+        let spec: TokensSpec = serde_json::from_value(serde_json::json!({
+            "max_tokens": 9, "end": 0, "open_end": true, "first": {"token": 1}, "logits": "logits", "cache": {},
+            "starts_with": [1, 2], "remove": [1, 2, 3],
+            "decode": {"bins": {"first_token": 0, "descending": false, "bins": 9, "low": 0.0, "high": 1.0, "steps": 1, "dim": 1}}
+        }))
+        .unwrap();
+        let cases: [(&[u32], &[u32]); 4] = [
+            (&[1, 2, 3, 7, 8], &[7, 8]),
+            (&[1, 2, 7, 1, 2, 3, 1, 2, 3, 1, 2], &[1, 2, 7, 1, 2]),
+            // What is left is not looked through again.
+            (&[1, 2, 1, 2, 3, 3], &[1, 2, 3]),
+            (&[1, 2, 3], &[]),
+        ];
+        for (tokens, expected) in cases {
+            let mut tokens = tokens.to_vec();
+            keep_actions(&spec, &mut tokens).unwrap();
+            assert_eq!(tokens, expected);
+        }
+        for tokens in [&[2, 1][..], &[1], &[]] {
+            let error = keep_actions(&spec, &mut tokens.to_vec()).unwrap_err();
+            assert!(matches!(error, DecodeError::Start { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@ mod decode;
 mod diffusion;
 mod noise;
 
-pub(crate) use decode::{Decoder, largest};
+pub(crate) use decode::{Decoder, keep_actions, largest};
 pub(crate) use diffusion::Schedule;
-pub(crate) use noise::{NoiseSource, Stream};
+pub(crate) use noise::{Listed, NoiseSource, Stream};
 
 /// One step of Euler's method.
 pub(crate) fn euler(sample: &mut [f32], velocity: &[f32], step: f32) {

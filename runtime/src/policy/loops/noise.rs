@@ -1,5 +1,7 @@
 //! Seeded noise: the same seed gives the same bits on every processor.
 
+use std::sync::Arc;
+
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::RngCore;
 
@@ -12,6 +14,35 @@ pub(crate) enum NoiseSource {
     Drawn(Pcg64Mcg),
     /// Given numbers, taken in this order, for a comparison with another engine.
     Given(Stream),
+    /// Given numbers, one by one.
+    Listed(Listed),
+}
+
+/// Numbers in a list; past its end they are 0.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    values: Arc<[f32]>,
+    taken: usize,
+}
+
+impl Listed {
+    pub(crate) fn new(values: impl Iterator<Item = f32>) -> Self {
+        Self {
+            values: values.collect(),
+            taken: 0,
+        }
+    }
+
+    /// Numbers of the list, and numbers that were taken.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.values.len(), self.taken)
+    }
+
+    fn floats(&mut self, out: &mut [f32]) {
+        let mut rest = self.values.iter().skip(self.taken);
+        self.taken += out.len();
+        out.fill_with(|| rest.next().copied().unwrap_or_default());
+    }
 }
 
 /// Numerical Recipes' linear congruential generator with values in a range: the same in any language.
@@ -65,6 +96,7 @@ impl NoiseSource {
     pub(crate) fn fill(&mut self, noise: &Noise, out: &mut [f32]) {
         match self {
             Self::Given(stream) => stream.floats(out),
+            Self::Listed(list) => list.floats(out),
             Self::Drawn(generator) => match *noise {
                 Noise::Uniform { low, high } => {
                     for value in out {

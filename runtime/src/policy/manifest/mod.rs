@@ -5,6 +5,7 @@ mod cameras;
 mod fault;
 mod files;
 mod loops;
+mod noise;
 mod normalisation;
 mod stages;
 mod states;
@@ -28,9 +29,10 @@ pub use files::FileRecord;
 pub(crate) use files::hex;
 use files::{check_files, check_listed};
 pub use loops::{
-    Betas, CacheSpec, Decode, DiffusionSpec, FirstToken, FlowSpec, LoopSpec, Method, Noise,
-    Prediction, SampleSpec, Sampler, TimeShape, TokensSpec,
+    Betas, CacheSpec, DctFit, Decode, DiffusionSpec, FirstToken, FlowSpec, LoopSpec, Method,
+    Prediction, SampleSpec, Sampler, TimeShape, TokensSpec, Utf8,
 };
+pub use noise::{Noise, NoiseSpec};
 pub use normalisation::Normalisation;
 pub use stages::{Run, StageSpec};
 pub use states::StateSpec;
@@ -95,6 +97,9 @@ pub struct Observations {
     /// The instruction, where the policy reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextSpec>,
+    /// Noise that graphs take as an input, drawn anew for each observation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<NoiseSpec>,
 }
 
 impl Manifest {
@@ -186,6 +191,7 @@ impl Observations {
         for (field, count) in [
             ("cameras", self.cameras.len()),
             ("states", self.states.len()),
+            ("noise", self.noise.len()),
         ] {
             if count > MAX_OBSERVED {
                 let message = format!("has {count} entries, at most {MAX_OBSERVED} are taken");
@@ -208,6 +214,10 @@ impl Observations {
         for (index, state) in self.states.iter().enumerate() {
             let at = format!("states[{index}]");
             state.check().map_err(|fault| fault.under(&at))?;
+        }
+        for (index, noise) in self.noise.iter().enumerate() {
+            let at = format!("noise[{index}]");
+            noise.check().map_err(|fault| fault.under(&at))?;
         }
         match &self.text {
             None => Ok(()),

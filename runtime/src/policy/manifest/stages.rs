@@ -317,6 +317,10 @@ impl Manifest {
                 values.add("observations.text.mask.name", &mask.name, changes, false)?;
             }
         }
+        for (index, noise) in self.observations.noise.iter().enumerate() {
+            let field = format!("observations.noise[{index}].name");
+            values.add(&field, &noise.name, Run::Observation, false)?;
+        }
         Ok(values)
     }
 }

@@ -10,7 +10,7 @@ use super::values::{Known, ValueRef, observed};
 #[derive(Debug, Clone)]
 pub(in super::super) struct Network {
     pub(in super::super) stages: Vec<Stage>,
-    /// Names and types of the observed values: cameras, states, tokens, mask.
+    /// Names and types of the observed values: cameras, states, tokens, mask, noise.
     pub(in super::super) observed: Vec<(String, TensorSpec)>,
     /// Where the chunk comes from, and its type.
     pub(in super::super) action: (ValueRef, TensorSpec),

@@ -3,7 +3,7 @@
 use wink_engine::{Element, Tensor, TensorSpec, View};
 
 use super::super::PolicyError;
-use super::super::loops::{Decoder, NoiseSource, Schedule, euler, largest};
+use super::super::loops::{Decoder, NoiseSource, Schedule, euler, keep_actions, largest};
 use super::super::manifest::{FirstToken, Method, Noise, Run, TimeShape, TokensSpec};
 use super::load::Stage;
 use super::run::{Once, Sources, Views};
@@ -90,7 +90,7 @@ impl LoopState {
                 }
                 let table = own.map(|own| own.table.clone()).unwrap_or_default();
                 Kind::Tokens {
-                    decoder: Decoder::new(&spec.decode, table),
+                    decoder: Decoder::new(&spec.decode, table, spec.max_tokens),
                     tokens: Vec::with_capacity(spec.max_tokens),
                     spec: Box::new(spec.clone()),
                 }
@@ -167,8 +167,8 @@ impl LoopState {
                 .decode(once, sources, spec, tokens, changed)
                 .and_then(|()| {
                     let sample = floats_mut(&mut self.sample)?;
-                    decoder
-                        .run(tokens, sample)
+                    keep_actions(spec, tokens)
+                        .and_then(|()| decoder.run(tokens, sample))
                         .map_err(|e| refused(once.stage, &e.to_string()))
                 }),
         };
@@ -274,7 +274,8 @@ impl LoopState {
                 if tokens.len() < spec.max_tokens {
                     tokens.push(next);
                 }
-                if spec.end.is_none() && tokens.len() == spec.max_tokens {
+                let open = spec.end.is_none() || spec.open_end;
+                if open && tokens.len() == spec.max_tokens {
                     return Ok(());
                 }
             }

@@ -142,12 +142,19 @@ pub(super) fn token_stage(
     };
     let table = match &tokens.decode {
         Decode::Bins { .. } => Vec::new(),
-        Decode::Dct { table, .. } => {
-            let content = package.read(table)?;
-            serde_json::from_slice(&content).map_err(|e| PackageError::Manifest {
+        Decode::Dct { table, utf8, .. } => {
+            let wrong = |message: String| PackageError::Manifest {
                 file: package.path(table),
-                message: e.to_string(),
-            })?
+                message,
+            };
+            let content = package.read(table)?;
+            let runs: Vec<Vec<i32>> =
+                serde_json::from_slice(&content).map_err(|e| wrong(e.to_string()))?;
+            let byte = |integer: &i32| u8::try_from(*integer).is_ok();
+            if utf8.is_some() && !runs.iter().flatten().all(byte) {
+                return Err(wrong("holds a number that is no byte".to_owned()).into());
+            }
+            runs
         }
     };
     Ok(TokenStage {

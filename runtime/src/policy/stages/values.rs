@@ -53,6 +53,10 @@ pub(super) fn observed(manifest: &Manifest) -> Vec<(String, TensorSpec)> {
             values.push((mask.name.clone(), TensorSpec::new(element, &shape)));
         }
     }
+    for noise in &observations.noise {
+        let spec = TensorSpec::new(Element::F32, &noise.shape);
+        values.push((noise.name.clone(), spec));
+    }
     values
 }
 

@@ -255,6 +255,108 @@ fn tokens_that_end_too_early_or_never_are_refused() {
     }
 }
 
+#[test]
+fn an_open_end_takes_what_was_decoded() {
+    let mut tiny = summing(json!(5));
+    let tokens = |tiny: &mut Tiny, edit: fn(&mut Value)| {
+        edit(&mut tiny.manifest["stages"][1]["loop"]["tokens"]);
+    };
+    tokens(&mut tiny, |tokens| tokens["open_end"] = json!(true));
+    tokens(&mut tiny, |tokens| tokens["starts_with"] = json!([1, 2]));
+    let mut policy = load(&tiny).unwrap();
+    assert_eq!(act(&mut policy, &STATE).unwrap(), [1.5, 2.5, 4.5, 8.5]);
+
+    tokens(&mut tiny, |tokens| tokens["remove"] = json!([2, 4]));
+    let error = act(&mut load(&tiny).unwrap(), &STATE).unwrap_err();
+    assert!(
+        error.to_string().contains("2 numbers instead of 4"),
+        "{error}"
+    );
+    tokens(&mut tiny, |tokens| tokens["starts_with"] = json!([2]));
+    let error = act(&mut load(&tiny).unwrap(), &STATE).unwrap_err();
+    assert!(
+        error.to_string().contains("begin with [1] instead of [2]"),
+        "{error}"
+    );
+    tokens(&mut tiny, |tokens| tokens["end"] = Value::Null);
+    let error = load(&tiny).unwrap_err().to_string();
+    assert!(error.contains("tokens.open_end"), "{error}");
+}
+
+/// A graph that takes noise as an input.
+pub(super) fn noisy() -> Tiny {
+    let graph = model(
+        vec![node("Add", &["noise", "state"], "action", &[])],
+        vec![],
+        &[
+            value("noise", DataType::Float, &SAMPLE),
+            value("state", DataType::Float, &[1, DIM as i64]),
+        ],
+        &[value("action", DataType::Float, &SAMPLE)],
+    );
+    let stages = json!([{"name": "act", "run": "observation", "inputs": {"noise": "noise", "state": "state"}, "outputs": ["action"]}]);
+    let mut tiny = policy(stages, &[("act", graph)]);
+    tiny.manifest["observations"]["noise"] =
+        json!([{"name": "noise", "shape": SAMPLE, "draw": {"normal": {"mean": 0, "std": 1}}}]);
+    tiny
+}
+
+#[test]
+fn noise_that_a_graph_takes_is_drawn_for_each_observation() {
+    let tiny = noisy();
+    let mut policy = load(&tiny).unwrap();
+    let zero = [0.0; DIM];
+    let (first, second) = (
+        act(&mut policy, &zero).unwrap(),
+        act(&mut policy, &zero).unwrap(),
+    );
+    assert_ne!(first, second);
+    policy.seed(0);
+    assert_eq!(act(&mut policy, &zero).unwrap(), first);
+    policy.seed(1);
+    assert_ne!(act(&mut policy, &zero).unwrap(), first);
+
+    let mut uniform = noisy();
+    uniform.manifest["observations"]["noise"][0]["draw"] =
+        json!({"uniform": {"low": 2.0, "high": 2.0}});
+    let found = act(&mut load(&uniform).unwrap(), &[0.5; DIM]).unwrap();
+    assert_eq!(found, [2.5; STEPS * DIM]);
+}
+
+#[test]
+fn noise_that_cannot_be_is_refused_by_name() {
+    type Edit = fn(&mut Value);
+    let cases: [(Edit, &str); 6] = [
+        (|noise| noise[0]["shape"] = json!([1, 3, 7]), "act.onnx"),
+        (
+            |noise| noise[0]["shape"] = json!([1, 0]),
+            "observations.noise[0].shape",
+        ),
+        (
+            |noise| noise[0]["shape"] = json!([1 << 11, 1 << 11]),
+            "observations.noise[0].shape",
+        ),
+        (
+            |noise| noise[0]["draw"] = json!({"normal": {"mean": 0, "std": -1}}),
+            "observations.noise[0].draw.normal",
+        ),
+        (
+            |noise| noise[0]["name"] = json!("state"),
+            "observations.noise[0].name",
+        ),
+        (
+            |noise| noise[0]["name"] = json!("other"),
+            "stages[0].inputs.noise",
+        ),
+    ];
+    for (edit, words) in cases {
+        let mut tiny = noisy();
+        edit(&mut tiny.manifest["observations"]["noise"]);
+        let error = load(&tiny).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
 /// The chunk is the history of the state.
 #[test]
 fn a_history_holds_every_tick_and_begins_with_the_first() {

@@ -430,6 +430,74 @@ fn golden_values_tell_right_from_wrong() {
     }
 }
 
+/// Golden values with a list of noise, and an input that lies in a file.
+fn listed(
+    inputs: &serde_json::Value,
+    noise: &serde_json::Value,
+    action: &[f32],
+) -> Result<GoldenReport, PolicyError> {
+    let mut tiny = loops::noisy();
+    let golden = serde_json::json!({
+        "reference": "by hand", "inputs": inputs, "noise": noise,
+        "precisions": {"f32": {"action": {"shape": [STEPS, DIM], "values": action, "tolerance": 1e-5}}}
+    });
+    tiny.files
+        .insert("golden.json".to_owned(), golden.to_string().into_bytes());
+    let state = STATE.iter().flat_map(|value| value.to_le_bytes());
+    tiny.files.insert("state.bin".to_owned(), state.collect());
+    tiny.manifest["golden"] = "golden.json".into();
+    let dir = tempfile::tempdir().unwrap();
+    tiny.write(dir.path());
+    let package = Package::open(dir.path())?;
+    let report = OnnxPolicy::load(&package, None)?.check(&package)?;
+    Ok(report.unwrap())
+}
+
+#[test]
+fn golden_noise_is_a_list_and_golden_inputs_may_lie_in_files() {
+    let list: Vec<f32> = (0..STEPS * DIM).map(|place| place as f32 / 8.0).collect();
+    let state = serde_json::json!({"state": {"shape": [1, DIM], "file": "state.bin"}});
+    let values = |list: &[f32]| serde_json::json!({"values": list});
+    let action: Vec<f32> = list
+        .iter()
+        .zip(STATE.iter().cycle())
+        .map(|(noise, state)| noise + state)
+        .collect();
+    let report = listed(&state, &values(&list), &action).unwrap();
+    assert!(report.passed(), "{report:?}");
+    assert!(!listed(&state, &values(&action), &action).unwrap().passed());
+    // As an input, the noise is fed and not drawn.
+    let both = serde_json::json!({"state": state["state"], "noise": {"shape": [1, STEPS, DIM], "values": list}});
+    let unused = serde_json::json!({"seed": 1, "low": 0, "high": 1});
+    assert!(listed(&both, &unused, &action).unwrap().passed());
+    for (inputs, noise, words) in [
+        (
+            &state,
+            values(&list[1..]),
+            "13 numbers, the policy draws 14",
+        ),
+        (&both, values(&list), "14 numbers, the policy draws 0"),
+        (
+            &state,
+            serde_json::json!({"values": list, "seed": 1}),
+            "`noise` must hold either",
+        ),
+        (
+            &serde_json::json!({"state": {"shape": [1, DIM], "file": "golden.json"}}),
+            values(&list),
+            "`inputs.state` has",
+        ),
+        (
+            &serde_json::json!({"state": {"shape": [1, DIM], "file": "gone.bin"}}),
+            values(&list),
+            "gone.bin",
+        ),
+    ] {
+        let error = listed(inputs, &noise, &action).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
 #[test]
 fn golden_values_that_fit_no_package_are_refused_by_name() {
     type Edit = fn(&mut serde_json::Value);

@@ -132,7 +132,7 @@ struct Wired {
 
 impl Wired {
     fn new(config: Config, graphs: Vec<StageGraph>, feeds: &[(&str, &str)]) -> Result<Self> {
-        let values = values::of(&config, &std::collections::BTreeMap::new());
+        let values = values::of(&config, &std::collections::BTreeMap::new(), true);
         let feeds: Vec<(String, String)> = feeds
             .iter()
             .map(|(tensor, value)| ((*tensor).to_owned(), (*value).to_owned()))

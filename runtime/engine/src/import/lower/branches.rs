@@ -43,7 +43,7 @@ pub(super) fn taken(
 }
 
 /// Gives tensors other names, in subgraphs too where nothing there has the name itself.
-pub(super) fn rename(graph: &mut GraphProto, names: &HashMap<String, String>) {
+pub(crate) fn rename(graph: &mut GraphProto, names: &HashMap<String, String>) {
     let new = |name: &mut String| {
         if let Some(to) = names.get(name) {
             name.clone_from(to);

@@ -137,3 +137,16 @@ pub(super) fn text(name: &str, value: &str) -> AttributeProto {
         ..AttributeProto::default()
     }
 }
+
+/// A list of texts.
+pub(super) fn texts(name: &str, values: &[String]) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Strings as i32,
+        strings: values
+            .iter()
+            .map(|value| value.as_bytes().to_vec())
+            .collect(),
+        ..AttributeProto::default()
+    }
+}

@@ -8,6 +8,8 @@ mod build;
 mod fused_ops;
 mod half_kernels;
 mod halves;
+mod held;
+mod loops;
 mod norms;
 mod order;
 mod own;
@@ -22,6 +24,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorShapeProto, TypeProto, type_p
 
 use super::element::Element;
 use crate::rounding::Rounding;
+pub(crate) use branches::rename;
 
 /// An input with the element type and shape that it will have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -82,10 +82,7 @@ pub(super) fn is_own(
     let all: Vec<Element> = of_inputs
         .chain(outputs.iter().map(|(element, _)| *element))
         .collect();
-    if all
-        .iter()
-        .any(|element| matches!(element, Element::I4 | Element::U4))
-    {
+    if all.iter().any(|element| element.stored().is_some()) {
         return true;
     }
     if MOVES.contains(&op)
@@ -101,8 +98,9 @@ pub(super) fn is_own(
         // They read floats and make integers or bools, or take integers beside floats.
         "ArgMax" | "ArgMin" | "TopK" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
         | "LessOrEqual" | "IsNaN" | "IsInf" | "Trilu" | "CumSum" | "GatherElements"
-        | "GatherND" | "ScatterND" | "MaxPool" | "ScatterElements" | "Scatter" | "Dropout"
-        | "Resize" => return present[0].element != Element::F32,
+        | "GatherND" | "ScatterND" | "MaxPool" | "ScatterElements" | "Scatter" | "Dropout" => {
+            return present[0].element != Element::F32;
+        }
         _ if op.starts_with("Reduce") => return present[0].element != Element::F32,
         _ => {}
     }
@@ -117,13 +115,17 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         Some(None) => true,
         None => false,
     };
+    // The engine takes 0 and 1 only.
+    let keeps = !matches!(call.int("keepdims", 1), 0 | 1);
     match call.op() {
+        "ArgMax" | "ArgMin" if keeps => true,
+        op if op.starts_with("Reduce") && keeps => true,
         ROUND | "Attention" | "Softplus" | "ReduceLogSumExp" | "ReduceLogSum" | "Range"
         | "OneHot" | "EyeLike" | "Mod" | "Compress" | "LSTM" | "GRU" | "RNN" | "CumProd"
         | "ReverseSequence" | "LpPool" | "GlobalLpPool" => true,
         // The engine loses NaN.
         "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => true,
-        "Hardmax" | "LogSoftmax" => true,
+        "Hardmax" | "LogSoftmax" | "Resize" | "Upsample" => true,
         "Celu" => call.float("alpha", 1.0) <= 0.0,
         "TopK" => call.opset < 10,
         "Mean" | "PRelu" => {
@@ -158,11 +160,11 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         }
         "LayerNormalization" | "RMSNormalization" => call.wants(1) || call.wants(2),
         "ArgMax" | "ArgMin" => call.int("select_last_index", 0) != 0,
-        "Clip" => inputs
-            .iter()
-            .skip(1)
-            .flatten()
-            .any(|bound| bound.value.is_none()),
+        // A bound of NaN is none.
+        "Clip" => inputs.iter().skip(1).flatten().any(|bound| {
+            let known = bound.value.map(|value| value.floats());
+            known.is_none_or(|bound| bound.iter().any(|v| v.is_nan()))
+        }),
         "CumSum" => fact(1).is_some_and(|axis| axis.value.is_none()),
         _ => false,
     }

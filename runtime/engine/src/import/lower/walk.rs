@@ -9,7 +9,7 @@ use super::super::element::Element;
 use super::super::meaning::{Call, evaluate};
 use super::super::shapes::{Fact, Output, infer};
 use super::super::value::{Value, volume};
-use super::{activations, branches, fused_ops, norms, own, quantised, slices};
+use super::{activations, branches, fused_ops, loops, norms, own, quantised, slices};
 use crate::rounding::Rounding;
 
 /// Elements up to which a constant's values are kept and folded here. Larger ones are the engine's.
@@ -79,14 +79,14 @@ impl Seen<'_> {
     }
 }
 
-struct Walk {
-    opset: i64,
-    rounding: Rounding,
-    known: HashMap<String, Known>,
-    weights: HashMap<String, TensorProto>,
+pub(super) struct Walk {
+    pub(super) opset: i64,
+    pub(super) rounding: Rounding,
+    pub(super) known: HashMap<String, Known>,
+    pub(super) weights: HashMap<String, TensorProto>,
     /// Names of weights in the order of the file.
-    order: Vec<String>,
-    nodes: Vec<NodeProto>,
+    pub(super) order: Vec<String>,
+    pub(super) nodes: Vec<NodeProto>,
 }
 
 /// Rewrites the nodes of a graph, which are in order.
@@ -109,21 +109,7 @@ pub(super) fn walk(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Re
             walk.known.insert(input.name.clone(), known);
         }
     }
-    let mut queue: VecDeque<NodeProto> = graph.node.drain(..).collect();
-    // Expansions end in operators that are not expanded; a rule that would not is stopped here.
-    let mut patience = 64 * (queue.len() + 64);
-    while let Some(node) = queue.pop_front() {
-        patience = patience
-            .checked_sub(1)
-            .ok_or("the graph grows without end when it is expanded")?;
-        let name = node.name.escape_debug().to_string();
-        let more = walk
-            .node(node)
-            .map_err(|message| format!("node \"{name}\": {message}"))?;
-        for node in more.into_iter().rev() {
-            queue.push_front(node);
-        }
-    }
+    walk.run(graph.node.drain(..).collect())?;
     graph.node = walk.nodes;
     for name in walk.order {
         graph.initializer.extend(walk.weights.remove(&name));
@@ -148,16 +134,33 @@ fn known_input(input: &tract_onnx::pb::ValueInfoProto) -> Option<Known> {
 }
 
 impl Walk {
-    fn add_weight(&mut self, mut weight: TensorProto) {
+    /// Deals with nodes in their order.
+    pub(super) fn run(&mut self, mut queue: VecDeque<NodeProto>) -> Result<(), String> {
+        // Expansions end in operators that are not expanded; a rule that would not is stopped here.
+        let mut patience = 64 * (queue.len() + 1024);
+        while let Some(node) = queue.pop_front() {
+            patience = patience
+                .checked_sub(1)
+                .ok_or("the graph grows without end when it is expanded")?;
+            let name = node.name.escape_debug().to_string();
+            let more = self
+                .node(node)
+                .map_err(|message| format!("node \"{name}\": {message}"))?;
+            for node in more.into_iter().rev() {
+                queue.push_front(node);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_weight(&mut self, mut weight: TensorProto) {
         let element = Element::of_onnx(weight.data_type);
-        // The engine has no 4-bit integers and reads unsigned ones from another field.
+        // The engine has no integers of 4 bits and floats of 8, and reads unsigned integers from another field.
         let rewritten = match element {
-            Some(Element::I4) => Some(Element::I8),
-            Some(Element::U4) => Some(Element::U8),
             Some(element @ (Element::U32 | Element::U64)) if weight.raw_data.is_empty() => {
                 Some(element)
             }
-            _ => None,
+            element => element.and_then(Element::stored),
         };
         if let Some(to) = rewritten
             && let Some(value) = Value::of_proto(&weight)
@@ -216,7 +219,11 @@ impl Walk {
             .iter()
             .any(|a| a.g.is_some() || !a.graphs.is_empty());
         if has_subgraph {
-            return Ok(self.subgraph(node));
+            return self.subgraph(node);
+        }
+        // What is left out at the end is not there.
+        while node.input.last().is_some_and(String::is_empty) {
+            node.input.pop();
         }
         if let Some(built) = self.expanded(&node)? {
             for (name, value) in built.weights {
@@ -282,13 +289,17 @@ impl Walk {
         Ok(vec![])
     }
 
-    fn expanded(&self, node: &NodeProto) -> Result<Option<super::build::Built>, String> {
-        let seen = Seen {
+    fn seen(&self) -> Seen<'_> {
+        Seen {
             opset: self.opset,
             rounding: self.rounding,
             known: &self.known,
             weights: &self.weights,
-        };
+        }
+    }
+
+    fn expanded(&self, node: &NodeProto) -> Result<Option<super::build::Built>, String> {
+        let seen = self.seen();
         for rule in [
             activations::expand,
             norms::expand,
@@ -394,7 +405,7 @@ impl Walk {
         Ok(replaces)
     }
 
-    fn subgraph(&mut self, node: NodeProto) -> Vec<NodeProto> {
+    fn subgraph(&mut self, node: NodeProto) -> Result<Vec<NodeProto>, String> {
         let condition = node.input.first().and_then(|name| self.known.get(name));
         if let Some(condition) = condition
             .and_then(Known::scalar)
@@ -404,10 +415,21 @@ impl Walk {
             weights
                 .into_iter()
                 .for_each(|weight| self.add_weight(weight));
-            return nodes;
+            return Ok(nodes);
+        }
+        if node.op_type == "Loop" {
+            let Some(written) = loops::write(&node, &self.seen())? else {
+                self.whole_loop(node)?;
+                return Ok(vec![]);
+            };
+            written
+                .weights
+                .into_iter()
+                .for_each(|weight| self.add_weight(weight));
+            return Ok(written.nodes);
         }
         self.nodes.push(node);
-        vec![]
+        Ok(vec![])
     }
 }
 

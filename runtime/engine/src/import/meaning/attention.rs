@@ -147,17 +147,12 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
             .collect();
         products.extend(match mode {
             0 => &raw,
-            1 if call.opset < 24 => &masked,
-            2 if call.opset < 24 => &limited,
             1 => &limited,
             2 => &masked,
             _ => &weights,
         });
-        for (column, weight) in weights
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight != 0.0)
-        {
+        // Values without weight, too: what is not finite among them shows.
+        for (column, weight) in weights.iter().enumerate() {
             for (to, value) in out[at * v_width..][..v_width]
                 .iter_mut()
                 .zip(v.row(b, kv, column))
@@ -225,23 +220,34 @@ fn mask_of(
         }
         all = spread(&values, &own, &shape);
     }
-    if call.int("is_causal", 0) != 0 {
-        for (at, value) in all.iter_mut().enumerate() {
-            if at % columns > at / columns % rows + past {
-                *value = f64::NEG_INFINITY;
-            }
-        }
+    let lengths = optional(inputs, 6).map(Value::i64s);
+    let length_of = |b: usize| {
+        let lengths = lengths.as_ref()?;
+        Some(lengths.get(b).copied().unwrap_or(0))
+    };
+    let bound = |name: &str| Some(call.int(name, -1)).filter(|&bound| bound >= 0);
+    let (left, mut right) = (bound("left_window_size"), bound("right_window_size"));
+    if call.int("is_causal", 0) == 1 {
+        right = Some(0);
     }
-    if let Some(lengths) = optional(inputs, 6) {
-        let lengths = lengths.i64s();
-        for (at, value) in all.iter_mut().enumerate() {
-            let length = lengths
-                .get(at / (heads * rows * columns))
-                .copied()
-                .unwrap_or(i64::MAX);
-            if (at % columns) as i64 >= length {
-                *value = f64::NEG_INFINITY;
-            }
+    for (at, value) in all.iter_mut().enumerate() {
+        let (b, row, column) = (
+            at / (heads * rows * columns),
+            (at / columns % rows) as i64,
+            (at % columns) as i64,
+        );
+        let length = length_of(b);
+        // Keys before the first query.
+        let offset = match length {
+            Some(length) if optional(inputs, 4).is_none() => length - rows as i64,
+            _ => past as i64,
+        };
+        let place = offset + row;
+        let hidden = right.is_some_and(|right| column > place + right)
+            || left.is_some_and(|left| column < place - left)
+            || length.is_some_and(|length| column >= length);
+        if hidden {
+            *value = f64::NEG_INFINITY;
         }
     }
     Ok(all)

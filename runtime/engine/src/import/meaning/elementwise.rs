@@ -77,7 +77,16 @@ fn cast(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, Stri
         _ => Element::of_onnx(i32::try_from(call.int("to", 0)).unwrap_or(0)),
     };
     let to = to.ok_or_else(|| format!("Cast to element type {}", call.int("to", 0)))?;
-    Ok(input(call, inputs, 0)?.cast(to))
+    let x = input(call, inputs, 0)?;
+    if to.is_eighth() && call.int("saturate", 1) == 0 {
+        return Ok(Value::of_eighths(
+            to,
+            &x.shape,
+            x.floats().into_iter(),
+            false,
+        ));
+    }
+    Ok(x.cast(to))
 }
 
 fn clip(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {

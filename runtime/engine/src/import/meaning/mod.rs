@@ -5,6 +5,7 @@
 
 mod attention;
 mod call;
+mod control;
 mod elementwise;
 mod gather;
 mod index;
@@ -15,10 +16,12 @@ pub mod qlinear;
 mod quantise;
 mod recurrent;
 mod reduce;
+mod resize;
 mod scan;
 mod windows;
 
 pub use call::Call;
+pub use control::{CAPTURED, FIRST_TURN, Scope, graph_of, run_graph};
 pub use elementwise::BINARY;
 pub use index::{axes_of, axis_of, broadcast};
 pub use moves::constant;
@@ -30,7 +33,7 @@ use super::value::Value;
 pub type Inputs<'a, 'b> = [Option<&'a Value<'b>>];
 
 /// The operators that [`evaluate`] computes.
-pub const KNOWN: [&str; 156] = [
+pub const KNOWN: [&str; 159] = [
     "Abs",
     "Acos",
     "Acosh",
@@ -107,6 +110,7 @@ pub const KNOWN: [&str; 156] = [
     "LessOrEqual",
     "Log",
     "LogSoftmax",
+    "Loop",
     "LpNormalization",
     "LpPool",
     "MatMul",
@@ -146,6 +150,7 @@ pub const KNOWN: [&str; 156] = [
     "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "Resize",
     "ReverseSequence",
     "Round",
     "RoundToHalf",
@@ -180,6 +185,7 @@ pub const KNOWN: [&str; 156] = [
     "Transpose",
     "Trilu",
     "Unsqueeze",
+    "Upsample",
     "Where",
     "Xor",
     qlinear::ADD,
@@ -215,11 +221,13 @@ pub fn evaluate(
         scan::evaluate,
         products::evaluate,
         windows::evaluate,
+        resize::evaluate,
         normalise::evaluate,
         quantise::evaluate,
         qlinear::evaluate,
         attention::evaluate,
         recurrent::evaluate,
+        control::evaluate_held,
     ];
     for family in families {
         if let Some(outputs) = family(call, inputs)? {

@@ -96,6 +96,16 @@ fn quantise(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, 
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
     let indices = scale_indices(call, &shape, scale)?;
     let (scales, zeros) = (scale.floats(), zero_points(call, inputs, scale.len())?);
+    if element.is_eighth() {
+        #[expect(clippy::cast_possible_truncation)]
+        let values = x
+            .floats()
+            .into_iter()
+            .zip(indices)
+            .map(|(x, at)| f64::from(x as f32 / scales[at] as f32));
+        let saturates = call.int("saturate", 1) != 0;
+        return Ok(Value::of_eighths(element, &shape, values, saturates));
+    }
     let (low, high) = element.range();
     let values = x.floats().into_iter().zip(indices).map(|(x, at)| {
         let steps = steps(x, scales[at]);
@@ -121,6 +131,11 @@ fn dequantise(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>
     let (element, shape) = outputs_of(call, inputs)?.swap_remove(0);
     let indices = scale_indices(call, &shape, scale)?;
     let (scales, zeros) = (scale.floats(), zero_points(call, inputs, scale.len())?);
+    if x.element.is_eighth() {
+        let values = x.floats().into_iter().zip(indices);
+        let values: Vec<f64> = values.map(|(x, at)| x * scales[at]).collect();
+        return Ok(Value::of_floats(element, &shape, values.into_iter()));
+    }
     #[expect(clippy::cast_precision_loss)]
     let values = x
         .ints()

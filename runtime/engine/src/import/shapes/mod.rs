@@ -6,10 +6,12 @@ mod contrib;
 mod layout;
 mod moves;
 mod products;
+mod resize;
 mod select;
 mod windows;
 
 pub use layout::{pads_of, slice_axes};
+pub use resize::{Resized, resized};
 pub use select::reduced_axes;
 pub use windows::{Windows, transposed_windows, windows_of};
 
@@ -60,6 +62,7 @@ pub fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
         select::infer,
         products::infer,
         windows::infer,
+        resize::infer,
         contrib::infer,
     ];
     for family in families {

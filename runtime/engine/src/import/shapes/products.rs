@@ -29,7 +29,7 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             one(a.element, vec![m, n])
         }
         "Attention" => attention(call, inputs),
-        "LSTM" | "GRU" | "RNN" => recurrent(call, a.shape, b.shape, a.element),
+        "LSTM" | "GRU" | "RNN" => recurrent(call, inputs, a.shape, b.shape, a.element),
         _ => Ok(None),
     }
 }
@@ -65,18 +65,14 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     let (Some(q), Some(k), Some(v)) = (at(inputs, 0), at(inputs, 1), at(inputs, 2)) else {
         return Ok(None);
     };
-    if call.given(6) {
-        return Err("Attention: nonpad_kv_seqlen is not supported".to_owned());
+    let mode = call.int("qk_matmul_output_mode", 0);
+    if !(0..=3).contains(&mode) {
+        return Err(format!("Attention: qk_matmul_output_mode {mode}"));
     }
-    let window = call
-        .node
-        .attribute
-        .iter()
-        .find(|a| a.name.contains("window") && a.i >= 0);
-    if let Some(window) = window {
+    if call.has("scale") && call.float("scale", 1.0) <= 0.0 {
         return Err(format!(
-            "Attention: {} is not supported",
-            window.name.escape_debug()
+            "Attention: a scale of {}",
+            call.float("scale", 1.0)
         ));
     }
     let heads = |shape: &[usize], name: &str| -> Result<[usize; 4], String> {
@@ -112,7 +108,13 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
 }
 
 /// `LSTM`, `GRU` and `RNN`: all states, the last one, and the last cell of an LSTM.
-fn recurrent(call: &Call<'_>, x: &[usize], w: &[usize], element: Element) -> Inferred {
+fn recurrent(
+    call: &Call<'_>,
+    inputs: Facts<'_, '_>,
+    x: &[usize],
+    w: &[usize],
+    element: Element,
+) -> Inferred {
     let op = call.op();
     if call.int("layout", 0) != 0 {
         return Err(format!("{op}: layout 1 is not supported"));
@@ -138,6 +140,24 @@ fn recurrent(call: &Call<'_>, x: &[usize], w: &[usize], element: Element) -> Inf
         return Err(format!("{op} of {x:?} with weights {w:?}"));
     }
     let last = vec![directions, batch, hidden];
+    let wanted = [
+        (2, vec![directions, gates * hidden, hidden]),
+        (3, vec![directions, 2 * gates * hidden]),
+        (4, vec![batch]),
+        (5, last.clone()),
+        (6, last.clone()),
+        (7, vec![directions, 3 * hidden]),
+    ];
+    for (index, wanted) in wanted {
+        if let Some(fact) = at(inputs, index)
+            && *fact.shape != *wanted
+        {
+            return Err(format!(
+                "{op}: input {index} of {:?}, {wanted:?} is needed",
+                fact.shape
+            ));
+        }
+    }
     let mut outputs = vec![
         (element, vec![steps, directions, batch, hidden]),
         (element, last.clone()),

@@ -1,8 +1,8 @@
-//! Shapes of convolutions, pools and resizes.
+//! Shapes of convolutions and pools.
 
 use super::super::element::Element;
 use super::super::meaning::Call;
-use super::{Fact, Facts, Inferred, at, known, one};
+use super::{Fact, Facts, Inferred, at, one};
 
 /// Where the windows of a convolution or a pool lie, per spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,13 @@ fn pads(call: &Call<'_>, axes: usize) -> Result<[Vec<usize>; 2], String> {
     Ok([all[..axes].to_vec(), all[axes..].to_vec()])
 }
 
+fn auto_pad<'a>(call: &Call<'a>) -> Result<&'a str, String> {
+    match call.text("auto_pad", "NOTSET") {
+        known @ ("NOTSET" | "SAME_UPPER" | "SAME_LOWER" | "VALID") => Ok(known),
+        other => Err(format!("{}: auto_pad {}", call.op(), other.escape_debug())),
+    }
+}
+
 /// The windows of a convolution or pool over a tensor of `shape`; `kernel` is that of the weights, if there are any.
 ///
 /// # Errors
@@ -90,7 +97,7 @@ pub fn windows_of(
     let strides = positive(call, "strides", axes)?;
     let dilations = positive(call, "dilations", axes)?;
     let [mut before, mut after] = pads(call, axes)?;
-    let auto = call.text("auto_pad", "NOTSET");
+    let auto = auto_pad(call)?;
     let mut output = vec![];
     for axis in 0..axes {
         let length = spatial[axis];
@@ -178,7 +185,7 @@ pub fn transposed_windows(
         let target = wanted
             .get(wanted.len().saturating_sub(axes) + axis)
             .and_then(|&v| usize::try_from(v).ok());
-        let auto = call.text("auto_pad", "NOTSET");
+        let auto = auto_pad(call)?;
         let target = match (target, auto) {
             (Some(target), _) => Some(target),
             (None, "SAME_UPPER" | "SAME_LOWER") => Some(spatial[axis] * strides[axis]),
@@ -234,6 +241,17 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
                     x.shape
                 ));
             }
+            if call.op() != "ConvInteger"
+                && let Some(bias) = at(inputs, 2)
+                && bias.shape != [w.shape[0]]
+            {
+                return Err(format!(
+                    "{}: a bias of {:?} for {} channels",
+                    call.op(),
+                    bias.shape,
+                    w.shape[0]
+                ));
+            }
             let windows = windows_of(call, x.shape, w.shape.get(2..))?;
             let element = if call.op() == "ConvInteger" {
                 Element::I32
@@ -267,7 +285,6 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
                 batch_and(x.shape[1], &vec![1; x.shape.len() - 2]),
             )
         }
-        "Resize" => resize(call, inputs),
         _ => Ok(None),
     }
 }
@@ -284,65 +301,4 @@ fn groups(call: &Call<'_>, x: Fact<'_>, w: Fact<'_>) -> Result<usize, String> {
     let groups = call.int("group", 1);
     let groups = usize::try_from(groups).ok().filter(|&groups| groups > 0);
     groups.ok_or_else(|| format!("{}: {} groups", call.op(), call.int("group", 1)))
-}
-
-fn resize(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
-    let Some(x) = at(inputs, 0) else {
-        return Ok(None);
-    };
-    let coordinates = call.text("coordinate_transformation_mode", "half_pixel");
-    if coordinates == "tf_crop_and_resize" {
-        return Err("Resize: tf_crop_and_resize is not supported".to_owned());
-    }
-    let by_scales = at(inputs, if call.opset < 11 { 1 } else { 2 }).and_then(|fact| fact.value);
-    if let Some(scales) = by_scales.filter(|scales| scales.len() == x.shape.len()) {
-        let uneven = x.shape.iter().zip(scales.floats()).any(|(&length, scale)| {
-            let scaled = length as f64 * scale;
-            scaled != scaled.floor()
-        });
-        if uneven
-            && (matches!(coordinates, "align_corners" | "half_pixel_symmetric") || call.opset < 11)
-        {
-            return Err(format!(
-                "Resize: scales {:?} of {:?} are no whole lengths, which {coordinates} needs",
-                scales.floats(),
-                x.shape
-            ));
-        }
-    }
-    if call.opset < 11
-        || call.has("axes")
-        || call.text("keep_aspect_ratio_policy", "stretch") != "stretch"
-    {
-        return Ok(None);
-    }
-    if call.given(3) {
-        let Some(sizes) = known(inputs, 3) else {
-            return Ok(None);
-        };
-        let sizes = sizes.iter().map(|&v| usize::try_from(v));
-        let sizes: Result<Vec<usize>, _> = sizes.collect();
-        return match sizes {
-            Ok(sizes) if sizes.len() == x.shape.len() => one(x.element, sizes),
-            _ => Err("Resize: impossible sizes".to_owned()),
-        };
-    }
-    let Some(scales) = at(inputs, 2).and_then(|fact| fact.value) else {
-        return Ok(None);
-    };
-    let scales = scales.floats();
-    if scales.len() != x.shape.len() || scales.iter().any(|&scale| scale.is_nan() || scale <= 0.0) {
-        return Err(format!("Resize: scales {scales:?} for {:?}", x.shape));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss
-    )]
-    let scaled = x
-        .shape
-        .iter()
-        .zip(&scales)
-        .map(|(&length, scale)| (length as f64 * scale).floor() as usize);
-    one(x.element, scaled.collect())
 }

@@ -7,14 +7,14 @@ mod tokens;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{FieldFault, fault};
+use super::noise::{MAX_NUMBERS, Noise, numbers};
 
 pub use diffusion::{Betas, DiffusionSpec, Prediction, Sampler};
 pub use flow::{FlowSpec, TimeShape};
-pub use tokens::{CacheSpec, Decode, FirstToken, TokensSpec};
+pub use tokens::{CacheSpec, DctFit, Decode, FirstToken, TokensSpec, Utf8};
 
 /// Most steps of a loop.
 pub(super) const MAX_STEPS: usize = 1000;
-const MAX_SAMPLE: usize = 1 << 20;
 const MAX_AXES: usize = 4;
 
 /// What a loop refines and how. Exactly one of `flow`, `diffusion` and `tokens`.
@@ -56,26 +56,6 @@ pub struct SampleSpec {
     pub noise: Noise,
 }
 
-/// A distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Noise {
-    /// The normal distribution.
-    Normal {
-        /// Its mean.
-        mean: f32,
-        /// Its standard deviation.
-        std: f32,
-    },
-    /// The uniform distribution, `high` excluded.
-    Uniform {
-        /// The smallest value.
-        low: f32,
-        /// The end of the range.
-        high: f32,
-    },
-}
-
 impl LoopSpec {
     /// The method; `None` before the check where there is not exactly one, or it lacks its sample.
     #[must_use]
@@ -112,37 +92,13 @@ impl LoopSpec {
 impl SampleSpec {
     fn check(&self) -> Result<(), FieldFault> {
         let axes = self.shape.len();
-        let elements = self
-            .shape
-            .iter()
-            .try_fold(1_usize, |n, &axis| n.checked_mul(axis));
-        if !(2..=MAX_AXES).contains(&axes)
-            || self.shape[0] != 1
-            || elements.is_none_or(|n| n == 0 || n > MAX_SAMPLE)
-        {
+        if !(2..=MAX_AXES).contains(&axes) || self.shape[0] != 1 || numbers(&self.shape).is_none() {
             let message = format!(
-                "is {:?}, must be [1, steps, ...] with 2 to {MAX_AXES} axes and at most {MAX_SAMPLE} values",
+                "is {:?}, must be [1, steps, ...] with 2 to {MAX_AXES} axes and at most {MAX_NUMBERS} values",
                 self.shape
             );
             return Err(fault("shape", message));
         }
-        let (field, fits) = match self.noise {
-            Noise::Normal { mean, std } => (
-                "noise.normal",
-                mean.is_finite() && std.is_finite() && std >= 0.0,
-            ),
-            Noise::Uniform { low, high } => (
-                "noise.uniform",
-                low.is_finite() && high.is_finite() && low <= high,
-            ),
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(fault(
-                field,
-                format!("is no distribution: {:?}", self.noise),
-            ))
-        }
+        self.noise.check().map_err(|fault| fault.under("noise"))
     }
 }

@@ -9,6 +9,8 @@ use super::super::{action, states};
 use super::MAX_STEPS;
 
 const MAX_CACHES: usize = 128;
+/// Most tokens of a sequence that is looked for.
+const MAX_SEQUENCE: usize = 64;
 
 /// Greedy decoding, token by token.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -19,14 +21,27 @@ pub struct TokensSpec {
     /// The token that ends the decoding; `null` where exactly `max_tokens` are decoded.
     #[serde(deserialize_with = "Option::deserialize")]
     pub end: Option<u32>,
+    /// Whether `max_tokens` tokens without `end` among them are taken; else they are an error.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub open_end: bool,
     /// Where the first token comes from.
     pub first: FirstToken,
     /// The graph's output whose largest value is the next token: f32, the vocabulary being its last axis.
     pub logits: String,
     /// What the graph keeps from token to token: the graph reads `loop.NAME`.
     pub cache: BTreeMap<String, CacheSpec>,
+    /// The decoded tokens must begin with these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts_with: Vec<u32>,
+    /// A sequence of tokens that is taken out wherever it stands among the decoded ones, before they become actions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<u32>,
     /// How tokens become actions.
     pub decode: Decode,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Where the first token comes from.
@@ -82,6 +97,12 @@ pub enum Decode {
         descending: bool,
         /// File with the integers of each index, a JSON array of arrays.
         table: String,
+        /// Where the integers of all tokens together are the bytes of a text, each of whose characters is one coefficient.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        utf8: Option<Utf8>,
+        /// What another number of coefficients than `steps` x `dim` means.
+        #[serde(default, skip_serializing_if = "DctFit::is_exact")]
+        fit: DctFit,
         /// What the integers are divided by.
         scale: f32,
         /// Steps of the chunk.
@@ -89,6 +110,31 @@ pub enum Decode {
         /// Values of a step.
         dim: usize,
     },
+}
+
+/// How a text stands for integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Utf8 {
+    /// Added to the code point of each character.
+    pub offset: i32,
+}
+
+/// What another number of coefficients than are needed means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DctFit {
+    /// An error.
+    #[default]
+    Exact,
+    /// Those that lack are 0, those past the end are left out.
+    Fill,
+}
+
+impl DctFit {
+    fn is_exact(&self) -> bool {
+        *self == Self::Exact
+    }
 }
 
 impl TokensSpec {
@@ -105,6 +151,18 @@ impl TokensSpec {
             if ["sample", "time", "token", "index"].contains(&name.as_str()) {
                 let message = "is the name of another value of the loop";
                 return Err(fault(format!("cache.{name}"), message));
+            }
+        }
+        if self.open_end && self.end.is_none() {
+            return Err(fault("open_end", "is true, and there is no `end`"));
+        }
+        for (field, tokens) in [("starts_with", &self.starts_with), ("remove", &self.remove)] {
+            if tokens.len() > MAX_SEQUENCE {
+                let message = format!(
+                    "has {} tokens, at most {MAX_SEQUENCE} are taken",
+                    tokens.len()
+                );
+                return Err(fault(field, message));
             }
         }
         self.decode
