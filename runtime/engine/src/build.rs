@@ -283,7 +283,7 @@ fn optimise(
     let (graph, fusion) = match execution {
         Execution::Fused | Execution::AsWritten => {
             let (mut graph, fusion) = fuse(graph, execution.rounding()).map_err(words)?;
-            crate::ops::keep_quotients(&mut graph).map_err(words)?;
+            crate::ops::keep_quotients(&mut graph, execution.rounding()).map_err(words)?;
             (graph, Some(fusion))
         }
         Execution::Plain => (graph, None),

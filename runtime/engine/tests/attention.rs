@@ -182,6 +182,18 @@ fn masked_scores(graph: Graph, s: Sizes, masked: Masked) -> Graph {
 }
 
 fn attention(s: Sizes, repeat: Repeat, masked: Masked) -> Graph {
+    attention_of(s, repeat, masked, |graph, tensor, to| {
+        graph.node("Identity", &[tensor], to)
+    })
+}
+
+/// `between` stands before the second operand of both products.
+fn attention_of(
+    s: Sizes,
+    repeat: Repeat,
+    masked: Masked,
+    between: impl Fn(Graph, &str, &str) -> Graph,
+) -> Graph {
     let graph = Graph::new(&[
         ("q", &[1, s.queries, s.heads * s.width]),
         ("k", &[1, s.keys, s.shared * s.width]),
@@ -202,8 +214,10 @@ fn attention(s: Sizes, repeat: Repeat, masked: Masked) -> Graph {
     let graph = repeated(graph, s, repeat, "k");
     let graph = repeated(graph, s, repeat, "v")
         .node("Transpose", &["k_heads"], "k_turned")
-        .ints("perm", &[0, 1, 3, 2])
-        .node("MatMul", &["q_heads", "k_turned"], "scores")
+        .ints("perm", &[0, 1, 3, 2]);
+    let graph = between(graph, "k_turned", "keys");
+    let graph = between(graph, "v_heads", "values")
+        .node("MatMul", &["q_heads", "keys"], "scores")
         .floats("scale", &[], &[0.3])
         .node("Mul", &["scores", "scale"], "scaled");
     let graph = masked_scores(graph, s, masked)
@@ -221,7 +235,7 @@ fn attention(s: Sizes, repeat: Repeat, masked: Masked) -> Graph {
         _ => (graph, "weights"),
     };
     graph
-        .node("MatMul", &[weights, "v_heads"], "mixed")
+        .node("MatMul", &[weights, "values"], "mixed")
         .node("Transpose", &["mixed"], "merged")
         .ints("perm", &[0, 2, 1, 3])
         .integers("join", &ints(&[1, s.queries, s.heads * s.width]))
@@ -261,6 +275,41 @@ fn exported_attentions_are_one_op() {
                     );
                 }
                 assert_close(&fused, &plain, &name);
+            }
+        }
+    }
+}
+
+/// Keys can be read only where they are not repeated yet, values also behind that.
+#[test]
+fn what_is_quantised_behind_the_repetition_is_one_op() {
+    let quantised = |graph: Graph, tensor: &str, to: &str| {
+        let of = |suffix: &str| format!("{to}_{suffix}");
+        graph
+            .floats(&of("step"), &[], &[0.02])
+            .zero_point(&of("zero"))
+            .node(
+                "QuantizeLinear",
+                &[tensor, &of("step"), &of("zero")],
+                &of("bytes"),
+            )
+            .node(
+                "DequantizeLinear",
+                &[&of("bytes"), &of("step"), &of("zero")],
+                to,
+            )
+    };
+    for s in &SIZES[1..3] {
+        for repeat in [Repeat::ExpandRows, Repeat::ExpandHeads] {
+            let name = format!("quantised {s:?} {repeat:?}");
+            let graph = attention_of(*s, repeat, Masked::Added, quantised);
+            let (fused, fusion, plain) = graph.run(&name);
+            let found = fusion.fused.get("FusedAttention");
+            assert_eq!(found, Some(&1), "{name}: {:?}", fusion.unmatched);
+            assert!(!fusion.small.contains_key("MultiBroadcastTo"), "{name}");
+            for (found, wanted) in fused.iter().zip(&plain) {
+                // Half a step of the values, and what half a step of the keys makes of the weights.
+                assert!((found - wanted).abs() < 0.05, "{name}: {found} {wanted}");
             }
         }
     }

@@ -102,7 +102,7 @@ fn many_channels_take_fewer_products() {
     let channels = 64;
     let kernel = [channels, channels, 3, 3];
     let count = kernel.iter().product();
-    let graph = Graph::new(&[("x", &[2, channels, 7, 10])])
+    let graph = Graph::new(&[("x", &[2, channels, 15, 18])])
         .floats("w", &kernel, &wave(count, 1))
         .floats("b", &[channels], &wave(channels, 3))
         .node("Conv", &["x", "w", "b"], "c")
@@ -115,6 +115,13 @@ fn many_channels_take_fewer_products() {
         .node("Relu", &["e"], "y");
     let (fused, fusion, plain) = graph.run("many_channels");
     assert_eq!(fusion.fused.get("FusedWinogradF32"), Some(&2));
-    assert!(fusion.small.is_empty(), "{:?}", fusion.small);
-    assert_close(&fused, &plain, "many channels");
+    let kinds: Vec<_> = fusion.small.keys().collect();
+    assert_eq!(kinds, ["MoveAxis"], "the rest is part of them");
+    // Sums of thousands that cancel.
+    let largest = plain
+        .iter()
+        .fold(0.0_f32, |largest, v| largest.max(v.abs()));
+    for (found, wanted) in fused.iter().zip(&plain) {
+        assert!((found - wanted).abs() < 2e-6 * largest, "{found} {wanted}");
+    }
 }

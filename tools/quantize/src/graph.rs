@@ -325,7 +325,8 @@ fn reads(node: &NodeProto, tensor: &str) -> bool {
     node.input.iter().any(|input| input == tensor) || subgraphs(node).any(within)
 }
 
-/// The file of a model, its large float weights stored as f16 with a cast behind: half the bytes, the same arithmetic.
+/// The file of a model, its large float weights stored as f16 with a cast behind: half the bytes, the same arithmetic. Vectors, the
+/// scales of columns among them, stay as they are.
 #[must_use]
 pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
     if let Some(graph) = &mut model.graph {
@@ -335,7 +336,8 @@ pub fn to_bytes(mut model: ModelProto) -> Vec<u8> {
             let Ok(Some(constant)) = floats(tensor) else {
                 continue;
             };
-            let large = constant.values.len() >= HALVED_FROM;
+            let large = constant.values.len() >= HALVED_FROM
+                && constant.dims.iter().filter(|&&axis| axis > 1).count() > 1;
             let fits = constant.values.iter().all(|v| v.abs() <= F16_MAX);
             if tensor.data_type != DataType::Float as i32 || !large || !fits {
                 continue;

@@ -2,11 +2,14 @@
 //! always 1.
 
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
-use tract_onnx::tract_core::ops::math::Div;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::ops::math::{Div, Sqrt};
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::tract_ndarray::Zip;
 
 use crate::query::constant;
+use crate::rounding::Rounding;
 
 /// a / b, to which tract's rules for quotients do not apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ fn divide<T: Datum + Copy + std::ops::Div<Output = T>>(
 }
 
 /// Makes the quotients of a graph that a reciprocal would change into [`Quotient`].
-pub(crate) fn keep_quotients(model: &mut TypedModel) -> TractResult<()> {
+pub(crate) fn keep_quotients(model: &mut TypedModel, rounding: Rounding) -> TractResult<()> {
     let mut kept = vec![];
     for node in model.nodes() {
         let Some(TypedBinOp(op, to)) = node.op_as::<TypedBinOp>() else {
@@ -66,7 +69,11 @@ pub(crate) fn keep_quotients(model: &mut TypedModel) -> TractResult<()> {
             continue;
         };
         let floats = model.outlet_fact(b)?.datum_type.is_float();
-        if floats && !is_reciprocal(model, a) && !has_exact_reciprocal(model, b) {
+        if floats
+            && !is_reciprocal(model, a)
+            && !has_exact_reciprocal(model, b)
+            && (rounding == Rounding::AsWritten || !is_part_of_norm(model, a, b))
+        {
             kept.push((node.id, *to));
         }
     }
@@ -87,6 +94,15 @@ fn floats(model: &TypedModel, outlet: OutletId) -> Option<Vec<f64>> {
             .ok()?
             .to_vec(),
     )
+}
+
+/// Whether a sum is divided by a number, or anything by a square root: a mean, or the last step of a norm, which fused norms round
+/// otherwise, too.
+fn is_part_of_norm(model: &TypedModel, a: OutletId, b: OutletId) -> bool {
+    let sum = model.node(a.node).op_as::<Reduce>();
+    let mean = sum.is_some_and(|op| op.reducer == Reducer::Sum) && constant(model, b).is_some();
+    let divisor = model.node(b.node).op_as::<ElementWiseOp>();
+    mean || divisor.is_some_and(|op| op.0.is::<Sqrt>())
 }
 
 /// Whether what is divided is 1.

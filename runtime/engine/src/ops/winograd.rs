@@ -14,6 +14,8 @@ use super::write::{Inputs, Write, eval_by_write};
 
 /// Channels, of the input and of the output, from which on the products that are saved are worth the transforms.
 const WORTH_TRANSFORMING: usize = 64;
+/// Output pixels from which on reading nearly twice as many weights is.
+const WORTH_READING: usize = 256;
 
 /// `output = epilogue(convolution(input))`, tensors N x H x W x C.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ impl Winograd {
             && geometry.strides == [1, 1]
             && geometry.dilations == [1, 1]
             && channels.min(columns) >= WORTH_TRANSFORMING
+            && geometry.output[0] * geometry.output[1] >= WORTH_READING
             && WinogradWeights::fit(channels, columns)
     }
 }

@@ -91,6 +91,17 @@ impl Graph {
         self
     }
 
+    /// A signed zero of 8 bits.
+    pub fn zero_point(mut self, name: &str) -> Self {
+        self.constants.push(TensorProto {
+            name: name.into(),
+            data_type: DataType::Int8.into(),
+            int32_data: vec![0],
+            ..TensorProto::default()
+        });
+        self
+    }
+
     fn bytes(self) -> Vec<u8> {
         let model = ModelProto {
             ir_version: 8,

@@ -12,13 +12,40 @@ use tract_onnx::tract_core::ops::nn::Softmax;
 use tract_onnx::tract_hir::internal::*;
 
 use quantised::behind_quantisation;
-use roles::{roles_of_mixing, roles_of_scores};
+use roles::{Operand, roles_of_mixing, roles_of_scores};
 use scores::{Scores, mask_fits, weights};
 use side::{Side, merged};
 
 use super::products::{Rewrite, words};
 use crate::ops::{Attention, MaskKind};
 use crate::query::{only_reader, shape};
+
+/// Keys and values may be read at other places: one before, one after heads were repeated. Both from where there are fewer heads,
+/// or else more, where that can be.
+fn of_as_many_heads(
+    model: &TypedModel,
+    [key, value]: [&Operand; 2],
+    k: Side,
+    v: Side,
+) -> (Side, Side) {
+    let heads = [k.shared_heads, v.shared_heads];
+    if heads[0] == heads[1] {
+        return (k, v);
+    }
+    let (fewer, more) = (heads[0].min(heads[1]), heads[0].max(heads[1]));
+    for wanted in [fewer, more] {
+        let other = |has: usize, operand: &Operand| match has == wanted {
+            true => None,
+            false => Side::behind(model, operand, Some(wanted)),
+        };
+        match (other(heads[0], key), other(heads[1], value)) {
+            (Some(k), None) => return (k, v),
+            (None, Some(v)) => return (k, v),
+            _ => {}
+        }
+    }
+    (k, v)
+}
 
 /// Finds the attention around a softmax. Quantisations inside are dropped: its arithmetic is in floats.
 pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> Rewrite {
@@ -36,9 +63,10 @@ pub(super) fn attention(model: &TypedModel, node: &TypedNode, op: &Softmax) -> R
     let [value, mixed] =
         roles_of_mixing(model, mixing, weights, &out).ok_or("mixing of unexpected axes")?;
     let [q, k, v] = [&query, &key, &value]
-        .map(|operand| Side::behind(model, operand))
+        .map(|operand| Side::behind(model, operand, None))
         .map(|side| side.ok_or("heads whose values do not lie together"));
     let (q, k, v) = (q?, k?, v?);
+    let (k, v) = of_as_many_heads(model, [&key, &value], k, v);
     if v.scale != 1.0 || k.sizes != v.sizes || q.sizes[1..] != k.sizes[1..] {
         return Err("queries, keys and values of different sizes".into());
     }

@@ -37,8 +37,13 @@ struct Stop {
 
 impl Side {
     /// Walks back from an operand over nodes that only move elements (axes, slices, repeated heads), scalings and quantisations,
-    /// to the farthest tensor that the kernel can read in its place.
-    pub(super) fn behind(model: &TypedModel, operand: &Operand) -> Option<Self> {
+    /// to the farthest tensor that the kernel can read in its place, among those of so many heads if that is said.
+    pub(super) fn behind(
+        model: &TypedModel,
+        operand: &Operand,
+        shared_heads: Option<usize>,
+    ) -> Option<Self> {
+        let wanted = |found: usize| shared_heads.is_none_or(|heads| heads == found);
         let (mut outlet, mut scale) = (operand.outlet, 1.0);
         let (mut moves, mut stops): (Vec<&TypedNode>, Vec<Stop>) = (vec![], vec![]);
         loop {
@@ -87,7 +92,7 @@ impl Side {
             .partition(|stop| stop.format != Format::Float);
         bytes.into_iter().chain(floats).find_map(|stop| {
             let (shared_heads, layout, batch_step) = layout(model, &stop, &moves, operand)?;
-            Some(Self {
+            wanted(shared_heads).then_some(Self {
                 outlet: stop.outlet,
                 format: stop.format,
                 scale: stop.scale,
