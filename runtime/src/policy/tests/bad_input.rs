@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto};
+use tract_onnx::pb::{
+    FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+};
 
 use super::loops;
 use super::tiny::{Tiny, integers, node, value};
@@ -419,6 +421,27 @@ fn add_node(model: &mut ModelProto, op: &str, inputs: &[&str]) {
     graph(model).node.insert(0, node(op, inputs, "extra", &[]));
 }
 
+/// A call of a function that calls itself.
+fn call_endless(model: &mut ModelProto) {
+    let call = |output: &str| NodeProto {
+        domain: "own".into(),
+        ..node("endless", &["image"], output, &[])
+    };
+    graph(model).node.insert(0, call("extra"));
+    model.functions.push(FunctionProto {
+        name: Some("endless".into()),
+        domain: Some("own".into()),
+        input: vec!["image".into()],
+        output: vec!["result".into()],
+        node: vec![call("result")],
+        ..FunctionProto::default()
+    });
+    model.opset_import.push(OperatorSetIdProto {
+        domain: "own".into(),
+        version: 1,
+    });
+}
+
 #[test]
 fn graphs() {
     let cases: [(&str, Edit<ModelProto>, &[&str]); 21] = [
@@ -446,11 +469,7 @@ fn graphs() {
             |m| add_node(m, "RandomNormalLike", &["image"]),
             &["make_extra", "random"],
         ),
-        (
-            "function",
-            |m| m.functions.push(Default::default()),
-            &["function"],
-        ),
+        ("function", call_endless, &["function", "endless"]),
         (
             "external data",
             |m| {
@@ -497,7 +516,7 @@ fn graphs() {
         (
             "wrong input type",
             |m| graph(m).input[1] = value("state", DataType::Double, &[1, 7]),
-            &["\"state\"", "f64[1, 7]"],
+            &["act.onnx", "Concat", "f64"],
         ),
         (
             "wrong output shape",
