@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -207,6 +208,12 @@ impl<'a> Value<'a> {
         if self.element == to {
             return self.clone().into_owned();
         }
+        match (self.element, to) {
+            // Weights are large: not by way of wider numbers.
+            (Element::F16, Element::F32) => return self.widened(f16::from_ne_bytes),
+            (Element::BF16, Element::F32) => return self.widened(bf16::from_ne_bytes),
+            _ => {}
+        }
         match (self.element.is_float(), to) {
             (true, Element::Bool) => {
                 let values = self.floats().into_iter();
@@ -231,6 +238,30 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Halves as f32.
+    fn widened<H: Copy + Default>(&self, of: impl Fn([u8; 2]) -> H) -> Value<'static>
+    where
+        [H]: HalfFloatSliceExt,
+    {
+        const PART: usize = 1024;
+        let (halves, _) = self.bytes.as_chunks::<2>();
+        let mut bytes = Vec::with_capacity(halves.len() * 4);
+        let (mut narrow, mut wide) = ([H::default(); PART], [0.0; PART]);
+        for part in halves.chunks(PART) {
+            let (narrow, wide) = (&mut narrow[..part.len()], &mut wide[..part.len()]);
+            for (to, from) in narrow.iter_mut().zip(part) {
+                *to = of(*from);
+            }
+            narrow.convert_to_f32_slice(wide);
+            bytes.extend(wide.iter().flat_map(|value| value.to_ne_bytes()));
+        }
+        Value {
+            element: Element::F32,
+            shape: self.shape.clone(),
+            bytes: bytes.into(),
+        }
+    }
+
     /// Reads a tensor whose data lies in the file. `None` where its type cannot be computed with or its data do not fit.
     #[must_use]
     pub fn of_proto(tensor: &TensorProto) -> Option<Value<'static>> {
@@ -252,13 +283,19 @@ impl<'a> Value<'a> {
     /// As an initializer.
     #[must_use]
     pub fn to_proto(&self, name: &str) -> TensorProto {
+        self.clone().into_proto(name.to_owned())
+    }
+
+    /// The same without a copy.
+    #[must_use]
+    pub fn into_proto(self, name: String) -> TensorProto {
         let dims = self.shape.iter().map(|&axis| axis as i64).collect();
         let bytes = match cfg!(target_endian = "little") {
-            true => self.bytes.to_vec(),
+            true => self.bytes.into_owned(),
             false => swapped(&self.bytes, self.element.size()),
         };
         TensorProto {
-            name: name.to_owned(),
+            name,
             data_type: self.element.onnx(),
             dims,
             raw_data: bytes,

@@ -14,6 +14,7 @@ mod ticket;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::resume_unwind;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, TryLockError};
 
 use shared::{Panic, Shared};
@@ -28,6 +29,9 @@ thread_local! {
     /// Scratch memory of a thread that is no worker.
     static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Workers that have started. Not part of what is model-checked.
+type Ready = std::sync::atomic::AtomicUsize;
 
 /// Scratch memory of a worker. The standard library's lock: only one thread at a time ever wants it.
 type Scratch = StdMutex<Vec<f32>>;
@@ -48,23 +52,30 @@ pub struct Awake<'a>(&'a Pool);
 
 impl Pool {
     /// A pool of `threads` threads, the caller among them. `started` runs first on each worker, with its number from 1 on: the
-    /// place to pin it to a processor. Where the system has no more threads, there are fewer.
+    /// place to pin it to a processor. Returns when it ran on all of them. Where the system has no more threads, there are fewer.
     #[must_use]
     pub fn new(threads: usize, started: impl Fn(usize) + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let started = Arc::new(started);
+        let ready = Arc::new(Ready::default());
         let spawn = |index: usize| {
-            let (shared, started) = (shared.clone(), started.clone());
+            let (shared, started, ready) = (shared.clone(), started.clone(), ready.clone());
             let worker = thread::Builder::new().name(format!("wink-{index}"));
             let serve = move || {
                 NUMBER.set(index);
                 started(index);
+                ready.fetch_add(1, Ordering::Release);
                 shared.serve();
             };
             worker.spawn(serve).ok()
         };
+        let workers: Vec<_> = (1..threads).map_while(spawn).collect();
+        // The system allocates for a thread when it starts: not during the first inferences.
+        while cfg!(not(loom)) && ready.load(Ordering::Acquire) < workers.len() {
+            thread::yield_now();
+        }
         Self {
-            workers: (1..threads).map_while(spawn).collect(),
+            workers,
             scratch: (1..threads).map(|_| Scratch::default()).collect(),
             shared,
             caller: Mutex::new(()),

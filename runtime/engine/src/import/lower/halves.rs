@@ -275,6 +275,7 @@ fn widen_tensor(tensor: &mut TensorProto) -> Result<(), String> {
             tensor.name.escape_debug()
         )
     })?;
-    *tensor = value.cast(Element::F32).to_proto(&tensor.name);
+    let name = std::mem::take(&mut tensor.name);
+    *tensor = value.cast(Element::F32).into_proto(name);
     Ok(())
 }
