@@ -70,48 +70,20 @@ class Gemma(nn.Module):
         self.layers = nn.ModuleList(Layer(weights, f"{prefix}layers.{index}.") for index in range(count))
         self.norm = Norm(weights, f"{prefix}norm")
 
-    def cache(self, x, cosine, sine, bias):
-        """Keys and values of every layer [layers, 1, L, d]; what the last layer makes beyond them is not needed."""
+    def forward(self, x, cosine, sine, bias, held=None, condition=None, last=None):
+        """The layers over x, which attends to the keys and values that are `held`, too. Gives the keys and values of x [layers, 1, L, d], and
+        what comes of its `last` rows: of all of them by default, `None` for none. With it, `bias` is the same for all rows."""
         keys, values = [], []
-        for index, layer in enumerate(self.layers):
-            y, gate = layer.norm1(x, None)
-            query, key, value = layer.project(y, cosine, sine)
-            keys.append(key)
-            values.append(value)
-            if index + 1 < len(self.layers):
-                x = layer.finish(x, gate, query, key, value, bias, None)
-        return torch.cat(keys), torch.cat(values)
-
-    def prefill(self, x, cosine, sine, bias):
-        """Keys and values of every layer [layers, 1, L, d], and what comes of the last row, [1, 1, D]."""
-        keys, values = [], []
-        for index, layer in enumerate(self.layers):
-            y, gate = layer.norm1(x, None)
-            query, key, value = layer.project(y, cosine, sine)
-            keys.append(key)
-            values.append(value)
-            if index + 1 == len(self.layers):
-                x, query = x[:, -1:], query[:, :, -1:]
-            x = layer.finish(x, gate, query, key, value, bias, None)
-        return torch.cat(keys), torch.cat(values), self.norm(x, None)[0]
-
-    def extend(self, x, cosine, sine, keys, values, bias):
-        """The layers over the next row x, which attends to the given keys and values, too; gives its own keys and values, and what comes of it."""
-        own_keys, own_values = [], []
-        for index, layer in enumerate(self.layers):
-            y, gate = layer.norm1(x, None)
-            query, key, value = layer.project(y, cosine, sine)
-            own_keys.append(key)
-            own_values.append(value)
-            key, value = (torch.cat([held[index : index + 1], own], dim=2) for held, own in ((keys, key), (values, value)))
-            x = layer.finish(x, gate, query, key, value, bias, None)
-        return torch.cat(own_keys), torch.cat(own_values), self.norm(x, None)[0]
-
-    def forward(self, x, cosine, sine, keys, values, bias, condition):
-        """The layers over x, which attends to the given keys and values, too."""
         for index, layer in enumerate(self.layers):
             y, gate = layer.norm1(x, condition)
             query, key, value = layer.project(y, cosine, sine)
-            key, value = (torch.cat([held[index : index + 1], own], dim=2) for held, own in ((keys, key), (values, value)))
+            keys.append(key)
+            values.append(value)
+            if held is not None:
+                key, value = (torch.cat([before[index : index + 1], own], dim=2) for before, own in zip(held, (key, value)))
+            if last is not None and index + 1 == len(self.layers):
+                if last == 0:
+                    return torch.cat(keys), torch.cat(values), None
+                x, query = x[:, -last:], query[:, :, -last:]
             x = layer.finish(x, gate, query, key, value, bias, condition)
-        return self.norm(x, condition)[0]
+        return torch.cat(keys), torch.cat(values), self.norm(x, condition)[0]

@@ -145,7 +145,7 @@ class Prefix(nn.Module):
     def forward(self, features, tokens, mask):
         x = torch.cat([features, self.embed(tokens) * self.scale], dim=1)
         bias = torch.cat([self.seen, torch.where(mask, 0.0, MASKED)], dim=1)[:, None, None]
-        keys, values = self.language.cache(x, self.cosine[: self.length], self.sine[: self.length], bias)
+        keys, values, _ = self.language(x, self.cosine[: self.length], self.sine[: self.length], bias, last=0)
         place = (self.images + mask.to(torch.float32).sum(dim=1) + self.rows).to(torch.int32)
         bias = torch.cat([bias.expand(1, 1, int(self.own.shape[2]), self.length), self.own], dim=-1)
         return keys, values, bias, self.cosine.index_select(0, place), self.sine.index_select(0, place)
@@ -173,7 +173,7 @@ class Step(nn.Module):
             moment = moment[:, None].expand(1, int(x.shape[1]), int(x.shape[2]))
             x = self.mixed(silu(self.mix(torch.cat([x, moment], dim=2))))
             x = torch.cat([self.state(state)[:, None], x], dim=1)
-        x = self.expert(x, cosine, sine, keys, values, bias, condition)
+        *_, x = self.expert(x, cosine, sine, bias, (keys, values), condition)
         return self.outward(x if self.five else x[:, 1:])
 
 

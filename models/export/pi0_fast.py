@@ -63,7 +63,7 @@ class Prefix(nn.Module):
         # Padding stands before <bos> and has no place.
         length = int(x.shape[1]) - 1
         here = [torch.cat([table[:length], rows[:1]]) for table, rows in zip((self.cosine, self.sine), after)]
-        keys, values, last = self.model.language.prefill(x, *here, bias)
+        keys, values, last = self.model.language(x, *here, bias, last=1)
         return keys, values, self.model.logits(last), bias, *(rows[1:] for rows in after)
 
 
@@ -80,7 +80,7 @@ class Step(nn.Module):
         decoded = torch.cat([torch.where(self.places < index, 0.0, MASKED), self.own], dim=1)
         bias = torch.cat([bias, decoded[:, None, None]], dim=-1)
         cosine, sine = (rows.index_select(0, index) for rows in (cosine, sine))
-        key, value, last = self.model.language.extend(self.model.embedded(token), cosine, sine, keys, values, bias)
+        key, value, last = self.model.language(self.model.embedded(token), cosine, sine, bias, (keys, values))
         return self.model.logits(last), key, value
 
 

@@ -49,10 +49,15 @@ class AgainstTransformers(unittest.TestCase):
             # The released code multiplies what enters by sqrt(hidden).
             expected = stock(inputs_embeds=x / 16**0.5, attention_mask=bias, position_ids=positions, use_cache=False).last_hidden_state
             cosine, sine = rotation(positions[0], 6)
-            keys, values = own.cache(x[:, :past], cosine[:past], sine[:past], bias[:, :, :past, :past])
-            got = own(x[:, past:], cosine[past:], sine[past:], keys, values, bias[:, :, past:], None)
+            before = (x[:, :past], cosine[:past], sine[:past], bias[:, :, :past, :past])
+            keys, values, nothing = own(*before, last=0)
+            *same, row = own(*before[:3], before[3][:, :, -1:], last=1)
+            *_, got = own(x[:, past:], cosine[past:], sine[past:], bias[:, :, past:], (keys, values))
             plain, _ = run(own, x, positions[0], bias, None, None)
             wrong = stock(inputs_embeds=x, attention_mask=bias, position_ids=positions, use_cache=False).last_hidden_state
+        self.assertIsNone(nothing)
+        torch.testing.assert_close(row, expected[:, past - 1 : past], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(same, [keys, values])
         torch.testing.assert_close(plain, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(got, expected[:, past:], rtol=1e-4, atol=1e-4)
         self.assertGreater((wrong - expected).abs().max().item(), 0.1, "the factor matters")
