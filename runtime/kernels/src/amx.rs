@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::PANEL;
-use crate::epilogue::Tile;
+use crate::epilogue::{Place, finish};
 use crate::lanes::Avx512;
-use crate::tiles::{Job, Strip, TALLEST, tiles};
+use crate::tiles::{Job, Strip, TALLEST, parts};
 
 /// Rows of a tile register.
 pub(crate) const ROWS: usize = 16;
@@ -59,7 +59,10 @@ fn permitted() -> bool {
     answer == 0
 }
 
-/// What the tile registers hold: 0 and 1 sums, 2 activations, 3 and 4 weights, all of 16 rows of 64 bytes.
+/// Panels at a time: with as many sums, an instruction need not wait for the one before.
+const ABREAST: usize = 4;
+
+/// What the tile registers hold: 0 to 3 sums, 4 activations, 5 and 6 weights, all of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -78,13 +81,16 @@ static SHAPES: Shapes = {
         rows: [0; 16],
     };
     let mut register = 0;
-    while register < 5 {
+    while register < 7 {
         shapes.row_bytes[register] = 64;
         shapes.rows[register] = 16;
         register += 1;
     }
     shapes
 };
+
+/// Sums of some panels.
+type Sums = [[[i32; PANEL]; ROWS]; ABREAST];
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -96,12 +102,26 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
             return crate::x86_64::avx512_vnni(job, rows, panels);
         }
         asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly));
-        let panels = tiles::<_, Avx512, 2>(job, rows.clone(), panels, |strip, count, sums| {
-            tile::<2>(strip, count, sums);
-        });
-        tiles::<_, Avx512, 1>(job, rows, panels, |strip, count, sums| {
-            tile::<1>(strip, count, sums);
-        });
+        let mut sums: Sums = [[[0; PANEL]; ROWS]; ABREAST];
+        for panels in parts(panels, ABREAST) {
+            for rows in parts(rows.clone(), ROWS) {
+                let strip = job.strip(rows.clone(), panels.start, panels.len());
+                match panels.len() {
+                    1 => tile::<1>(&strip, &mut sums),
+                    2 => tile::<2>(&strip, &mut sums),
+                    3 => tile::<3>(&strip, &mut sums),
+                    _ => tile::<ABREAST>(&strip, &mut sums),
+                }
+                for (panel, sums) in panels.clone().zip(&sums) {
+                    let place = Place {
+                        row: rows.start,
+                        column: panel * PANEL,
+                        columns: job.columns,
+                    };
+                    finish::<i32, Avx512>(&sums[..rows.len()], place, &job.finish);
+                }
+            }
+        }
         asm!("tilerelease", options(nostack, nomem));
     }
 }
@@ -110,14 +130,14 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
 #[repr(align(64))]
 struct Copied([[u8; ROW]; ROWS]);
 
-/// `count` rows and `P` panels. Rows of the strip behind them are read, too.
+/// 16 rows and `P` panels.
 ///
 /// # Safety
 /// All rows of `strip` and `P` panels must be readable to their ends, and the tile registers have [`SHAPES`].
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn tile<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile<i32>) {
-    const { assert!(P == 1 || P == 2) };
+unsafe fn tile<const P: usize>(strip: &Strip<'_>, sums: &mut Sums) {
+    const { assert!(P > 0 && P <= ABREAST) };
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of a panel 64.
     unsafe {
         let mut copied = Copied([[0; ROW]; ROWS]);
@@ -152,11 +172,7 @@ unsafe fn tile<const P: usize>(strip: &Strip<'_>, count: usize, sums: &mut Tile<
                 weights = weights.add(left * ROW);
             }
         }
-        let mut whole = [[0; PANEL]; 2 * ROWS];
-        store::<P>(&mut whole);
-        for (panel, from) in whole.chunks_exact(ROWS).enumerate().take(P) {
-            sums[panel * count..(panel + 1) * count].copy_from_slice(&from[..count]);
-        }
+        store(sums);
     }
 }
 
@@ -186,8 +202,12 @@ unsafe fn zero() {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
             out("tmm0") _,
             out("tmm1") _,
+            out("tmm2") _,
+            out("tmm3") _,
             options(nostack, nomem, preserves_flags),
         );
     }
@@ -200,56 +220,62 @@ unsafe fn zero() {
 /// compiler does not know them as registers for values.
 #[inline(always)]
 unsafe fn multiply<const P: usize>(rows: *const u8, stride: usize, panel: *const u8, next: usize) {
+    /// One panel.
+    macro_rules! add {
+        ($sums:tt, $weights:tt, $panel:expr) => {
+            asm!(
+                concat!("tileloadd ", $weights, ", [{panel} + {line}*1]"),
+                concat!("tdpbusd ", $sums, ", tmm4, ", $weights),
+                panel = in(reg) $panel,
+                line = in(reg) ROW,
+                out($sums) _,
+                out($weights) _,
+                options(nostack, readonly, preserves_flags),
+            )
+        };
+    }
     // SAFETY: the caller's promise.
     unsafe {
         asm!(
-            "tileloadd tmm2, [{rows} + {stride}*1]",
-            "tileloadd tmm3, [{panel} + {line}*1]",
-            "tdpbusd tmm0, tmm2, tmm3",
+            "tileloadd tmm4, [{rows} + {stride}*1]",
             rows = in(reg) rows,
             stride = in(reg) stride,
-            panel = in(reg) panel,
-            line = in(reg) ROW,
-            out("tmm0") _,
-            out("tmm2") _,
-            out("tmm3") _,
+            out("tmm4") _,
             options(nostack, readonly, preserves_flags),
         );
-        if P == 2 {
-            asm!(
-                "tileloadd tmm4, [{panel} + {line}*1]",
-                "tdpbusd tmm1, tmm2, tmm4",
-                panel = in(reg) panel.add(next),
-                line = in(reg) ROW,
-                out("tmm1") _,
-                out("tmm4") _,
-                options(nostack, readonly, preserves_flags),
-            );
+        add!("tmm0", "tmm5", panel);
+        if P > 1 {
+            add!("tmm1", "tmm6", panel.add(next));
+        }
+        if P > 2 {
+            add!("tmm2", "tmm5", panel.add(2 * next));
+        }
+        if P > 3 {
+            add!("tmm3", "tmm6", panel.add(3 * next));
         }
     }
 }
 
-/// Stores the sums of `P` panels.
+/// Stores the sums.
 ///
 /// # Safety
 /// As for [`zero`].
 #[inline(always)]
-unsafe fn store<const P: usize>(to: &mut [[i32; PANEL]; 2 * ROWS]) {
-    // SAFETY: the caller's promise, and there is room for the rows of both.
+unsafe fn store(to: &mut Sums) {
+    let [a, b, c, d] = to;
+    // SAFETY: the caller's promise, and there is room for each.
     unsafe {
         asm!(
-            "tilestored [{to} + {line}*1], tmm0",
-            to = in(reg) to.as_mut_ptr(),
+            "tilestored [{a} + {line}*1], tmm0",
+            "tilestored [{b} + {line}*1], tmm1",
+            "tilestored [{c} + {line}*1], tmm2",
+            "tilestored [{d} + {line}*1], tmm3",
+            a = in(reg) a.as_mut_ptr(),
+            b = in(reg) b.as_mut_ptr(),
+            c = in(reg) c.as_mut_ptr(),
+            d = in(reg) d.as_mut_ptr(),
             line = in(reg) ROW,
             options(nostack, preserves_flags),
         );
-        if P == 2 {
-            asm!(
-                "tilestored [{to} + {line}*1], tmm1",
-                to = in(reg) to.as_mut_ptr().add(ROWS),
-                line = in(reg) ROW,
-                options(nostack, preserves_flags),
-            );
-        }
     }
 }

@@ -286,7 +286,7 @@ impl Job<'_> {
     /// # Safety
     /// The rows must be there.
     #[inline(always)]
-    unsafe fn strip(&self, rows: Range<usize>, panel: usize, count: usize) -> Strip<'_> {
+    pub unsafe fn strip(&self, rows: Range<usize>, panel: usize, count: usize) -> Strip<'_> {
         let mut strip = Strip {
             rows: [self.activations; TALLEST],
             segments: self.segments,
