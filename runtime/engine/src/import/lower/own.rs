@@ -126,6 +126,9 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         // The engine loses NaN.
         "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => true,
         "Hardmax" | "LogSoftmax" | "Resize" | "Upsample" => true,
+        "MatMul" => (0..2).all(|index| fact(index).is_some_and(|x| x.shape.len() == 1)),
+        "BitCast" | "CenterCropPad" | "TensorScatter" => true,
+        "Det" | "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => true,
         "Celu" => call.float("alpha", 1.0) <= 0.0,
         "TopK" => call.opset < 10,
         "Mean" | "PRelu" => {
