@@ -315,7 +315,8 @@ fn check_names(graph: &GraphProto, outermost: bool) -> Result<(), String> {
         if output.name.is_empty() {
             return Err("an output has no name".to_owned());
         }
-        if element_of(output) == Some(0) {
+        let is_weight = graph.initializer.iter().any(|w| w.name == output.name);
+        if element_of(output) == Some(0) && !is_weight {
             let name = output.name.escape_debug();
             return Err(format!("output \"{name}\" has no element type"));
         }

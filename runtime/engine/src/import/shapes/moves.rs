@@ -226,7 +226,7 @@ fn reshape(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             list.shape
         ));
     }
-    let keeps_zero = call.int("allowzero", 0) != 0;
+    let keeps_zero = call.int("allowzero", 0) == 1;
     let mut shape = Vec::new();
     let mut open = None;
     for (index, &length) in wanted.iter().enumerate() {
