@@ -25,7 +25,7 @@ pub fn run_once(
     let ran = run_for(file, execution, inputs, |_| false);
     let small = |value: &Value<'_>| value.len() <= MOST_SIZES;
     match ran {
-        Err(error) if inputs.iter().any(|(_, value)| small(value)) => {
+        Err(error @ EngineError::Graph { .. }) if inputs.iter().any(|(_, value)| small(value)) => {
             // What is wrong with a file that cannot be run so either is what was wrong at first.
             run_for(file, execution, inputs, small).map_err(|_| error)
         }

@@ -120,24 +120,19 @@ impl Types {
             }
             Found::Unknown => None,
         };
-        // A constant is its value, whatever else stands there.
-        if let Some(signature) = signature.as_ref().filter(|_| node.op_type != "Constant") {
-            check_attributes(node, signature)?;
-            check_count(
-                "inputs",
-                &node.input,
-                &signature.inputs,
-                signature.least_inputs,
-            )
-            .and_then(|()| {
-                check_count(
-                    "outputs",
-                    &node.output,
-                    &signature.outputs,
-                    signature.least_outputs,
-                )
-            })
-            .map_err(|message| format!("{op}: {message}"))?;
+        if let Some(signature) = &signature {
+            let counts = |what, names: &[String], places: &[Place], least| {
+                check_count(what, names, places, least)
+                    .map_err(|message| format!("{op}: {message}"))
+            };
+            // A constant is its value, whatever else stands there.
+            if node.op_type != "Constant" {
+                check_attributes(node, signature)?;
+                let (places, least) = (&signature.inputs, signature.least_inputs);
+                counts("inputs", &node.input, places, least)?;
+            }
+            let (places, least) = (&signature.outputs, signature.least_outputs);
+            counts("outputs", &node.output, places, least)?;
         }
         let mut inner = vec![];
         for attribute in &node.attribute {
@@ -320,7 +315,8 @@ fn check_names(graph: &GraphProto, outermost: bool) -> Result<(), String> {
         if output.name.is_empty() {
             return Err("an output has no name".to_owned());
         }
-        if element_of(output) == Some(0) {
+        let is_weight = graph.initializer.iter().any(|w| w.name == output.name);
+        if element_of(output) == Some(0) && !is_weight {
             let name = output.name.escape_debug();
             return Err(format!("output \"{name}\" has no element type"));
         }
@@ -370,10 +366,11 @@ fn check_count(what: &str, names: &[String], places: &[Place], least: usize) -> 
     if let Some(most) = Signature::most(places).filter(|&most| count > most) {
         return Err(format!("{count} {what}, at most {most} are taken"));
     }
-    let missing = names
-        .iter()
-        .zip(places)
-        .position(|(name, place)| name.is_empty() && place.often == Often::Once);
+    let missing = names.iter().enumerate().position(|(index, name)| {
+        let place = Signature::place(places, index);
+        let needed = place.is_some_and(|place| matches!(place.often, Often::Once | Often::Alike));
+        name.is_empty() && needed
+    });
     match missing {
         Some(index) => Err(format!("number {index} of its {what} is left out")),
         None => Ok(()),

@@ -4,6 +4,7 @@ mod build;
 mod conform;
 mod control;
 mod exported;
+mod forms;
 mod numbers;
 mod quantised;
 mod refused;

@@ -130,6 +130,13 @@ fn activate(build: &mut Build, call: &Call<'_>, x: &str, output: &str) -> Result
             let beta = float("beta", parameter(1, "activation_beta", 0.5));
             build.push(kind, &[x], output, vec![alpha, beta]);
         }
+        "Clip" if call.opset < 11 => {
+            let bounds = vec![
+                float("min", parameter(0, "activation_min", f32::MIN)),
+                float("max", parameter(1, "activation_max", f32::MAX)),
+            ];
+            build.push(kind, &[x], output, bounds);
+        }
         "Clip" => {
             let low = build.float(parameter(0, "activation_min", f32::MIN));
             let high = build.float(parameter(1, "activation_max", f32::MAX));

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
 use super::super::element::Element;
+use super::super::meaning::ROUNDS;
 use super::build::int;
 use super::halves::{F16, NO_FLOATS, element_of, rounds};
 
@@ -134,6 +135,9 @@ pub(super) fn round(graph: &mut GraphProto, opset: i64) {
                 }
                 rounded.extend(readers.into_iter().map(|reader| (reader, name.clone())));
             }
+        }
+        if node.op_type == "Attention" && computes {
+            node.attribute.push(int(ROUNDS, i64::from(F16)));
         }
         if to_half {
             set_type(&mut node.attribute, Element::F32);

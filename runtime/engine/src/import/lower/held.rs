@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::super::element::Element;
-use super::super::meaning::{CAPTURED, Call, graph_of};
+use super::super::meaning::{CAPTURED, Call, axis_of, graph_of};
 use super::super::shapes::{Fact, Output};
 use super::super::value::Value;
 use super::build::texts;
 use super::walk::{Known, Walk};
-use super::{loops, order, own};
+use super::{loops, order, own, prune};
 
 impl Walk {
     /// A loop that is run as an operator of our own.
@@ -72,10 +72,6 @@ impl Walk {
         body: &GraphProto,
         carried: usize,
     ) -> Result<Vec<Output>, String> {
-        let open = |known: &Known| Known {
-            value: None,
-            ..known.clone()
-        };
         let number = Known {
             element: Element::I64,
             shape: vec![],
@@ -139,8 +135,111 @@ impl Walk {
         Ok(outputs)
     }
 
+    /// Rewrites the graphs of an `If` or a `Scan`, and notes what these make, as far as shapes are known.
+    pub(super) fn rewrite_held(&mut self, node: &mut NodeProto) {
+        let given = match &*node.op_type {
+            "If" => Some(vec![]),
+            "Scan" => self.given_to_scan(node),
+            _ => None,
+        };
+        let Some(given) = given else {
+            return;
+        };
+        let mut made: Vec<Vec<Known>> = vec![];
+        for graph in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
+            // What is not understood stays as it is: a branch that is never taken may be wrong.
+            let Ok((rewritten, outputs)) = self.rewritten(graph, &given) else {
+                return;
+            };
+            *graph = rewritten;
+            made.push(outputs);
+        }
+        let alike =
+            |one: &Known, other: &Known| (one.element, &one.shape) == (other.element, &other.shape);
+        match (&*node.op_type, &*made) {
+            ("If", [one, other]) => {
+                let pairs = node.output.iter().zip(one.iter().zip(other));
+                for (name, (known, other)) in pairs {
+                    if !name.is_empty() && alike(known, other) {
+                        self.known.insert(name.clone(), open(known));
+                    }
+                }
+            }
+            ("Scan", [outputs]) => self.note_scan(node, outputs, &given),
+            _ => {}
+        }
+    }
+
+    /// What the body of a `Scan` is given: states, and a piece of each scanned tensor.
+    fn given_to_scan(&self, node: &NodeProto) -> Option<Vec<Known>> {
+        let call = Call {
+            node,
+            opset: self.opset,
+        };
+        let scanned = usize::try_from(call.int("num_scan_inputs", 0)).ok()?;
+        let states = node.input.len().checked_sub(scanned)?;
+        if self.opset < 9 {
+            return None;
+        }
+        let mut given = vec![];
+        for (index, name) in node.input.iter().enumerate() {
+            let mut known = open(self.known.get(name)?);
+            if let Some(index) = index.checked_sub(states) {
+                let axes = call.ints("scan_input_axes").unwrap_or(&[]);
+                let axis = axes.get(index).copied().unwrap_or(0);
+                let axis = axis_of(axis, known.shape.len()).ok()?;
+                known.shape.remove(axis);
+            }
+            given.push(known);
+        }
+        Some(given)
+    }
+
+    fn note_scan(&mut self, node: &NodeProto, outputs: &[Known], given: &[Known]) {
+        let call = Call {
+            node,
+            opset: self.opset,
+        };
+        let scanned = usize::try_from(call.int("num_scan_inputs", 0)).unwrap_or(0);
+        let states = given.len() - scanned.min(given.len());
+        let axes = |name: &str, index: usize| {
+            let axes = call.ints(name).unwrap_or(&[]);
+            axes.get(index).copied().unwrap_or(0)
+        };
+        let first = node.input.get(states).and_then(|name| self.known.get(name));
+        let length = first.and_then(|x| {
+            let axis = axis_of(axes("scan_input_axes", 0), x.shape.len()).ok()?;
+            Some(x.shape[axis])
+        });
+        let Some(length) = length else {
+            return;
+        };
+        for (index, (name, known)) in node.output.iter().zip(outputs).enumerate() {
+            let mut known = open(known);
+            if let Some(index) = index.checked_sub(states) {
+                let axis = axes("scan_output_axes", index);
+                let Ok(axis) = axis_of(axis, known.shape.len() + 1) else {
+                    continue;
+                };
+                known.shape.insert(axis, length);
+            }
+            if !name.is_empty() {
+                self.known.insert(name.clone(), known);
+            }
+        }
+    }
+
     /// What is known of the outputs of a graph inside of this one, given what is known of its inputs.
     fn shapes_within(&self, graph: &GraphProto, given: &[Known]) -> Result<Vec<Known>, String> {
+        self.rewritten(graph, given).map(|(_, outputs)| outputs)
+    }
+
+    /// A graph inside of this one with its nodes rewritten, and what is known of its outputs.
+    fn rewritten(
+        &self,
+        graph: &GraphProto,
+        given: &[Known],
+    ) -> Result<(GraphProto, Vec<Known>), String> {
         let mut inner = Self {
             opset: self.opset,
             rounding: self.rounding,
@@ -164,6 +263,27 @@ impl Walk {
                 )
             })
         });
-        outputs.collect()
+        let outputs = outputs.collect::<Result<_, _>>()?;
+        let mut rewritten = GraphProto {
+            node: inner.nodes,
+            value_info: vec![],
+            ..graph.clone()
+        };
+        let mut weights = inner.weights;
+        let order = inner.order.iter();
+        rewritten.initializer = order.filter_map(|name| weights.remove(name)).collect();
+        prune::copied_outputs(&mut rewritten);
+        for output in &mut rewritten.output {
+            output.r#type = None;
+        }
+        Ok((rewritten, outputs))
+    }
+}
+
+/// The same without its value.
+fn open(known: &Known) -> Known {
+    Known {
+        value: None,
+        ..known.clone()
     }
 }

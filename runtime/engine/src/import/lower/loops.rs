@@ -57,8 +57,10 @@ pub(super) fn write(node: &NodeProto, seen: &Seen<'_>) -> Result<Option<Written>
     let (turn, most) = (call.int(FIRST_TURN, 0), scalar(0));
     #[expect(clippy::cast_possible_truncation)]
     let most = match (call.given(0), most) {
+        (false, _) => None,
         (true, Some(Some(most))) => Some(most as i64),
-        _ => None,
+        // How often it runs at most is known only when it runs.
+        (true, _) => return Ok(None),
     };
     let goes_on = match (call.given(1), scalar(1)) {
         (false, _) => Some(true),

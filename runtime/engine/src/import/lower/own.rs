@@ -126,8 +126,12 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         // The engine loses NaN.
         "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => true,
         "Hardmax" | "LogSoftmax" | "Resize" | "Upsample" => true,
+        "Reshape" => !matches!(call.int("allowzero", 0), 0 | 1),
+        "MatMul" => (0..2).all(|index| fact(index).is_some_and(|x| x.shape.len() == 1)),
+        "BitCast" | "CenterCropPad" | "TensorScatter" => true,
+        "Det" | "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => true,
         "Celu" => call.float("alpha", 1.0) <= 0.0,
-        "TopK" => call.opset < 10,
+        "TopK" => call.opset < 10 || !matches!(call.int("largest", 1), 0 | 1),
         "Mean" | "PRelu" => {
             let shapes = inputs.iter().flatten().map(|fact| fact.shape);
             !shapes
@@ -139,7 +143,8 @@ fn special(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
         }
         "BatchNormalization" => {
             let constant = |index: usize| fact(index).is_some_and(|fact| fact.value.is_some());
-            fact(0).is_some_and(|x| x.shape.len() < 2)
+            call.int("training_mode", 0) != 0
+                || fact(0).is_some_and(|x| x.shape.len() < 2)
                 || (volume_of(fact(1)) < 1 << 16 && !(1..5).all(constant))
         }
         "Pad" => {

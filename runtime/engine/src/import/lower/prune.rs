@@ -8,6 +8,13 @@ use super::order::reads;
 
 /// Drops nodes and weights that no output needs. Nodes are in order.
 pub(super) fn unused(graph: &mut GraphProto) {
+    // Inputs with a default in old files: the weight counts, the input is not fed.
+    let weights: HashSet<&String> = graph
+        .initializer
+        .iter()
+        .map(|weight| &weight.name)
+        .collect();
+    graph.input.retain(|input| !weights.contains(&input.name));
     let mut needed: HashSet<String> = graph
         .output
         .iter()
@@ -25,13 +32,6 @@ pub(super) fn unused(graph: &mut GraphProto) {
     graph
         .initializer
         .retain(|weight| needed.contains(&weight.name));
-    let weights: HashSet<&String> = graph
-        .initializer
-        .iter()
-        .map(|weight| &weight.name)
-        .collect();
-    // Inputs with a default in old files: the weight stays, the input is not fed.
-    graph.input.retain(|input| !weights.contains(&input.name));
 }
 
 /// An output that is an input or a weight is copied, since the engine wants a node for each.

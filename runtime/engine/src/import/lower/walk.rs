@@ -405,7 +405,7 @@ impl Walk {
         Ok(replaces)
     }
 
-    fn subgraph(&mut self, node: NodeProto) -> Result<Vec<NodeProto>, String> {
+    fn subgraph(&mut self, mut node: NodeProto) -> Result<Vec<NodeProto>, String> {
         let condition = node.input.first().and_then(|name| self.known.get(name));
         if let Some(condition) = condition
             .and_then(Known::scalar)
@@ -428,6 +428,7 @@ impl Walk {
                 .for_each(|weight| self.add_weight(weight));
             return Ok(written.nodes);
         }
+        self.rewrite_held(&mut node);
         self.nodes.push(node);
         Ok(vec![])
     }

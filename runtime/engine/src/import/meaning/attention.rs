@@ -1,5 +1,7 @@
 //! The standard's `Attention`.
 
+use half::f16;
+
 use super::super::element::Element;
 use super::super::value::Value;
 use super::index::spread;
@@ -7,6 +9,9 @@ use super::moves::outputs_of;
 use super::{Call, Inputs, input, optional};
 
 type Outputs = Result<Option<Vec<Value<'static>>>, String>;
+
+/// An attribute of an `Attention` that is computed in single precision: the element type to which its scores and weights are rounded.
+pub const ROUNDS: &str = "rounds";
 
 pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
     match call.op() {
@@ -105,6 +110,8 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
         false => 1.0 / libm::sqrt(width as f64),
     };
     let cap = call.float("softcap", 0.0);
+    let rounds = call.int(ROUNDS, 0) != 0;
+    let rounded = |v: f64| if rounds { f16::from_f64(v).to_f64() } else { v };
     let mode = call.int("qk_matmul_output_mode", 0);
     let v_width = v.shape[3];
     let mut out = vec![0.0; batch * q_heads * rows * v_width];
@@ -119,7 +126,9 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
                 .map(|(a, b)| a * b)
                 .sum()
         };
-        let raw: Vec<f64> = (0..columns).map(|column| dot(column) * scale).collect();
+        let raw: Vec<f64> = (0..columns)
+            .map(|column| rounded(dot(column) * scale))
+            .collect();
         let capped = |v: f64| {
             if cap > 0.0 {
                 cap * libm::tanh(v / cap)
@@ -127,14 +136,19 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
                 v
             }
         };
-        let limited: Vec<f64> = raw.iter().map(|&v| capped(v)).collect();
+        let limited: Vec<f64> = raw.iter().map(|&v| rounded(capped(v))).collect();
         let masked: Vec<f64> = (0..columns)
-            .map(|column| limited[column] + mask[at * columns + column])
+            .map(|column| rounded(limited[column] + mask[at * columns + column]))
             .collect();
-        let top = masked.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // NaN stays.
+        let top =
+            masked.iter().copied().fold(
+                f64::NEG_INFINITY,
+                |a, b| if a > b || a.is_nan() { a } else { b },
+            );
         // A row that is masked whole attends to nothing.
         let weight = |v: f64| {
-            if top == f64::NEG_INFINITY {
+            if top <= HIDDEN / 2.0 {
                 0.0
             } else {
                 libm::exp(v - top)
@@ -143,7 +157,13 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
         let sum: f64 = masked.iter().map(|&v| weight(v)).sum();
         let weights: Vec<f64> = masked
             .iter()
-            .map(|&v| if sum == 0.0 { 0.0 } else { weight(v) / sum })
+            .map(|&v| {
+                if sum == 0.0 {
+                    0.0
+                } else {
+                    rounded(weight(v) / sum)
+                }
+            })
             .collect();
         products.extend(match mode {
             0 => &raw,
@@ -180,6 +200,9 @@ fn attention(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'stat
         .collect())
 }
 
+/// What is added to the product with a key that a query must not see. Infinity would do, but this is what runtimes show.
+const HIDDEN: f64 = f32::MIN as f64;
+
 /// What is added to each product of queries and keys: 0 or minus infinity from bools, floats as they are.
 fn mask_of(
     call: &Call<'_>,
@@ -193,7 +216,7 @@ fn mask_of(
         let mut own = mask.shape.clone();
         let mut values: Vec<f64> = match mask.element {
             Element::Bool => {
-                let of = |keep: i128| if keep != 0 { 0.0 } else { f64::NEG_INFINITY };
+                let of = |keep: i128| if keep != 0 { 0.0 } else { HIDDEN };
                 mask.ints().into_iter().map(of).collect()
             }
             _ => mask.floats(),
@@ -226,10 +249,8 @@ fn mask_of(
         Some(lengths.get(b).copied().unwrap_or(0))
     };
     let bound = |name: &str| Some(call.int(name, -1)).filter(|&bound| bound >= 0);
-    let (left, mut right) = (bound("left_window_size"), bound("right_window_size"));
-    if call.int("is_causal", 0) == 1 {
-        right = Some(0);
-    }
+    let (left, right) = (bound("left_window_size"), bound("right_window_size"));
+    let causal = call.int("is_causal", 0) == 1;
     for (at, value) in all.iter_mut().enumerate() {
         let (b, row, column) = (
             at / (heads * rows * columns),
@@ -243,11 +264,13 @@ fn mask_of(
             _ => past as i64,
         };
         let place = offset + row;
-        let hidden = right.is_some_and(|right| column > place + right)
-            || left.is_some_and(|left| column < place - left)
-            || length.is_some_and(|length| column >= length);
-        if hidden {
-            *value = f64::NEG_INFINITY;
+        let outside = right.is_some_and(|right| column > place + right)
+            || left.is_some_and(|left| column < place - left);
+        let hidden = causal && column > place || length.is_some_and(|length| column >= length);
+        if hidden && *value != HIDDEN {
+            *value += HIDDEN;
+        } else if outside {
+            *value += f64::NEG_INFINITY;
         }
     }
     Ok(all)

@@ -8,8 +8,8 @@ use super::super::value::{Value, volume};
 use super::index::around;
 use super::{Call, evaluate};
 
-/// Turns of one loop; a loop that does not end is an error after so many.
-const MOST_TURNS: i64 = 1 << 20;
+/// Nodes that all turns of a loop may run together; a loop that does not end is an error after so many.
+const MOST_STEPS: i64 = 1 << 20;
 
 /// An attribute of a `Loop` of whose turns some were run already: the number of the next one.
 pub const FIRST_TURN: &str = "first_turn";
@@ -240,9 +240,10 @@ fn turns(
         .map(|_| Stack::default())
         .collect();
     let mut turn = call.int(FIRST_TURN, 0);
+    let nodes = i64::try_from(body.node.len().max(1)).unwrap_or(i64::MAX);
     while goes_on && turn < most {
-        if turn == MOST_TURNS {
-            return Err(format!("Loop runs more than {MOST_TURNS} times"));
+        if turn.saturating_mul(nodes) > MOST_STEPS {
+            return Err(format!("Loop runs more than {MOST_STEPS} nodes"));
         }
         let mut inputs = vec![
             Value::of_i64(&[], &[turn]),

@@ -9,6 +9,7 @@ mod control;
 mod elementwise;
 mod gather;
 mod index;
+mod losses;
 mod moves;
 mod normalise;
 mod products;
@@ -20,6 +21,7 @@ mod resize;
 mod scan;
 mod windows;
 
+pub use attention::ROUNDS;
 pub use call::Call;
 pub use control::{CAPTURED, FIRST_TURN, Scope, graph_of, run_graph};
 pub use elementwise::BINARY;
@@ -33,7 +35,7 @@ use super::value::Value;
 pub type Inputs<'a, 'b> = [Option<&'a Value<'b>>];
 
 /// The operators that [`evaluate`] computes.
-pub const KNOWN: [&str; 159] = [
+pub const KNOWN: [&str; 165] = [
     "Abs",
     "Acos",
     "Acosh",
@@ -48,6 +50,7 @@ pub const KNOWN: [&str; 159] = [
     "Attention",
     "AveragePool",
     "BatchNormalization",
+    "BitCast",
     "BiasGelu",
     "BitShift",
     "BitwiseAnd",
@@ -58,6 +61,7 @@ pub const KNOWN: [&str; 159] = [
     "CastLike",
     "Ceil",
     "Celu",
+    "CenterCropPad",
     "Clip",
     "Compress",
     "Concat",
@@ -72,6 +76,7 @@ pub const KNOWN: [&str; 159] = [
     "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
+    "Det",
     "Div",
     "Dropout",
     "DynamicQuantizeLinear",
@@ -125,6 +130,7 @@ pub const KNOWN: [&str; 159] = [
     "Mod",
     "Mul",
     "Neg",
+    "NegativeLogLikelihoodLoss",
     "NonZero",
     "Not",
     "OneHot",
@@ -168,6 +174,7 @@ pub const KNOWN: [&str; 159] = [
     "Size",
     "Slice",
     "Softmax",
+    "SoftmaxCrossEntropyLoss",
     "Softplus",
     "Softsign",
     "SpaceToDepth",
@@ -179,6 +186,7 @@ pub const KNOWN: [&str; 159] = [
     "Swish",
     "Tan",
     "Tanh",
+    "TensorScatter",
     "ThresholdedRelu",
     "Tile",
     "TopK",
@@ -223,6 +231,7 @@ pub fn evaluate(
         windows::evaluate,
         resize::evaluate,
         normalise::evaluate,
+        losses::evaluate,
         quantise::evaluate,
         qlinear::evaluate,
         attention::evaluate,

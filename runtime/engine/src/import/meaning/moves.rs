@@ -66,7 +66,7 @@ pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
             one(Value::of_i64(&shape, &axes))
         }
         "Size" => one(Value::of_i64(&[], &[input(call, inputs, 0)?.len() as i64])),
-        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "BitCast" => {
             let (element, shape) = first_output(call, inputs)?;
             let bytes = input(call, inputs, 0)?.bytes.to_vec().into();
             one(Value {
@@ -101,6 +101,8 @@ pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
             one(walk(x, &shape, 0, &broadcast_strides(&x.shape, &shape)))
         }
         "Slice" => one(slice(call, inputs)?),
+        "CenterCropPad" => one(centred(call, inputs)?),
+        "TensorScatter" => one(written(call, inputs)?),
         "Tile" => one(tile(call, inputs)?),
         "Pad" => one(pad(call, inputs)?),
         "Concat" => one(concat(call, inputs)?),
@@ -411,6 +413,77 @@ fn one_hot(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, S
     Ok(Value {
         element,
         shape,
+        bytes: bytes.into(),
+    })
+}
+
+/// The middle of a tensor, or a tensor with zeros around it, axis by axis.
+fn centred(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
+    let x = input(call, inputs, 0)?;
+    let (element, shape) = first_output(call, inputs)?;
+    let (own, size) = (strides(&x.shape), element.size());
+    let mut bytes = vec![0; volume(&shape).unwrap_or(0) * size];
+    let to = strides(&shape);
+    for (number, place) in bytes.chunks_mut(size).enumerate() {
+        let mut from = Some(0);
+        for axis in 0..shape.len() {
+            let at = number / to[axis] % shape[axis];
+            let (before, cut) = (
+                shape[axis].saturating_sub(x.shape[axis]) / 2,
+                x.shape[axis].saturating_sub(shape[axis]) / 2,
+            );
+            let at = (at + cut).checked_sub(before);
+            let at = at.filter(|&at| at < x.shape[axis]);
+            from = from.zip(at).map(|(from, at)| from + at * own[axis]);
+        }
+        if let Some(from) = from {
+            place.copy_from_slice(&x.bytes[from * size..][..size]);
+        }
+    }
+    Ok(Value {
+        element,
+        shape,
+        bytes: bytes.into(),
+    })
+}
+
+/// A cache with new rows written into it, of each batch from an index on.
+fn written(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {
+    let (cache, update) = (input(call, inputs, 0)?, input(call, inputs, 1)?);
+    let axis = axis_of(call.int("axis", -2), cache.shape.len())?;
+    let indices = optional(inputs, 2).map(Value::i64s).unwrap_or_default();
+    let circular = match call.text("mode", "linear") {
+        "linear" => false,
+        "circular" => true,
+        other => return Err(format!("TensorScatter: mode {}", other.escape_debug())),
+    };
+    let [outer, rows, inner] = super::index::around(&cache.shape, axis);
+    let [_, new, _] = super::index::around(&update.shape, axis);
+    let fits = axis > 0
+        && cache.shape.len() == update.shape.len()
+        && (0..cache.shape.len()).all(|at| at == axis || cache.shape[at] == update.shape[at]);
+    if !fits {
+        let (cache, update) = (&cache.shape, &update.shape);
+        return Err(format!("TensorScatter of {update:?} into {cache:?}"));
+    }
+    let (batch, width) = (cache.shape[0], inner * cache.element.size());
+    let mut bytes = cache.bytes.to_vec();
+    for lane in 0..outer {
+        let start = indices.get(lane / (outer / batch.max(1)).max(1)).copied();
+        for row in 0..new {
+            let wrong = || format!("TensorScatter: row {row} from {start:?} of {rows}");
+            let at = usize::try_from(start.unwrap_or(0)).map_err(|_| wrong())? + row;
+            let at = if circular { at % rows.max(1) } else { at };
+            if at >= rows {
+                return Err(wrong());
+            }
+            let from = &update.bytes[(lane * new + row) * width..][..width];
+            bytes[(lane * rows + at) * width..][..width].copy_from_slice(from);
+        }
+    }
+    Ok(Value {
+        element: cache.element,
+        shape: cache.shape.clone(),
         bytes: bytes.into(),
     })
 }

@@ -14,6 +14,9 @@ pub(super) fn evaluate(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Outputs {
         "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => {
             rows(call, inputs).map(Some)
         }
+        "BatchNormalization" if call.int("training_mode", 0) != 0 => {
+            training(call, inputs).map(Some)
+        }
         "BatchNormalization" | "InstanceNormalization" | "GroupNormalization" => {
             Ok(Some(vec![channels(call, inputs)?]))
         }
@@ -188,6 +191,44 @@ fn channels(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, 
         *value = *value * of_channel(&gain, c)? + of_channel(&bias, c)?;
     }
     Ok(Value::of_floats(x.element, &x.shape, values.into_iter()))
+}
+
+/// A batch normalisation by the batch's own mean and variance, with what becomes of the running ones.
+fn training(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'static>>, String> {
+    let x = input(call, inputs, 0)?;
+    let outputs = outputs_of(call, inputs)?;
+    let parameter = |index: usize| input(call, inputs, index).map(Value::floats);
+    let (gain, bias) = (parameter(1)?, parameter(2)?);
+    let (mean, variance) = (parameter(3)?, parameter(4)?);
+    let [batch, channels, area] = around(&x.shape, 1);
+    if [gain.len(), bias.len(), mean.len(), variance.len()] != [channels; 4] {
+        return Err("BatchNormalization: parameters of another number of channels".to_owned());
+    }
+    let (epsilon, momentum) = (call.float("epsilon", 1e-5), call.float("momentum", 0.9));
+    let mut values = x.floats();
+    let (mut means, mut variances) = (vec![], vec![]);
+    for channel in 0..channels {
+        let places = || {
+            (0..batch).flat_map(|b| {
+                let start = (b * channels + channel) * area;
+                start..start + area
+            })
+        };
+        let count = (batch * area) as f64;
+        let own = places().map(|at| values[at]).sum::<f64>() / count;
+        let spread = |at: usize| (values[at] - own) * (values[at] - own);
+        let spread = places().map(spread).sum::<f64>() / count;
+        for at in places() {
+            let normal = (values[at] - own) / libm::sqrt(spread + epsilon);
+            values[at] = normal * gain[channel] + bias[channel];
+        }
+        means.push(mean[channel] * momentum + own * (1.0 - momentum));
+        variances.push(variance[channel] * momentum + spread * (1.0 - momentum));
+    }
+    let made = outputs.iter().zip([values, means, variances]);
+    Ok(made
+        .map(|((element, shape), values)| Value::of_floats(*element, shape, values.into_iter()))
+        .collect())
 }
 
 fn lp(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Value<'static>, String> {

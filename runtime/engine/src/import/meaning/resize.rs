@@ -81,6 +81,9 @@ impl<'a> Rules<'a> {
                 ],
             ),
         ];
+        if rules.mode == "nearest" && rules.exclude_outside {
+            return Err(format!("{op}: exclude_outside with the mode nearest"));
+        }
         match known
             .iter()
             .find(|(_, value, known)| !known.contains(value))

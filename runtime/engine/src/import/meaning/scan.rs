@@ -122,7 +122,7 @@ fn top_k(call: &Call<'_>, inputs: &Inputs<'_, '_>) -> Result<Vec<Value<'static>>
     let [outer, length, inner] = around(&x.shape, axis);
     let k = shape[axis];
     let values = Ordered::of(x);
-    let largest = call.int("largest", 1) != 0;
+    let largest = call.int("largest", 1) == 1;
     let mut chosen = vec![0_usize; outer * k * inner];
     for lane in 0..outer * inner {
         let start = lane / inner * length * inner + lane % inner;

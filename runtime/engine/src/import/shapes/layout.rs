@@ -2,7 +2,7 @@
 
 use super::super::meaning::Call;
 use super::{Facts, at, known};
-use crate::import::meaning::axis_of;
+use crate::import::meaning::{axes_of, axis_of};
 
 /// Which elements of an axis a slice takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub fn slice_axes(
             count,
         })
         .collect();
+    axes_of(&axes, x.shape.len()).map_err(|message| format!("Slice: {message}"))?;
     for (index, &axis) in axes.iter().enumerate() {
         let axis = axis_of(axis, x.shape.len())?;
         all[axis] = slice_axis(x.shape[axis], starts[index], ends[index], steps[index])?;

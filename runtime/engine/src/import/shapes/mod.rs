@@ -2,6 +2,7 @@
 //!
 //! This is where a malformed node is refused: an axis out of range, a permutation that is none, strides of zero, a kernel larger than its input.
 
+mod attributes;
 mod contrib;
 mod layout;
 mod moves;
@@ -56,6 +57,7 @@ pub type Facts<'a, 'b> = &'b [Option<Fact<'a>>];
 /// # Errors
 /// When the node is malformed.
 pub fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
+    attributes::check(call, inputs)?;
     let families = [
         elementwise,
         moves::infer,
@@ -166,6 +168,15 @@ fn elementwise(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             if let Some(&[axis]) = known(inputs, 1).as_deref() {
                 axis_of(axis, rank)?;
             }
+        }
+        "BatchNormalization" if call.int("training_mode", 0) != 0 && rank > 1 => {
+            let channels = vec![x.shape[1]];
+            let statistics = at(inputs, 3).map_or(x.element, |mean| mean.element);
+            return Ok(Some(vec![
+                (x.element, x.shape.to_vec()),
+                (statistics, channels.clone()),
+                (statistics, channels),
+            ]));
         }
         "BatchNormalization" if rank == 0 => return Err(format!("{op} of a single number")),
         "Trilu" if rank < 2 => return Err("Trilu of a tensor of less than two axes".to_owned()),

@@ -95,6 +95,36 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             let tiled = tiled.collect::<Option<Vec<_>>>();
             one(x.element, tiled.ok_or("Tile: a shape that overflows")?)
         }
+        "BitCast" => {
+            let to = Element::of_onnx(i32::try_from(call.int("to", 0)).unwrap_or(0));
+            match to.filter(|to| to.size() == x.element.size() && *to != Element::Bool) {
+                Some(to) => one(to, shape.to_vec()),
+                None => Err(format!("BitCast of {} to {}", x.element, call.int("to", 0))),
+            }
+        }
+        "TensorScatter" => one(x.element, shape.to_vec()),
+        "CenterCropPad" => {
+            let Some(to) = known(inputs, 1) else {
+                return Ok(None);
+            };
+            let axes = match call.ints("axes") {
+                Some(axes) => axes.to_vec(),
+                None => (0..).take(rank).collect(),
+            };
+            if axes.len() != to.len() {
+                return Err(format!(
+                    "CenterCropPad: {} lengths for {} axes",
+                    to.len(),
+                    axes.len()
+                ));
+            }
+            super::super::meaning::axes_of(&axes, rank)?;
+            let mut all = shape.to_vec();
+            for (&axis, length) in axes.iter().zip(lengths(&to)?) {
+                all[axis_of(axis, rank)?] = length;
+            }
+            one(x.element, all)
+        }
         "DepthToSpace" | "SpaceToDepth" => blocks(call, x.element, shape),
         _ => Ok(None),
     }
@@ -190,7 +220,13 @@ fn reshape(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
         return Ok(None);
     };
     let misfit = || format!("Reshape of {:?} to {wanted:?}", x.shape);
-    let keeps_zero = call.int("allowzero", 0) != 0;
+    if let Some(list) = at(inputs, 1).filter(|list| list.shape.len() != 1) {
+        return Err(format!(
+            "Reshape to a shape that is of shape {:?}",
+            list.shape
+        ));
+    }
+    let keeps_zero = call.int("allowzero", 0) == 1;
     let mut shape = Vec::new();
     let mut open = None;
     for (index, &length) in wanted.iter().enumerate() {

@@ -69,6 +69,11 @@ fn attention(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     if !(0..=3).contains(&mode) {
         return Err(format!("Attention: qk_matmul_output_mode {mode}"));
     }
+    for bound in ["left_window_size", "right_window_size"] {
+        if call.int(bound, -1) < -1 {
+            return Err(format!("Attention: {bound} {}", call.int(bound, -1)));
+        }
+    }
     if call.has("scale") && call.float("scale", 1.0) <= 0.0 {
         return Err(format!(
             "Attention: a scale of {}",

@@ -73,10 +73,15 @@ pub(super) fn infer(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
             }
             one(
                 Element::I64,
-                reduced(shape, &[axis], call.int("keepdims", 1) != 0),
+                reduced(shape, &[axis], call.int("keepdims", 1) == 1),
             )
         }
         "TopK" => top_k(call, inputs),
+        "Det" => match shape {
+            [outer @ .., rows, columns] if rows == columns => one(x.element, outer.to_vec()),
+            _ => Err(format!("Det of {shape:?}")),
+        },
+        "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => loss(call, inputs),
         "NonZero" => match x.value {
             Some(value) => {
                 let found = value.floats().iter().filter(|&&v| v != 0.0).count();
@@ -139,10 +144,15 @@ pub fn reduced_axes(
 ) -> Result<Option<Vec<usize>>, String> {
     let from_input = call.opset >= 18 || (call.op() == "ReduceSum" && call.opset >= 13);
     let given = match from_input {
-        true if call.given(1) => match known(inputs, 1) {
-            Some(axes) => axes,
-            None => return Ok(None),
-        },
+        true if call.given(1) => {
+            if let Some(axes) = at(inputs, 1).filter(|axes| axes.shape.len() > 1) {
+                return Err(format!("{}: axes of shape {:?}", call.op(), axes.shape));
+            }
+            match known(inputs, 1) {
+                Some(axes) => axes,
+                None => return Ok(None),
+            }
+        }
         // Files of newer sets with the older attribute exist.
         _ => call.ints("axes").unwrap_or(&[]).to_vec(),
     };
@@ -173,6 +183,40 @@ fn reduce(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
     };
     one(
         x.element,
-        reduced(x.shape, &axes, call.int("keepdims", 1) != 0),
+        reduced(x.shape, &axes, call.int("keepdims", 1) == 1),
     )
+}
+
+/// A loss of scores of classes (the second axis) against the right ones.
+fn loss(call: &Call<'_>, inputs: Facts<'_, '_>) -> Inferred {
+    let (Some(x), Some(labels)) = (at(inputs, 0), at(inputs, 1)) else {
+        return Ok(None);
+    };
+    let misfit = || {
+        let (x, labels) = (x.shape, labels.shape);
+        format!("{}: labels {labels:?} for scores {x:?}", call.op())
+    };
+    let (&batch, rest) = x.shape.split_first().ok_or_else(misfit)?;
+    let (&classes, area) = rest.split_first().ok_or_else(misfit)?;
+    if labels.shape != [&[batch], area].concat() {
+        return Err(misfit());
+    }
+    if let Some(weights) = at(inputs, 2)
+        && weights.shape != [classes]
+    {
+        return Err(format!(
+            "{}: {:?} weights for {classes} classes",
+            call.op(),
+            weights.shape
+        ));
+    }
+    let shape = match call.text("reduction", "mean") {
+        "none" => labels.shape.to_vec(),
+        "mean" | "sum" => vec![],
+        other => return Err(format!("{}: reduction {}", call.op(), other.escape_debug())),
+    };
+    Ok(Some(vec![
+        (x.element, shape),
+        (x.element, x.shape.to_vec()),
+    ]))
 }
