@@ -116,6 +116,30 @@ pub fn softmax(isa: Isa, x: &[f32], width: usize, out: &mut [f32]) {
     softmax_for(isa, x, width, out);
 }
 
+/// Turns both halves `a` and `b` of each row of `width` values by the angle of the row: `a cos - b sin` and `b cos + a sin`. The rows
+/// of cosines and sines are half as wide; each is for `repeat` rows one after the other, and behind the last comes the first.
+///
+/// # Panics
+/// When the width is odd or 0, lengths do not fit, or there are rows but no angles.
+pub fn rotate(
+    isa: Isa,
+    x: &[f32],
+    width: usize,
+    [cosines, sines]: [&[f32]; 2],
+    repeat: usize,
+    out: &mut [f32],
+) {
+    assert!(width > 0 && width.is_multiple_of(2) && repeat > 0);
+    assert!(x.len() == out.len() && x.len().is_multiple_of(width));
+    assert!(cosines.len() == sines.len() && cosines.len().is_multiple_of(width / 2));
+    assert!(x.is_empty() || !cosines.is_empty(), "no angles");
+    rotate_for(isa, x, width, [cosines, sines], repeat, out);
+}
+
+compiled_for! {
+    fn rotate_for(x: &[f32], width: usize, angles: [&[f32]; 2], repeat: usize, out: &mut [f32]) = rotate_rows
+}
+
 compiled_for! {
     fn map_for(op: Unary, x: &[f32], out: &mut [f32]) = map
 }
@@ -142,6 +166,29 @@ fn map(op: Unary, x: &[f32], out: &mut [f32]) {
         Unary::Sqrt => each(x, out, f32::sqrt),
         Unary::Square => each(x, out, |x| x * x),
         Unary::Tanh => each(x, out, math::tanh),
+    }
+}
+
+#[inline(always)]
+fn rotate_rows(
+    x: &[f32],
+    width: usize,
+    [cosines, sines]: [&[f32]; 2],
+    repeat: usize,
+    out: &mut [f32],
+) {
+    let half = width / 2;
+    let angles = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
+    let blocks = x.chunks(width * repeat).zip(out.chunks_mut(width * repeat));
+    for ((x, out), (cosines, sines)) in blocks.zip(angles.cycle()) {
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let (a, b) = x.split_at(half);
+            let (first, second) = out.split_at_mut(half);
+            for i in 0..half {
+                first[i] = a[i] * cosines[i] - b[i] * sines[i];
+                second[i] = b[i] * cosines[i] + a[i] * sines[i];
+            }
+        }
     }
 }
 
@@ -282,6 +329,23 @@ mod tests {
                 let wanted = wide(f64::from(x));
                 let error = (f64::from(out) - wanted).abs() / wanted.abs().max(1e-30);
                 assert!(error < 1e-6, "{op:?}({x}) = {out}, not {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_turned_by_their_angles() {
+        // Two angles for two rows each, and these again.
+        let (x, cosines, sines) = (values(8 * 4), [0.6, 1.0, 0.0, -1.0], [0.8, 0.0, 1.0, 0.0]);
+        let mut out = vec![0.0; x.len()];
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            rotate(isa, &x, 4, [&cosines, &sines], 2, &mut out);
+            for (row, (x, out)) in x.chunks(4).zip(out.chunks(4)).enumerate() {
+                for i in 0..2 {
+                    let at = row / 2 % 2 * 2 + i;
+                    let (a, b, c, s) = (x[i], x[i + 2], cosines[at], sines[at]);
+                    assert_eq!([out[i], out[i + 2]], [a * c - b * s, b * c + a * s]);
+                }
             }
         }
     }

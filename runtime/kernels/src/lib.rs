@@ -46,7 +46,7 @@ use compiled_for::compiled_for;
 pub use activations::{Activations, Bytes, Writer};
 pub use aligned::Lent;
 pub use attention::{Attention, Head, Layout, Mask, attend};
-pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, softmax, unary};
+pub use elementwise::{Binary, Operand, Reduction, Unary, binary, reduce, rotate, softmax, unary};
 pub use epilogue::{Activation, Epilogue, Output, Residual, RowScales};
 pub use floats::{FloatRows, PackedFloats, float_product};
 pub use fours::{BLOCK, Four, PackedFours, four_bit_product};

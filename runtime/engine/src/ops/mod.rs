@@ -32,6 +32,7 @@ mod quantise;
 mod quotient;
 mod reduce;
 mod replace;
+mod rotary;
 mod scratch;
 mod view;
 mod walk;
@@ -53,6 +54,7 @@ pub(crate) use pool::MaxPool;
 pub(crate) use quantise::{Dequantise, Params, Quantise};
 pub(crate) use quotient::keep_quotients;
 pub(crate) use replace::replace;
+pub(crate) use rotary::Rotary;
 pub(crate) use scratch::with_pool;
 pub(crate) use view::{ViewMut, tensor_of, view_of};
 pub(crate) use winograd::Winograd;
@@ -69,6 +71,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<Linear>,
         is::<MaxPool>,
         is::<Quantise>,
+        is::<Rotary>,
         is::<Winograd>,
         is::<elementwise::Binary>,
         is::<elementwise::Scalar>,

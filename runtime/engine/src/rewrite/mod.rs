@@ -17,6 +17,7 @@ mod norm;
 mod packer;
 mod pattern;
 mod products;
+mod rotary;
 mod tail;
 mod weights;
 mod windows;
@@ -80,7 +81,7 @@ pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(Ty
         ..Fusion::default()
     };
     for round in [
-        simplify, attentions, four_bits, eight_bits, floats, pools, simplify,
+        simplify, attentions, rotaries, four_bits, eight_bits, floats, pools, simplify,
     ] {
         round(&mut model, &mut report)?;
     }
@@ -212,6 +213,10 @@ fn attentions(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     apply(model, report, |model, node| {
         Some(attention::attention(model, node, node.op_as::<Softmax>()?))
     })
+}
+
+fn rotaries(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    apply(model, report, rotary::rotary)
 }
 
 fn four_bits(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {

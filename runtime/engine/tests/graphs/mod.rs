@@ -45,6 +45,13 @@ impl Graph {
         self
     }
 
+    /// One more output of the last node.
+    pub fn output(mut self, name: &str) -> Self {
+        let node = self.nodes.last_mut().expect("a node");
+        node.output.push(name.into());
+        self
+    }
+
     /// An attribute of the last node.
     pub fn ints(mut self, name: &str, values: &[i64]) -> Self {
         let node = self.nodes.last_mut().expect("a node");
