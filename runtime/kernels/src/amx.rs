@@ -103,8 +103,10 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
         }
         asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly));
         let mut sums: Sums = [[[0; PANEL]; ROWS]; ABREAST];
+        let strips = rows.len().div_ceil(ROWS);
         for panels in parts(panels, ABREAST) {
-            for rows in parts(rows.clone(), ROWS) {
+            for (index, rows) in parts(rows.clone(), ROWS).enumerate() {
+                job.weights.fetch_behind(&panels, index, strips);
                 let strip = job.strip(rows.clone(), panels.start, panels.len());
                 match panels.len() {
                     1 => tile::<1>(&strip, &mut sums),
