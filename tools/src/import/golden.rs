@@ -164,7 +164,7 @@ impl Golden {
         let missing = feeds
             .iter()
             .enumerate()
-            .find(|(place, feed)| !given(*place) && !(instruction.is_some() && of_text(feed)));
+            .find(|(place, feed)| !(given(*place) || instruction.is_some() && of_text(feed)));
         if let Some((_, feed)) = missing {
             let advice = match of_text(feed) {
                 true => "; give it, or --instruction",

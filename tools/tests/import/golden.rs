@@ -221,7 +221,8 @@ fn tensors_that_do_not_fit_are_named() {
     let row = |value: f32| vec![value; STEPS * JOINTS];
     type Given = fn(&Path) -> Npz;
     let whole_given: Given = |dir| with_text(given(dir, "noise"));
-    let cases: [(Given, &str, &[u64], Vec<f32>, &str); 8] = [
+    type Case<'a> = (Given, &'a str, &'a [u64], Vec<f32>, &'a str);
+    let cases: [Case<'_>; 8] = [
         (
             |dir| given(dir, "noise"),
             "action",
