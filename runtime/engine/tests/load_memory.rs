@@ -103,10 +103,11 @@ fn load(source: Source, output: &str, file: usize, held: usize) {
     };
     let before = NOW.load(Ordering::SeqCst) - held;
     PEAK.store(0, Ordering::SeqCst);
-    let graph = Graph::load(source, Execution::Fused, vec![feed], &[output.to_owned()]).unwrap();
+    let graph = Graph::load(source, Execution::Fused, vec![feed], &[output.to_owned()])
+        .expect("a small graph");
     let peak = PEAK.load(Ordering::SeqCst) - before;
     let kept = NOW.load(Ordering::SeqCst) - before;
-    let fusion = graph.fusion().unwrap();
+    let fusion = graph.fusion().expect("a report");
     if fusion.kernels != "scalar" {
         assert_eq!(fusion.fused.values().sum::<usize>(), LAYERS, "{fusion:?}");
         assert!(peak * 10 < file * 13, "{peak} bytes for a file of {file}");

@@ -129,7 +129,15 @@ fn operators_of_other_sets() {
 #[test]
 fn element_types() {
     use Element::{Bool, F32, F64, I8, I32, I64, U8, U64};
-    let cases: [(i64, &str, &str, &[Element], Element, Option<&str>); 22] = [
+    type Case<'a> = (
+        i64,
+        &'a str,
+        &'a str,
+        &'a [Element],
+        Element,
+        Option<&'a str>,
+    );
+    let cases: [Case<'_>; 22] = [
         (
             13,
             "Add",
