@@ -88,17 +88,13 @@ impl Source {
 
     /// Decodes the bytes and frees them. Also how long reading them took, as far as it was not part of decoding.
     pub(crate) fn consume(mut self) -> Result<(ModelProto, PathBuf, Duration), EngineError> {
-        let model = match &mut self.content {
+        let content = std::mem::replace(&mut self.content, Content::Parts(vec![]));
+        let model = match content {
             Content::Parts(parts) => {
-                let parts = std::mem::take(parts);
                 let defaults = Defaults::of(Parts::of(&parts));
                 self.decode(Parts(parts.into(), 0), &defaults)?
             }
-            Content::File(file, len) => {
-                let len = *len;
-                let file = file.try_clone().map_err(|source| self.unreadable(source))?;
-                self.stream(&file, len)?
-            }
+            Content::File(file, len) => self.stream(&file, len)?,
         };
         Ok((model, self.file, self.read))
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// What the values start at a multiple of.
 const LINE: usize = 64;
 
-/// Memory that somebody else allocated, for as long as this lives.
+/// Memory that the caller allocated. It is freed when this value is dropped.
 pub trait Lent<T>: Debug + Send + Sync {
     /// The values, always of the same length and at the same place.
     fn values(&self) -> &[T];
@@ -35,7 +35,7 @@ impl<T: Copy + Default> Aligned<T> {
         })
     }
 
-    /// Memory that somebody else allocated, where it starts at a cache line.
+    /// Takes over the caller's memory if it starts at a cache line, else gives it back.
     pub(crate) fn lent(memory: Box<dyn Lent<T>>) -> Result<Self, Box<dyn Lent<T>>> {
         match memory.values().as_ptr().addr().is_multiple_of(LINE) {
             true => Ok(Self(Memory::Lent(memory))),

@@ -6,10 +6,10 @@ use std::arch::x86_64::__cpuid_count;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::PANEL;
 use crate::epilogue::{Place, finish};
 use crate::lanes::Avx512;
 use crate::tiles::{Job, Strip, TALLEST, parts};
+use crate::{Isa, PANEL};
 
 /// Rows of a tile register.
 pub(crate) const ROWS: usize = 16;
@@ -21,7 +21,7 @@ const GROUPS: usize = ROW / 4;
 const _: () = assert!(ROWS <= TALLEST && PANEL * 4 == ROW);
 
 /// Rows up to which AVX-512 is as fast: most of a tile register would be empty.
-const FEW: usize = 10;
+const FEW: usize = Isa::Avx512Vnni.tile_rows();
 
 /// Whether the processor has it and the system lets this process use it. The state of the tile registers is saved only for those
 /// who asked.

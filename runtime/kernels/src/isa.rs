@@ -147,7 +147,7 @@ impl Isa {
     }
 
     /// Rows of the tallest tile.
-    pub(crate) fn tile_rows(self) -> usize {
+    pub(crate) const fn tile_rows(self) -> usize {
         match self {
             Self::Scalar | Self::Neon | Self::Dotprod | Self::I8mm => 4,
             Self::Avx2 | Self::AvxVnni => 6,

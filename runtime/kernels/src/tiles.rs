@@ -140,7 +140,7 @@ pub(crate) struct Parts<T> {
     len: usize,
 }
 
-// SAFETY: whoever takes a part vouches for being alone in it.
+// SAFETY: threads reach the memory through `part` only, which demands that no two of them use the same part.
 unsafe impl<T: Send> Sync for Parts<T> {}
 
 impl<T> Parts<T> {

@@ -35,7 +35,7 @@ pub use observation::{CameraFrame, Name, Observation, StateVector};
 pub use onnx::{OnnxPolicy, StageReport};
 pub use package::{Package, PackageError};
 #[cfg(feature = "onnx")]
-pub use stages::StageRun;
+pub use stages::{StageRun, observed};
 #[cfg(feature = "onnx")]
 pub use wink_engine::{
     Element, EngineError, Execution, Fusion, GraphInfo, LoadTimes, OpInfo, OpTime, Tensor,

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
-use wink_engine::{OnnxElement as Element, Value};
-use wink_runtime::policy::manifest::{FileRecord, Manifest, MaskElement, TokenElement};
+use wink_engine::{OnnxElement as Element, Value, tensor_of};
+use wink_runtime::policy::manifest::{FileRecord, Manifest};
+use wink_runtime::policy::{TensorSpec, observed};
 
 use super::options::Args;
 use super::values::SAMPLE;
@@ -30,13 +31,6 @@ const MASKING: f64 = 1e30;
 pub struct Golden {
     content: Json,
     files: BTreeMap<String, Vec<u8>>,
-}
-
-/// A value that the policy is fed with.
-struct Feed {
-    name: String,
-    element: Element,
-    shape: Vec<usize>,
 }
 
 /// What a tensor of `--golden` is.
@@ -64,7 +58,8 @@ pub fn read(args: &Args, manifest: &Manifest) -> Result<Option<Golden>> {
         content: json!({"reference": format!("given by {}", file_name(expected))}),
         files: BTreeMap::new(),
     };
-    let mut values = golden.read_inputs(given, args.instruction.as_deref(), manifest)?;
+    let mut values =
+        golden.read_inputs(&Wanted::new(manifest, args.instruction.as_deref())?, given)?;
     let outputs = read_outputs(expected, args.tolerance, manifest)?;
     let action = outputs.get(ACTION).cloned();
     values.extend(outputs.into_iter().filter(|(name, _)| name != ACTION));
@@ -93,109 +88,163 @@ impl Golden {
     }
 
     /// Takes in the tensors that the policy is fed with. Gives what is not fed but compared: the mask, where the tokenizer makes it.
-    fn read_inputs(
-        &mut self,
-        path: &Path,
-        instruction: Option<&str>,
-        manifest: &Manifest,
-    ) -> Result<BTreeMap<String, Json>> {
-        let feeds = feeds(manifest);
-        let looped = manifest.stages.iter().any(|stage| {
-            let mut read = stage.inputs.values();
-            read.any(|value| value == SAMPLE)
-        });
+    fn read_inputs(&mut self, wanted: &Wanted<'_>, path: &Path) -> Result<BTreeMap<String, Json>> {
         let wrong = |message: String| bad_input(format!("{}: {message}", path.display()));
-        let text = manifest.observations.text.as_ref();
-        let mask = text.and_then(|text| text.mask.as_ref());
-        match (instruction, text) {
-            (Some(_), None) => return Err(bad_input("--instruction: the policy reads no text")),
-            (Some(instruction), Some(_)) => self.content["instruction"] = instruction.into(),
-            (None, _) => {}
+        if let Some(instruction) = wanted.instruction {
+            self.content["instruction"] = instruction.into();
         }
         let mut found: Vec<(Meant, String)> = Vec::new();
         let mut compared = BTreeMap::new();
         for (name, value) in npz::read(path).map_err(as_bad_input)? {
-            let meant = meaning(&name, manifest, &feeds, looped).ok_or_else(|| {
-                let known = feeds.iter().map(|feed| feed.name.as_str());
-                let known: Vec<&str> = known.chain(looped.then_some(NOISE)).collect();
+            let meant = wanted.meaning(&name).ok_or_else(|| {
                 wrong(format!(
                     "\"{}\" is nothing that the policy is fed with; it is fed with {}",
                     name.escape_debug(),
-                    known.join(", ")
+                    wanted.names().join(", ")
                 ))
             })?;
             if let Some((_, first)) = found.iter().find(|(known, _)| *known == meant) {
                 return Err(wrong(format!("\"{first}\" and \"{name}\" are one value")));
             }
-            found.push((meant, name.clone()));
-            let Meant::Feed(index) = meant else {
-                if value.element != Element::F32 {
+            match meant {
+                Meant::Feed(place) => {
+                    let (feed, spec) = &wanted.feeds[place];
+                    let tensor = tensor_of(&value).map_err(|e| wrong(e.to_string()))?;
+                    if tensor.spec() != spec {
+                        let found = tensor.spec();
+                        return Err(wrong(format!(
+                            "\"{name}\" is {found}, the policy takes {spec}"
+                        )));
+                    }
+                    if wanted.is_tokens(feed) {
+                        self.content["tokens"] = integers(&value).into();
+                    } else if wanted.makes_text() && wanted.is_mask(feed) {
+                        let whole = json!({"shape": spec.shape, "every": 1, "values": numbers(&value), "tolerance": 0.0});
+                        compared.insert(feed.clone(), whole);
+                    } else {
+                        self.content["inputs"][feed] = self.input(path, feed, &value)?;
+                    }
+                }
+                Meant::Noise if value.element == Element::F32 => {
+                    self.content["noise"] = json!({"values": finite(path, &name, &value)?});
+                }
+                Meant::Noise => {
                     return Err(wrong(format!("\"{name}\" is {}, not f32", value.element)));
                 }
-                self.content["noise"] = json!({"values": finite(path, &name, &value)?});
-                continue;
-            };
-            let feed = &feeds[index];
-            if (value.element, &value.shape) != (feed.element, &feed.shape) {
-                return Err(wrong(format!(
-                    "\"{}\" is {}{:?}, the policy takes {}{:?}",
-                    name.escape_debug(),
-                    value.element,
-                    value.shape,
-                    feed.element,
-                    feed.shape
-                )));
             }
-            if text.is_some_and(|text| text.name == feed.name) {
-                self.content["tokens"] = integers(&value).into();
-            } else if instruction.is_some() && mask.is_some_and(|mask| mask.name == feed.name) {
-                let whole = json!({"shape": feed.shape, "every": 1, "values": numbers(&value), "tolerance": 0.0});
-                compared.insert(feed.name.clone(), whole);
-            } else {
-                let input = self.input(path, feed, &value)?;
-                self.content["inputs"][&feed.name] = input;
-            }
+            found.push((meant, name));
         }
-        let given = |place: usize| found.iter().any(|(meant, _)| *meant == Meant::Feed(place));
-        let of_text = |feed: &Feed| {
-            text.is_some_and(|text| text.name == feed.name)
-                || mask.is_some_and(|mask| mask.name == feed.name)
-        };
-        let missing = feeds
-            .iter()
-            .enumerate()
-            .find(|(place, feed)| !(given(*place) || instruction.is_some() && of_text(feed)));
-        if let Some((_, feed)) = missing {
-            let advice = match of_text(feed) {
-                true => "; give it, or --instruction",
-                false => "",
-            };
-            return Err(wrong(format!(
-                "lacks \"{}\" {}{:?}, which the policy is fed with{advice}",
-                feed.name, feed.element, feed.shape
-            )));
+        let found: Vec<Meant> = found.into_iter().map(|(meant, _)| meant).collect();
+        match wanted.missing(&found) {
+            None => Ok(compared),
+            Some(missing) => Err(wrong(format!("lacks {missing}"))),
         }
-        if looped && !found.iter().any(|(meant, _)| *meant == Meant::Noise) {
-            return Err(wrong(format!(
-                "lacks \"{NOISE}\", the numbers that the loop draws, in their order"
-            )));
-        }
-        Ok(compared)
     }
 
     /// An input as the file holds it; one of many numbers goes to a file of its own.
-    fn input(&mut self, path: &Path, feed: &Feed, value: &Value<'_>) -> Result<Json> {
+    fn input(&mut self, path: &Path, name: &str, value: &Value<'_>) -> Result<Json> {
         if value.element != Element::F32 {
-            return Ok(json!({"shape": feed.shape, "values": numbers(value)}));
+            return Ok(json!({"shape": value.shape, "values": numbers(value)}));
         }
-        let values = finite(path, &feed.name, value)?;
+        let values = finite(path, name, value)?;
         if values.len() <= MOST_LISTED {
-            return Ok(json!({"shape": feed.shape, "values": values}));
+            return Ok(json!({"shape": value.shape, "values": values}));
         }
-        let name = format!("golden-{}.bin", self.files.len());
+        let file = format!("golden-{}.bin", self.files.len());
         let bytes = values.iter().flat_map(|number| number.to_le_bytes());
-        self.files.insert(name.clone(), bytes.collect());
-        Ok(json!({"shape": feed.shape, "file": name}))
+        self.files.insert(file.clone(), bytes.collect());
+        Ok(json!({"shape": value.shape, "file": file}))
+    }
+}
+
+/// What `--golden` must hold.
+struct Wanted<'a> {
+    manifest: &'a Manifest,
+    /// Text that stands for the tokens.
+    instruction: Option<&'a str>,
+    /// Names and types of the values that the policy is fed with.
+    feeds: Vec<(String, TensorSpec)>,
+    /// Whether a loop draws noise.
+    looped: bool,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(manifest: &'a Manifest, instruction: Option<&'a str>) -> Result<Self> {
+        if instruction.is_some() && manifest.observations.text.is_none() {
+            return Err(bad_input("--instruction: the policy reads no text"));
+        }
+        let mut read = manifest
+            .stages
+            .iter()
+            .flat_map(|stage| stage.inputs.values());
+        Ok(Self {
+            manifest,
+            instruction,
+            feeds: observed(manifest),
+            looped: read.any(|value| value == SAMPLE),
+        })
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let feeds = self.feeds.iter().map(|(name, _)| name.as_str());
+        feeds.chain(self.looped.then_some(NOISE)).collect()
+    }
+
+    fn is_tokens(&self, name: &str) -> bool {
+        let text = &self.manifest.observations.text;
+        text.as_ref().is_some_and(|text| text.name == name)
+    }
+
+    fn is_mask(&self, name: &str) -> bool {
+        let text = self.manifest.observations.text.as_ref();
+        let mask = text.and_then(|text| text.mask.as_ref());
+        mask.is_some_and(|mask| mask.name == name)
+    }
+
+    /// Whether tokens and mask are made of the instruction.
+    fn makes_text(&self) -> bool {
+        self.instruction.is_some()
+    }
+
+    /// What a tensor is: a value by its own name, or by that of a graph's input that reads it.
+    fn meaning(&self, name: &str) -> Option<Meant> {
+        let of_value = |value: &str| {
+            let place = self.feeds.iter().position(|(feed, _)| feed == value);
+            let noise = self.looped && (value == NOISE || value == SAMPLE);
+            place.map(Meant::Feed).or(noise.then_some(Meant::Noise))
+        };
+        let mut read = self.manifest.stages.iter().flat_map(|stage| {
+            let named =
+                move |tensor: &str| tensor == name || format!("{}.{tensor}", stage.name) == name;
+            stage.inputs.iter().filter(move |(tensor, _)| named(tensor))
+        });
+        of_value(name).or_else(|| {
+            let meant = read.next().and_then(|(_, value)| of_value(value))?;
+            // Inputs of one name that read different values name neither.
+            let same = read.all(|(_, value)| of_value(value) == Some(meant));
+            same.then_some(meant)
+        })
+    }
+
+    /// What was not found, and what helps.
+    fn missing(&self, found: &[Meant]) -> Option<String> {
+        let of_text = |name: &str| self.is_tokens(name) || self.is_mask(name);
+        let mut feeds = self.feeds.iter().enumerate();
+        let missing = feeds.find(|(place, (name, _))| {
+            !(found.contains(&Meant::Feed(*place)) || self.makes_text() && of_text(name))
+        });
+        if let Some((_, (name, spec))) = missing {
+            let advice = if of_text(name) {
+                "; give it, or --instruction"
+            } else {
+                ""
+            };
+            return Some(format!(
+                "\"{name}\" {spec}, which the policy is fed with{advice}"
+            ));
+        }
+        let lacks_noise = self.looped && !found.contains(&Meant::Noise);
+        lacks_noise.then(|| format!("\"{NOISE}\", the numbers that the loop draws, in their order"))
     }
 }
 
@@ -266,63 +315,6 @@ fn read_outputs(
         true => Err(wrong("holds nothing to compare".to_owned())),
         false => Ok(values),
     }
-}
-
-/// The values that observations, instructions and noise give.
-fn feeds(manifest: &Manifest) -> Vec<Feed> {
-    let observations = &manifest.observations;
-    let feed = |name: &str, element, shape: &[usize]| Feed {
-        name: name.to_owned(),
-        element,
-        shape: shape.to_vec(),
-    };
-    let mut feeds = Vec::new();
-    for camera in &observations.cameras {
-        feeds.push(feed(&camera.name, Element::F32, &camera.shape()));
-    }
-    for state in &observations.states {
-        feeds.push(feed(&state.name, Element::F32, &state.shape()));
-    }
-    if let Some(text) = &observations.text {
-        let shape = [1, text.max_tokens];
-        let element = match text.element {
-            TokenElement::I64 => Element::I64,
-            TokenElement::I32 => Element::I32,
-        };
-        feeds.push(feed(&text.name, element, &shape));
-        if let Some(mask) = &text.mask {
-            let element = match mask.element {
-                MaskElement::Bool => Element::Bool,
-                MaskElement::I64 => Element::I64,
-                MaskElement::I32 => Element::I32,
-                MaskElement::F32 => Element::F32,
-            };
-            feeds.push(feed(&mask.name, element, &shape));
-        }
-    }
-    for noise in &observations.noise {
-        feeds.push(feed(&noise.name, Element::F32, &noise.shape));
-    }
-    feeds
-}
-
-/// What a tensor of `--golden` means: a value by its own name, or by that of a graph's input that reads it.
-fn meaning(name: &str, manifest: &Manifest, feeds: &[Feed], looped: bool) -> Option<Meant> {
-    let of_value = |value: &str| {
-        let place = feeds.iter().position(|feed| feed.name == value);
-        let noise = looped && (value == NOISE || value == SAMPLE);
-        place.map(Meant::Feed).or(noise.then_some(Meant::Noise))
-    };
-    let mut read = manifest.stages.iter().flat_map(|stage| {
-        let named = |tensor: &str| tensor == name || format!("{}.{tensor}", stage.name) == name;
-        stage.inputs.iter().filter(move |(tensor, _)| named(tensor))
-    });
-    of_value(name).or_else(|| {
-        let meant = read.next().and_then(|(_, value)| of_value(value))?;
-        // Inputs of one name that read different values name neither.
-        read.all(|(_, value)| of_value(value) == Some(meant))
-            .then_some(meant)
-    })
 }
 
 /// What stages give: the whole name, and that of the tensor.

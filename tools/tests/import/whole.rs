@@ -79,7 +79,7 @@ pub fn whole(path: &Path) {
     write(path, 17, graph);
 }
 
-/// One step of a loop whose velocity is the sample, whatever is observed: `v` [1, 8, 8].
+/// The graph of one step of a loop: its velocity `v` [1, 8, 8] is the sample, and no observation changes it.
 pub fn step(path: &Path) {
     let mut nodes = summed();
     nodes.extend([

@@ -88,6 +88,20 @@ pub(super) fn tensor_info(value: &ValueInfoProto) -> Result<TensorInfo, String> 
     })
 }
 
+/// Element type and shape that the file states of a value; `None` where it leaves one of them open.
+pub(super) fn declared(value: &ValueInfoProto) -> Option<(Element, Vec<usize>)> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let axes = tensor.shape.as_ref()?.dim.iter();
+    let shape = axes.map(|axis| match axis.value {
+        Some(Dimension::DimValue(size)) => usize::try_from(size).ok(),
+        _ => None,
+    });
+    Some((
+        Element::of_onnx(tensor.elem_type)?,
+        shape.collect::<Option<_>>()?,
+    ))
+}
+
 pub(super) fn element_name(element: i32) -> String {
     if let Some(known) = Element::of_onnx(element) {
         return known.name().to_owned();

@@ -183,6 +183,10 @@ impl Write for Conv {
         true
     }
 
+    fn settle(&self, scratch: &mut Vec<f32>) {
+        self.operands.settle(scratch);
+    }
+
     fn weight_bytes(&self) -> usize {
         self.operands.bytes()
     }

@@ -88,6 +88,10 @@ impl Write for Linear {
         true
     }
 
+    fn settle(&self, scratch: &mut Vec<f32>) {
+        self.operands.settle(scratch);
+    }
+
     fn weight_bytes(&self) -> usize {
         self.operands.bytes()
     }

@@ -87,16 +87,6 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
     kinds.iter().find_map(|kind| kind(op))
 }
 
-/// Packs weights of the op that wait until nothing else holds them. `scratch` is a buffer to use.
-pub(crate) fn settle(op: &dyn TypedOp, scratch: &mut Vec<f32>) {
-    if let Some(op) = op.downcast_ref::<Linear>() {
-        op.operands.settle(scratch);
-    }
-    if let Some(op) = op.downcast_ref::<Conv>() {
-        op.operands.settle(scratch);
-    }
-}
-
 fn is<O: Write>(op: &dyn TypedOp) -> Option<&dyn Write> {
     op.downcast_ref::<O>().map(|op| op as &dyn Write)
 }

@@ -21,6 +21,9 @@ pub(crate) trait Write: TypedOp {
         false
     }
 
+    /// Packs weights that wait until nothing else holds them. `scratch` is a buffer to use.
+    fn settle(&self, _scratch: &mut Vec<f32>) {}
+
     /// Bytes of the packed weights that it holds.
     fn weight_bytes(&self) -> usize {
         0

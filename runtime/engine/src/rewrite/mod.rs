@@ -36,7 +36,7 @@ use wink_kernels::Isa;
 use packer::Packer;
 use products::Rewrite;
 
-use crate::ops::{is_fused, settle};
+use crate::ops::{as_write, is_fused};
 use crate::rounding::Rounding;
 
 /// What became of a graph's products, convolutions and attentions.
@@ -86,8 +86,8 @@ pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(Ty
         round(&mut model, &mut report)?;
     }
     let mut scratch = vec![];
-    for node in model.nodes() {
-        settle(&*node.op, &mut scratch);
+    for op in model.nodes().iter().filter_map(|node| as_write(&*node.op)) {
+        op.settle(&mut scratch);
     }
     for node in model.nodes().iter().filter(|node| is_fused(&*node.op)) {
         let name = node.op.name().into_owned();

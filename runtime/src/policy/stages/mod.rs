@@ -12,6 +12,7 @@ pub(super) use load::Stage;
 pub(super) use network::Network;
 pub(super) use run::Runs;
 pub(super) use values::ValueRef;
+pub use values::observed;
 pub use watch::StageRun;
 
 use wink_engine::Rate;

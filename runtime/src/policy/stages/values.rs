@@ -24,8 +24,9 @@ pub(in super::super) enum ValueRef {
     Cache(usize),
 }
 
-/// What the observation and the instruction give.
-pub(super) fn observed(manifest: &Manifest) -> Vec<(String, TensorSpec)> {
+/// Names and types of what the observation, the instruction and the noise give.
+#[must_use]
+pub fn observed(manifest: &Manifest) -> Vec<(String, TensorSpec)> {
     let observations = &manifest.observations;
     let mut values = Vec::new();
     for camera in &observations.cameras {

@@ -323,6 +323,28 @@ fn noise_that_a_graph_takes_is_drawn_for_each_observation() {
     assert_eq!(found, [2.5; STEPS * DIM]);
 }
 
+/// Tokens without a mask, then noise: what follows the tokens is no mask.
+#[test]
+fn noise_beside_text_is_left_to_itself() {
+    let mut tiny = noisy();
+    let mut other = Tiny::new();
+    for file in ["text.onnx", "tokenizer.json"] {
+        tiny.files
+            .insert(file.to_owned(), other.files.remove(file).unwrap());
+    }
+    let manifest = &mut tiny.manifest;
+    manifest["observations"]["text"] = other.manifest["observations"]["text"].take();
+    let text = json!({"name": "text", "run": "episode", "inputs": {"tokens": "tokens"}, "outputs": ["text"]});
+    manifest["stages"].as_array_mut().unwrap().push(text);
+    manifest["precisions"]["f32"]["text"] = json!("text.onnx");
+    manifest["auxiliary"] = json!([{"name": "words", "from": "text.text", "meaning": "value"}]);
+    let mut policy = load(&tiny).unwrap();
+    policy.begin_episode("pick block").unwrap();
+    let alone = act(&mut load(&noisy()).unwrap(), &STATE).unwrap();
+    assert_eq!(act(&mut policy, &STATE).unwrap(), alone);
+    assert_eq!(policy.auxiliary("words").unwrap().1, [3.0, 6.0, 2.0, 2.0]);
+}
+
 #[test]
 fn noise_that_cannot_be_is_refused_by_name() {
     type Edit = fn(&mut Value);

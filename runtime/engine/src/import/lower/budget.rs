@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::pb::{GraphProto, TensorProto, type_proto};
+use tract_onnx::pb::{GraphProto, TensorProto};
 
 use super::super::element::Element;
+use super::super::info::declared;
 use super::super::meaning::Call;
 use super::super::own_op;
 use super::super::shapes::{Fact, infer};
@@ -47,8 +48,8 @@ pub(super) fn check(graph: &GraphProto, opset: i64) -> Result<(), String> {
     }
     let max_folded = MAX_FOLDED.saturating_add(stored.saturating_mul(FOLDED_PER_WEIGHT));
     let (mut bytes, mut folded, mut macs) = (0_u128, 0_u128, 0_u128);
-    let inputs = graph.input.iter().filter_map(input_shape);
-    shapes.extend(inputs);
+    let inputs = graph.input.iter();
+    shapes.extend(inputs.filter_map(|input| Some((input.name.clone(), declared(input)?))));
     for node in &graph.node {
         let call = Call { node, opset };
         let outputs = match &*node.op_type == own_op::NAME {
@@ -123,21 +124,6 @@ fn shape_of(weight: &TensorProto) -> Option<(Element, Vec<usize>)> {
         .map(|&axis| usize::try_from(axis).ok())
         .collect();
     Some((Element::of_onnx(weight.data_type)?, shape?))
-}
-
-fn input_shape(input: &tract_onnx::pb::ValueInfoProto) -> Option<(String, (Element, Vec<usize>))> {
-    let type_proto::Value::TensorType(tensor) = input.r#type.as_ref()?.value.as_ref()?;
-    let length = |dim: &tract_onnx::pb::tensor_shape_proto::Dimension| match dim.value {
-        Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(length)) => {
-            usize::try_from(length).ok()
-        }
-        _ => None,
-    };
-    let shape: Option<Vec<usize>> = tensor.shape.as_ref()?.dim.iter().map(length).collect();
-    Some((
-        input.name.clone(),
-        (Element::of_onnx(tensor.elem_type)?, shape?),
-    ))
 }
 
 /// Multiply-accumulates of a product or a convolution.

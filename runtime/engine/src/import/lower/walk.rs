@@ -3,9 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, type_proto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::super::element::Element;
+use super::super::info::declared;
 use super::super::meaning::{Call, evaluate};
 use super::super::shapes::{Fact, Output, infer};
 use super::super::value::{Value, volume};
@@ -103,9 +104,14 @@ pub(super) fn walk(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Re
         walk.add_weight(weight);
     }
     for input in &graph.input {
-        if let Some(known) = known_input(input)
+        if let Some((element, shape)) = declared(input)
             && !walk.weights.contains_key(&input.name)
         {
+            let known = Known {
+                element,
+                shape,
+                value: None,
+            };
             walk.known.insert(input.name.clone(), known);
         }
     }
@@ -115,22 +121,6 @@ pub(super) fn walk(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Re
         graph.initializer.extend(walk.weights.remove(&name));
     }
     Ok(())
-}
-
-fn known_input(input: &tract_onnx::pb::ValueInfoProto) -> Option<Known> {
-    let type_proto::Value::TensorType(tensor) = input.r#type.as_ref()?.value.as_ref()?;
-    let dims = &tensor.shape.as_ref()?.dim;
-    let length = |dim: &tract_onnx::pb::tensor_shape_proto::Dimension| match dim.value {
-        Some(tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(length)) => {
-            usize::try_from(length).ok()
-        }
-        _ => None,
-    };
-    Some(Known {
-        element: Element::of_onnx(tensor.elem_type)?,
-        shape: dims.iter().map(length).collect::<Option<_>>()?,
-        value: None,
-    })
 }
 
 impl Walk {

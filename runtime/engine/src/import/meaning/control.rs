@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
+use super::super::info;
 use super::super::value::{Value, volume};
 use super::index::around;
 use super::{Call, evaluate};
@@ -271,22 +272,8 @@ fn turns(
 }
 
 /// A tensor of no turns, of the shape that the file says a turn makes.
-fn nothing(declared: &tract_onnx::pb::ValueInfoProto) -> Option<Value<'static>> {
-    use tract_onnx::pb::tensor_shape_proto::dimension::Value as Size;
-    use tract_onnx::pb::type_proto::Value::TensorType;
-    let TensorType(tensor) = declared.r#type.as_ref()?.value.as_ref()?;
-    let length = |dim: &tract_onnx::pb::tensor_shape_proto::Dimension| match dim.value {
-        Some(Size::DimValue(length)) => usize::try_from(length).ok(),
-        _ => None,
-    };
-    let rest: Vec<usize> = tensor
-        .shape
-        .as_ref()?
-        .dim
-        .iter()
-        .map(length)
-        .collect::<Option<_>>()?;
-    let element = super::super::element::Element::of_onnx(tensor.elem_type)?;
+fn nothing(turn: &tract_onnx::pb::ValueInfoProto) -> Option<Value<'static>> {
+    let (element, rest) = info::declared(turn)?;
     let shape = [&[0][..], &rest].concat();
     Some(Value::of_ints(element, &shape, std::iter::empty()))
 }
