@@ -14,11 +14,22 @@ use wink_runtime::policy::{
     ActionChunk, CameraFrame, Name, Observation, OnnxPolicy, Package, Policy, StateVector, Threads,
 };
 
-/// Packages with nothing left to tract, which allocates: `wink inspect` tells.
-const PACKAGES: [&str; 2] = ["models/wink-s", "tests/fixtures/policies/act"];
+/// One camera and a text, and one of each family: once per observation, diffusion, and flow with a prefix.
+const PACKAGES: [&str; 5] = [
+    "models/wink-s",
+    "tests/fixtures/policies/act",
+    "tests/fixtures/policies/diffusion",
+    "tests/fixtures/policies/smolvla",
+    "tests/fixtures/policies/pi0",
+];
 
+/// Its prompt holds the state: the tokenizer, which allocates, runs with each observation.
+const STATE_IN_PROMPT: &str = "tests/fixtures/policies/pi05";
+
+/// One test: another one beside it would allocate on its own thread, which is counted, too.
 #[test]
-fn inferences_allocate_nothing_after_the_first() {
+fn tract_runs_nothing_and_inferences_allocate_nothing_after_the_first() {
+    tract_runs_nothing_of_the_fixtures();
     for folder in PACKAGES {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let package = Package::open(&root.join(folder)).unwrap();
@@ -32,6 +43,18 @@ fn inferences_allocate_nothing_after_the_first() {
                 policy.use_threads(threads).unwrap();
                 check(policy, &format!("{folder}, {precision}, {count} threads"));
             }
+        }
+    }
+}
+
+fn tract_runs_nothing_of_the_fixtures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for folder in PACKAGES.iter().chain([&STATE_IN_PROMPT]) {
+        let package = Package::open(&root.join(folder)).unwrap();
+        let policy = OnnxPolicy::load(&package, None).unwrap();
+        for stage in policy.stages() {
+            let left = stage.fusion.expect("a report").engine;
+            assert!(left.is_empty(), "{folder}, {}: {left:?}", stage.stage);
         }
     }
 }

@@ -28,10 +28,17 @@ impl PackedFloats {
         columns: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
-        let sizes = [segments, segment, columns];
+        let mut packed = Self::zeros(isa, segments, segment, columns);
+        packed.fill(weight);
+        packed
+    }
+
+    /// As [`PackedFloats::pack`], with zeros.
+    #[must_use]
+    pub fn zeros(isa: Isa, segments: usize, segment: usize, columns: usize) -> Self {
         let panels = columns.div_ceil(PANEL);
         let data = Aligned::zeros(panels * segments * segment * PANEL);
-        Self::filled(isa, sizes, data, weight)
+        Self::of(isa, [segments, segment, columns], data)
     }
 
     /// Packs weights where they lie, if there are whole panels of them and they start at a cache line; else as [`Self::pack`] does.
@@ -57,9 +64,9 @@ impl PackedFloats {
             Ok(data) => {
                 scratch.clear();
                 scratch.extend_from_slice(data.values());
-                Self::filled(isa, [segments, segment, columns], data, |s, k, n| {
-                    scratch[at(s, k, n)]
-                })
+                let mut packed = Self::of(isa, [segments, segment, columns], data);
+                packed.fill(|s, k, n| scratch[at(s, k, n)]);
+                packed
             }
             Err(weights) => {
                 let weights = weights.values();
@@ -71,14 +78,22 @@ impl PackedFloats {
     }
 
     /// `data` are zeros where columns are missing.
-    fn filled(
-        isa: Isa,
-        [segments, segment, columns]: [usize; 3],
-        mut data: Aligned<f32>,
-        weight: impl Fn(usize, usize, usize) -> f32,
-    ) -> Self {
+    fn of(isa: Isa, [segments, segment, columns]: [usize; 3], data: Aligned<f32>) -> Self {
+        Self {
+            isa: isa.of_floats(),
+            segments,
+            segment,
+            columns,
+            data,
+        }
+    }
+
+    /// Packs other values of the same sizes into the same memory.
+    pub fn fill(&mut self, weight: impl Fn(usize, usize, usize) -> f32) {
+        let (segments, segment) = (self.segments, self.segment);
         let panel_rows = segments * segment;
-        let panels = data
+        let panels = self
+            .data
             .values_mut()
             .chunks_exact_mut((panel_rows * PANEL).max(1));
         for (panel, rows) in panels.enumerate() {
@@ -86,18 +101,11 @@ impl PackedFloats {
             let mut rows = rows.chunks_exact_mut(PANEL);
             for s in 0..segments {
                 for (k, row) in rows.by_ref().take(segment).enumerate() {
-                    for (lane, to) in row.iter_mut().enumerate().take(columns - first) {
+                    for (lane, to) in row.iter_mut().enumerate().take(self.columns - first) {
                         *to = weight(s, k, first + lane);
                     }
                 }
             }
-        }
-        Self {
-            isa: isa.of_floats(),
-            segments,
-            segment,
-            columns,
-            data,
         }
     }
 

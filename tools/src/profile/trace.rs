@@ -139,10 +139,10 @@ impl Writer<'_> {
         if report.captured {
             part(self, "rendering", SIMULATOR, times.capture);
         }
-        let mut policy = times.policy;
         if let Some((span, ..)) = &tick.act {
-            policy = policy.max(span.time);
-            part(self, "policy", RUNTIME, policy);
+            // Not the tick's own figure for it, which begins a little before the span: what follows would end after the tick did,
+            // by as long as the thread had to wait for a processor in between.
+            part(self, "policy", RUNTIME, span.time);
             self.policy(tick, ops);
         }
         part(self, "control", RUNTIME, times.control - times.proprio);

@@ -36,6 +36,7 @@ pub use names::name_nodes;
 pub(crate) use own_op::own_operator;
 pub use plain::plain_tract;
 pub use value::Value;
+pub(crate) use value::float_to_int;
 pub(crate) use weights::{put_back, take_large};
 
 /// Whether an operator of the standard runs, in tract or here.

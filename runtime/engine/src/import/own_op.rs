@@ -86,9 +86,14 @@ pub(crate) struct Own {
 
 impl Eq for Own {}
 
-/// The operator that an op of the engine computes by [`super::meaning`]; `None` where it is no such op.
+/// The operator that an op of the engine computes by [`super::meaning`]; `None` where it is no such op, or where the bytes of a value
+/// are of a type that the engine lacks: its ops would take them for numbers of another type.
 pub(crate) fn own_operator(op: &dyn TypedOp) -> Option<&str> {
-    op.downcast_ref::<Own>().map(|own| &*own.node.op_type)
+    let own = op.downcast_ref::<Own>()?;
+    let outputs = own.outputs.iter().map(|(element, _)| element);
+    let mut elements = own.inputs.iter().chain(outputs);
+    let plain = elements.all(|element| element.stored().is_none());
+    plain.then_some(&*own.node.op_type)
 }
 
 fn datum(element: Element) -> TractResult<DatumType> {

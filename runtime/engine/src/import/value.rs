@@ -314,7 +314,7 @@ fn swapped(bytes: &[u8], size: usize) -> Vec<u8> {
 /// The integer whose low bits a float becomes. Out of range is the implementation's choice; x86's conversions are what exporters saw:
 /// to 32 bits with a sign for what is narrower, to 64 bits for what is wider.
 #[expect(clippy::cast_possible_truncation)]
-fn float_to_int(v: f64, to: Element) -> i128 {
+pub(crate) fn float_to_int(v: f64, to: Element) -> i128 {
     let reach = |bits: i32| libm::exp2(f64::from(bits));
     let signed = |v: f64, bits: i32| match v.trunc() >= -reach(bits) && v.trunc() < reach(bits) {
         true => v.trunc() as i128,

@@ -137,6 +137,7 @@ impl Write for Conv {
                 bytes: moment,
                 floats,
                 pool,
+                ..
             } = scratch;
             let (offsets, segments) = (&self.rows[..], &self.segments[..]);
             let left = self.operands.left(inputs.get(0)?, moment)?;

@@ -5,7 +5,7 @@ use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Isa, Operand, binary, unary};
 
 use super::view::ViewMut;
-use super::walk::{Walk, steps};
+use super::walk::{Walk, broadcast, steps};
 use super::write::{Inputs, Write, eval_by_write};
 
 /// A function of each value.
@@ -107,16 +107,7 @@ pub(super) struct Binary {
 impl Binary {
     /// `None` where the shapes do not broadcast.
     pub(super) fn new(op: wink_kernels::Binary, a: &[usize], b: &[usize]) -> Option<Self> {
-        if a.len() != b.len() {
-            return None;
-        }
-        let axes = a.iter().zip(b);
-        let shape: TVec<usize> = axes
-            .map(|(&a, &b)| match (a, b) {
-                (1, other) | (other, 1) => Some(other),
-                (a, b) => (a == b).then_some(a),
-            })
-            .collect::<Option<_>>()?;
+        let shape = broadcast(&[a, b])?;
         let walk = Walk::new(&shape, [&steps(&shape), &steps(a), &steps(b)])?;
         Some(Self { op, shape, walk })
     }

@@ -25,6 +25,8 @@ pub(crate) struct FloatWeights {
 pub(crate) enum Order {
     /// Values from a row to the next, and from a column to the next.
     Matrix { row: usize, column: usize },
+    /// So many outputs x inputs x the values of a window; the columns are these values, each with all outputs.
+    Windows { outputs: usize },
     /// Outputs x inputs x height x width.
     Kernel(Geometry),
 }
@@ -91,6 +93,12 @@ impl FloatWeights {
                 let (row, column) = (*row, *column);
                 PackedFloats::pack_in_place(self.isa, sizes, memory, scratch, |_, k, n| {
                     k * row + n * column
+                })
+            }
+            &Order::Windows { outputs } => {
+                let (inputs, values) = (self.segment, self.columns / outputs.max(1));
+                PackedFloats::pack_in_place(self.isa, sizes, memory, scratch, |_, k, n| {
+                    ((n % outputs) * inputs + k) * values + n / outputs
                 })
             }
             Order::Kernel(geometry) => {

@@ -18,9 +18,13 @@
 //!    `tests/`, by [`crate::Execution::Fused`] and by [`crate::Execution::Plain`].
 
 mod attention;
+mod bools;
+mod cast;
+mod compare;
 mod conv;
 mod elementwise;
 mod float_weights;
+mod fold;
 mod format;
 mod fours;
 mod linear;
@@ -28,6 +32,7 @@ mod moves;
 mod norm;
 mod operands;
 mod pool;
+mod product;
 mod quantise;
 mod quotient;
 mod reduce;
@@ -44,6 +49,7 @@ use tract_onnx::tract_hir::internal::*;
 pub(crate) use attention::{Attention, MaskKind};
 pub(crate) use conv::{Conv, Geometry};
 pub(crate) use float_weights::{FloatWeights, Order};
+pub(crate) use fold::Fold;
 pub(crate) use format::Format;
 pub(crate) use fours::FourBits;
 pub(crate) use linear::Linear;
@@ -66,6 +72,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<Attention>,
         is::<Conv>,
         is::<Dequantise>,
+        is::<Fold>,
         is::<FourBits>,
         is::<LayerNorm>,
         is::<Linear>,
@@ -73,6 +80,11 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<Quantise>,
         is::<Rotary>,
         is::<Winograd>,
+        is::<bools::Not>,
+        is::<bools::Pairs>,
+        is::<bools::Select>,
+        is::<cast::Cast>,
+        is::<compare::Compare>,
         is::<elementwise::Binary>,
         is::<elementwise::Scalar>,
         is::<elementwise::Unary>,
@@ -81,6 +93,7 @@ pub(crate) fn as_write(op: &dyn TypedOp) -> Option<&dyn Write> {
         is::<Reshape>,
         is::<moves::Strided>,
         is::<norm::RmsNorm>,
+        is::<product::Product>,
         is::<reduce::Reduce>,
         is::<reduce::Softmax>,
     ];

@@ -2,7 +2,10 @@
 
 use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_onnx::tract_core::ops::cast::Cast;
+use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::logic;
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::nn::{
     Reduce, Reducer, RmsNorm, Sigmoid, Silu, Softmax, SoftmaxKind,
@@ -10,9 +13,11 @@ use tract_onnx::tract_core::ops::nn::{
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Binary, Reduction, Unary};
 
+use super::compare::{Compare, Comparison};
 use super::quotient::Quotient;
-use super::{elementwise, moves, norm, reduce};
+use super::{bools, elementwise, moves, norm, product, reduce};
 use crate::import::own_operator;
+use crate::tensor::Element;
 
 /// Replaces what can be replaced in a graph that was decluttered: nothing rewrites it by tract's own ops any more.
 pub(crate) fn replace(model: &mut TypedModel) {
@@ -38,7 +43,11 @@ fn replacement(model: &TypedModel, node: &TypedNode) -> Option<Box<dyn TypedOp>>
     if shapes.len() != facts.len() || node.outputs.len() != 1 {
         return None;
     }
-    let op = of_floats(node, &facts, &shapes).or_else(|| copy(node, datum, &facts, &shapes))?;
+    let op = of_floats(node, &facts, &shapes)
+        .or_else(|| of_bools(node, &facts, &shapes))
+        .or_else(|| comparison(node, &facts, &shapes))
+        .or_else(|| cast(node, datum))
+        .or_else(|| copy(node, datum, &facts, &shapes))?;
     let wanted = &node.outputs.first()?.fact;
     let found = op.output_facts(&facts).ok()?;
     let same = found.len() == 1
@@ -70,6 +79,10 @@ fn of_floats(
     if own_operator(&*node.op) == Some("Softplus") {
         return Some(Box::new(elementwise::Scalar::Softplus));
     }
+    if let (Some(op), [a, b]) = (node.op_as::<EinSum>(), shapes) {
+        let output = node.outputs.first()?.fact.shape.as_concrete()?;
+        return Some(Box::new(product::Product::new(op, [a, b], output)?));
+    }
     let shape = shapes.first()?;
     if let Some(op) = node.op_as::<RmsNorm>() {
         return Some(Box::new(norm::RmsNorm::new(op, shape)?));
@@ -84,13 +97,80 @@ fn of_floats(
     Some(Box::new(reduce::Softmax::new(&op.axes, shape)?))
 }
 
+fn of_bools(
+    node: &TypedNode,
+    facts: &[&TypedFact],
+    shapes: &[&[usize]],
+) -> Option<Box<dyn TypedOp>> {
+    let is_bool = |fact: &&&TypedFact| fact.datum_type == bool::datum_type();
+    if !facts.first().is_some_and(|fact| is_bool(&fact)) {
+        return None;
+    }
+    if let (true, [condition, a, b]) = (node.op_is::<logic::Iff>(), shapes) {
+        let select = bools::Select::new(facts[1].datum_type, condition, a, b)?;
+        return copied(facts[1].datum_type).then(|| Box::new(select) as Box<dyn TypedOp>);
+    }
+    if !facts.iter().all(|fact| is_bool(&fact)) {
+        return None;
+    }
+    if let (Some(TypedBinOp(op, None)), [a, b]) = (node.op_as::<TypedBinOp>(), shapes) {
+        let kinds = [
+            (op.is::<logic::And>(), bools::Logic::And),
+            (op.is::<logic::Or>(), bools::Logic::Or),
+            (op.is::<logic::Xor>(), bools::Logic::Xor),
+        ];
+        let (_, logic) = kinds.into_iter().find(|(is, _)| *is)?;
+        return Some(Box::new(bools::Pairs::new(logic, a, b)?));
+    }
+    let ElementWiseOp(op, None) = node.op_as::<ElementWiseOp>()? else {
+        return None;
+    };
+    op.is::<logic::Not>()
+        .then(|| Box::new(bools::Not) as Box<dyn TypedOp>)
+}
+
+/// Comparisons of tract and of this crate.
+fn comparison(
+    node: &TypedNode,
+    facts: &[&TypedFact],
+    shapes: &[&[usize]],
+) -> Option<Box<dyn TypedOp>> {
+    let comparison = match (own_operator(&*node.op), node.op_as::<TypedBinOp>()) {
+        (Some(operator), _) => Comparison::named(operator)?,
+        (_, Some(TypedBinOp(op, None))) => Comparison::of(&**op)?,
+        _ => return None,
+    };
+    let (&[a, b], &[a_shape, b_shape]) = (facts, shapes) else {
+        return None;
+    };
+    let element = Element::of(a.datum_type)?;
+    (a.datum_type == b.datum_type).then_some(())?;
+    Some(Box::new(Compare::new(
+        comparison, element, a_shape, b_shape,
+    )?))
+}
+
+/// Casts of tract and of this crate.
+fn cast(node: &TypedNode, from: DatumType) -> Option<Box<dyn TypedOp>> {
+    let own = own_operator(&*node.op).is_some_and(|op| ["Cast", "CastLike"].contains(&op));
+    (own || node.op_is::<Cast>()).then_some(())?;
+    let to = node.outputs.first()?.fact.datum_type;
+    let (from, to) = (Element::of(from)?, Element::of(to)?);
+    Some(Box::new(super::cast::Cast { from, to }))
+}
+
+/// Whether elements of a type are copied byte by byte.
+fn copied(datum: DatumType) -> bool {
+    datum.is_copy() && matches!(datum.size_of(), 1 | 2 | 4 | 8)
+}
+
 fn copy(
     node: &TypedNode,
     datum: DatumType,
     facts: &[&TypedFact],
     shapes: &[&[usize]],
 ) -> Option<Box<dyn TypedOp>> {
-    if !datum.is_copy() || !matches!(datum.size_of(), 1 | 2 | 4 | 8) {
+    if !copied(datum) {
         return None;
     }
     let shape = *shapes.first()?;

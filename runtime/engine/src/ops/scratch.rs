@@ -3,13 +3,16 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use wink_kernels::{Activations, Pool};
+use wink_kernels::{Activations, PackedFloats, Pool};
 
 /// What an op may use while it runs.
 pub(super) struct Scratch {
     pub(super) activations: Activations,
     pub(super) bytes: Vec<u8>,
     pub(super) floats: Vec<f32>,
+    pub(super) sums: Vec<f32>,
+    /// One for each size that was met.
+    pub(super) panels: Vec<PackedFloats>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -18,6 +21,8 @@ thread_local! {
         activations: Activations::new(),
         bytes: Vec::new(),
         floats: Vec::new(),
+        sums: Vec::new(),
+        panels: Vec::new(),
         pool: Arc::new(Pool::alone()),
     });
 }

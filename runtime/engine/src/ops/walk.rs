@@ -1,5 +1,7 @@
 //! Going through tensors whose elements lie in other orders, run by run, without allocating.
 
+use tract_onnx::prelude::TVec;
+
 /// More axes than any tensor that is gone through has, axes that lie together being one.
 const MAX_AXES: usize = 8;
 
@@ -30,6 +32,22 @@ pub(super) fn steps(shape: &[usize]) -> Vec<usize> {
         .collect();
     steps.reverse();
     steps
+}
+
+/// The shape that tensors of equal rank broadcast to; `None` where they do not.
+pub(super) fn broadcast(shapes: &[&[usize]]) -> Option<TVec<usize>> {
+    let (first, others) = shapes.split_first()?;
+    others.iter().try_fold(TVec::from(*first), |all, shape| {
+        if all.len() != shape.len() {
+            return None;
+        }
+        let axes = all.iter().zip(*shape);
+        axes.map(|(&a, &b)| match (a, b) {
+            (1, other) | (other, 1) => Some(other),
+            (a, b) => (a == b).then_some(a),
+        })
+        .collect()
+    })
 }
 
 impl<const N: usize> Walk<N> {
@@ -70,6 +88,12 @@ impl<const N: usize> Walk<N> {
     /// How many elements a run has, and its steps.
     pub(super) fn run(&self) -> (usize, [usize; N]) {
         (self.inner.length, self.inner.steps)
+    }
+
+    /// How many runs there are, times their elements.
+    pub(super) fn count(&self) -> usize {
+        let outer: usize = self.outer.iter().map(|axis| axis.length).product();
+        outer * self.inner.length
     }
 
     /// Whether it is one run.
@@ -156,6 +180,15 @@ mod tests {
             .map(|[a, b, c]| [20 * a + 10 * b + 5 * c, 100 * a + 10 * c])
             .collect();
         assert_eq!(starts(&walk), wanted);
+    }
+
+    #[test]
+    fn axes_of_one_broadcast() {
+        let found = broadcast(&[&[2, 1, 1], &[1, 3, 1], &[2, 3, 4]]);
+        assert_eq!(found.as_deref(), Some(&[2, 3, 4][..]));
+        assert_eq!(broadcast(&[&[1, 0], &[5, 1]]).as_deref(), Some(&[5, 0][..]));
+        assert_eq!(broadcast(&[&[2], &[3]]), None);
+        assert_eq!(broadcast(&[&[2], &[1, 2]]), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod pattern;
 mod products;
 mod rotary;
 mod tail;
+mod transposed;
 mod weights;
 mod windows;
 
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::Softmax;
@@ -81,7 +82,7 @@ pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(Ty
         ..Fusion::default()
     };
     for round in [
-        simplify, attentions, rotaries, four_bits, eight_bits, floats, pools, simplify,
+        simplify, attentions, rotaries, four_bits, eight_bits, floats, transposed, pools, simplify,
     ] {
         round(&mut model, &mut report)?;
     }
@@ -247,6 +248,14 @@ fn floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
 /// An infinity stays one.
 fn exact_floats(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
     products(model, report, products::float_linear, products::float_conv)
+}
+
+fn transposed(model: &mut TypedModel, report: &mut Fusion) -> TractResult<()> {
+    let packer = Packer::new(Isa::detect());
+    apply(model, report, |model, node| {
+        let op = node.op_as::<Deconv>()?;
+        Some(transposed::transposed(model, node, op, &packer))
+    })
 }
 
 /// What is refused here runs in tract as it is, and is no product that should be named.

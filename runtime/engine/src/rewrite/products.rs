@@ -122,7 +122,7 @@ pub(super) fn four_bits(model: &TypedModel, node: &TypedNode, op: &FourBits) -> 
 }
 
 /// Shape of the second of two operands, where it is a constant, both are floats, and there is a kernel for those.
-fn constant_floats(
+pub(super) fn constant_floats(
     model: &TypedModel,
     operands: [OutletId; 2],
     isa: Isa,
