@@ -50,8 +50,8 @@ fn tract_runs_nothing_and_inferences_allocate_nothing_after_the_first() {
 fn tract_runs_nothing_of_the_fixtures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for folder in PACKAGES.iter().chain([&STATE_IN_PROMPT]) {
-        let package = Package::open(&root.join(folder)).unwrap();
-        let policy = OnnxPolicy::load(&package, None).unwrap();
+        let package = Package::open(&root.join(folder)).expect("a fixture");
+        let policy = OnnxPolicy::load(&package, None).expect("a fixture");
         for stage in policy.stages() {
             let left = stage.fusion.expect("a report").engine;
             assert!(left.is_empty(), "{folder}, {}: {left:?}", stage.stage);
