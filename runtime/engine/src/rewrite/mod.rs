@@ -11,7 +11,7 @@
 
 mod attention;
 mod casts;
-mod gelu;
+mod gated;
 mod layout;
 mod norm;
 mod packer;

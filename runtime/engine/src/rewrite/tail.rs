@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Activation, Epilogue};
 
-use super::gelu;
+use super::gated;
 use super::pattern::{dequantise_format, quantisation, quantise_format, quantised_source};
 use crate::ops::{Format, Quantise};
 use crate::query::{
@@ -66,7 +66,7 @@ impl Tail {
             return None;
         }
         if self.activation == Activation::Identity
-            && let Some((activation, outlet)) = gelu::match_gelu(model, self.outlet)
+            && let Some((activation, outlet)) = gated::match_gated(model, self.outlet)
         {
             (self.activation, self.outlet) = (activation, outlet);
             return Some(());
@@ -147,7 +147,7 @@ impl Tail {
             && let Some(back) = only_reader(model, next)
             && dequantise_format(model, back) == Some(format)
             && !model.outputs.contains(&back.id.into())
-            && (gelu::match_gelu(model, back.id.into()).is_some()
+            && (gated::match_gated(model, back.id.into()).is_some()
                 || !feeds_product(model, back.id.into()))
         {
             let (low, high) = quantisation(format)?.range();

@@ -1,4 +1,4 @@
-//! GELU in its tanh form, as exporters write it, is done where the product ends.
+//! GELU in its tanh form and SiLU, as exporters write them, are done where the product ends.
 
 mod graphs;
 
@@ -64,4 +64,37 @@ fn what_others_read_is_left_alone() {
     let (fused, fusion, plain) = network("product", false, true).run("square is read");
     assert!(fusion.small.contains_key("Tanh"), "{:?}", fusion.small);
     assert_close(&fused, &plain, "square is read");
+}
+
+/// A product and `x sigmoid(x)`, as a gated layer of a transformer has it; the product or the gate may have another reader.
+fn silu(sigmoid_first: bool, read: Option<&str>) -> Graph {
+    let operands = match sigmoid_first {
+        true => ["gate", "x"],
+        false => ["x", "gate"],
+    };
+    let graph = Graph::new(&[("input", &[1, 9, 12])])
+        .floats("w", &[12, 24], &wave(12 * 24, 1))
+        .node("MatMul", &["input", "w"], "x")
+        .node("Sigmoid", &["x"], "gate")
+        .node("Mul", &operands, "silu");
+    match read {
+        Some(other) => graph.node("Add", &["silu", other], "y"),
+        None => graph.node("Identity", &["silu"], "y"),
+    }
+}
+
+#[test]
+fn silu_is_part_of_the_product() {
+    for sigmoid_first in [false, true] {
+        let name = format!("silu {sigmoid_first}");
+        let (fused, fusion, plain) = silu(sigmoid_first, None).run(&name);
+        assert!(fusion.small.is_empty(), "{name}: {:?}", fusion.small);
+        assert_close(&fused, &plain, &name);
+    }
+    for read in ["x", "gate"] {
+        let name = format!("silu, and {read} is read");
+        let (fused, fusion, plain) = silu(false, Some(read)).run(&name);
+        assert!(!fusion.small.is_empty(), "{name}: {:?}", fusion.small);
+        assert_close(&fused, &plain, &name);
+    }
 }

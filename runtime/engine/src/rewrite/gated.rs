@@ -1,4 +1,4 @@
-//! GELU as exporters and tract spell it, back to one function.
+//! GELU and SiLU as exporters and tract spell them, back to one function.
 
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
@@ -7,11 +7,16 @@ use wink_kernels::Activation;
 
 use crate::query::{only_reader, other_operand, readers, scalar};
 
-/// If all that reads `x` is a GELU of it: which one, and its outlet.
+/// If all that reads `x` is one of these functions of it: which one, and its outlet.
+pub(super) fn match_gated(model: &TypedModel, x: OutletId) -> Option<(Activation, OutletId)> {
+    match_gelu(model, x).or_else(|| Some((Activation::Silu, match_silu(model, x)?)))
+}
+
+/// GELU.
 ///
 /// The gate `g` is `x/sqrt2 -> erf -> +1` or `sqrt(2/pi) (x + 0.044715 x^3) -> tanh -> +1`; then come in any order the products with
 /// `x` and with 1/2: `(x * g) * 0.5` or `(0.5 x) * g`.
-pub(super) fn match_gelu(model: &TypedModel, x: OutletId) -> Option<(Activation, OutletId)> {
+fn match_gelu(model: &TypedModel, x: OutletId) -> Option<(Activation, OutletId)> {
     if model.outputs.contains(&x) {
         return None;
     }
@@ -22,6 +27,31 @@ pub(super) fn match_gelu(model: &TypedModel, x: OutletId) -> Option<(Activation,
         .into_iter()
         .find_map(|(inner, outer)| gelu_of(model, x, inner.node, outer.node))
         .map(|outlet| (Activation::Gelu, outlet))
+}
+
+/// `x sigmoid(x)`.
+fn match_silu(model: &TypedModel, x: OutletId) -> Option<OutletId> {
+    if model.outputs.contains(&x) {
+        return None;
+    }
+    let named = |node: &TypedNode, name: &str| {
+        node.op_as::<ElementWiseOp>()
+            .is_some_and(|op| op.0.name() == name)
+    };
+    let [first, second] = *readers(model, x) else {
+        let only = only_reader(model, x)?;
+        return named(only, "Silu").then(|| only.id.into());
+    };
+    [(first, second), (second, first)]
+        .into_iter()
+        .find_map(|(inner, outer)| {
+            let gate = OutletId::from(inner.node);
+            let fits = named(model.node(inner.node), "Sigmoid")
+                && other_operand(model.node(outer.node), "Mul", x) == Some(gate)
+                && readers(model, gate).len() == 1
+                && !model.outputs.contains(&gate);
+            fits.then(|| outer.node.into())
+        })
 }
 
 fn gelu_of(model: &TypedModel, x: OutletId, inner: usize, outer: usize) -> Option<OutletId> {
