@@ -339,56 +339,104 @@ pub(crate) enum Shift {
     Plus(i32),
 }
 
-/// Writes rows of sums.
+/// Writes rows of sums, at most [`TALLEST`].
 ///
 /// # Safety
 /// As for [`Lanes`]; the output must hold every row and column of `place`, and nobody else may touch those.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Sum, L: Lanes>(rows: &[[S; PANEL]], place: Place, f: &Finish<'_>) {
-    let e = f.epilogue;
     let constants = Constants::of_panel(f, place.column / PANEL);
     let steps = match f.output {
         RawOutput::Float(_) => Steps::NONE,
         RawOutput::Bytes(_, _, q) => q.steps(),
     };
     let width = PANEL.min(place.columns - place.column);
-    for (index, sums) in rows.iter().enumerate() {
-        let row = place.row + index;
-        let start = row * place.columns + place.column;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut x = S::floats::<L>(sums, row, &constants);
-            if let Some([low, high]) = constants.ranges {
-                x = x.at_least(L::load(low)).at_most(L::load(high));
+    let start = |index: usize| (place.row + index) * place.columns + place.column;
+    let activation = f.epilogue.activation;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if matches!(activation, Activation::Identity | Activation::Relu) {
+            for (index, sums) in rows.iter().enumerate() {
+                let row = place.row + index;
+                let x = of_sums::<S, L>(sums, row, start(index), width, f, &constants);
+                put(x, start(index), width, f.output, steps);
             }
-            x = match f.residual {
-                Residual::None => x,
-                Residual::Float(values) => x.add(L::load(&chunk(&values[start..], width))),
-                Residual::Quantised(values, q) => {
-                    let (raw, flip) = values.raw();
-                    let bytes = L::load_bytes(&chunk(&raw[start..], width), flip);
-                    let steps = L::sub_whole(bytes, L::all_whole(q.zero_point));
-                    x.add(L::from_whole(steps).mul(L::all(q.scale)))
-                }
-            };
-            x = activate(x, e.activation);
-            match f.output {
-                RawOutput::Float(out) if width == PANEL => x.store(&mut *out.add(start).cast()),
-                RawOutput::Float(out) => {
-                    let mut whole = [0.0; PANEL];
-                    x.store(&mut whole);
+            return;
+        }
+        // All rows at once: over the few values of one the compiler would not make vector instructions of it.
+        let mut values = [[0.0; PANEL]; TALLEST];
+        for (index, (sums, values)) in rows.iter().zip(&mut values).enumerate() {
+            let row = place.row + index;
+            of_sums::<S, L>(sums, row, start(index), width, f, &constants).store(values);
+        }
+        activate(values[..rows.len()].as_flattened_mut(), activation);
+        for (index, values) in values[..rows.len()].iter().enumerate() {
+            put(L::load(values), start(index), width, f.output, steps);
+        }
+    }
+}
+
+/// The sums of a row, scaled, with bias and residual, and past an activation that is one instruction; `start` is where they lie in the
+/// output.
+///
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn of_sums<S: Sum, L: Lanes>(
+    sums: &[S; PANEL],
+    row: usize,
+    start: usize,
+    width: usize,
+    f: &Finish<'_>,
+    constants: &Constants<'_>,
+) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut x = S::floats::<L>(sums, row, constants);
+        if let Some([low, high]) = constants.ranges {
+            x = x.at_least(L::load(low)).at_most(L::load(high));
+        }
+        x = match f.residual {
+            Residual::None => x,
+            Residual::Float(values) => x.add(L::load(&chunk(&values[start..], width))),
+            Residual::Quantised(values, q) => {
+                let (raw, flip) = values.raw();
+                let bytes = L::load_bytes(&chunk(&raw[start..], width), flip);
+                let steps = L::sub_whole(bytes, L::all_whole(q.zero_point));
+                x.add(L::from_whole(steps).mul(L::all(q.scale)))
+            }
+        };
+        match f.epilogue.activation {
+            Activation::Relu => x.at_least(L::all(0.0)),
+            _ => x,
+        }
+    }
+}
+
+/// Writes the values of a row, the first of them to `start`.
+///
+/// # Safety
+/// As for [`Lanes`]; the output must hold `width` values there, and nobody else may touch those.
+#[inline(always)]
+unsafe fn put<L: Lanes>(x: L, start: usize, width: usize, output: RawOutput, steps: Steps) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match output {
+            RawOutput::Float(out) if width == PANEL => x.store(&mut *out.add(start).cast()),
+            RawOutput::Float(out) => {
+                let mut whole = [0.0; PANEL];
+                x.store(&mut whole);
+                std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
+            }
+            RawOutput::Bytes(out, flip, q) => {
+                let steps = steps.of_lanes(x).round();
+                let values = L::add_whole(steps, L::all_whole(q.zero_point));
+                if width == PANEL {
+                    L::store_bytes(values, flip, &mut *out.add(start).cast());
+                } else {
+                    let mut whole = [0; PANEL];
+                    L::store_bytes(values, flip, &mut whole);
                     std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
-                }
-                RawOutput::Bytes(out, flip, q) => {
-                    let steps = steps.of_lanes(x).round();
-                    let values = L::add_whole(steps, L::all_whole(q.zero_point));
-                    if width == PANEL {
-                        L::store_bytes(values, flip, &mut *out.add(start).cast());
-                    } else {
-                        let mut whole = [0; PANEL];
-                        L::store_bytes(values, flip, &mut whole);
-                        std::ptr::copy_nonoverlapping(whole.as_ptr(), out.add(start), width);
-                    }
                 }
             }
         }
@@ -408,34 +456,20 @@ fn chunk<T: Copy + Default>(values: &[T], width: usize) -> [T; PANEL] {
     chunk
 }
 
-/// # Safety
-/// As for [`Lanes`].
+/// What [`of_sums`] left to do. Inlined into functions that have an instruction set's features.
 #[inline(always)]
-unsafe fn activate<L: Lanes>(x: L, activation: Activation) -> L {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match activation {
-            Activation::Identity => x,
-            Activation::Relu => x.at_least(L::all(0.0)),
-            Activation::Gelu => one_by_one(x, gelu),
-            Activation::GeluTanh => one_by_one(x, gelu_tanh),
-            Activation::Silu => one_by_one(x, |v| v * sigmoid(v)),
-        }
-    }
-}
-
-/// # Safety
-/// As for [`Lanes`].
-#[inline(always)]
-unsafe fn one_by_one<L: Lanes>(x: L, of: impl Fn(f32) -> f32) -> L {
-    let mut values = [0.0; PANEL];
-    // SAFETY: the caller's promise.
-    unsafe {
-        x.store(&mut values);
-        for v in &mut values {
+fn activate(values: &mut [f32], activation: Activation) {
+    #[inline(always)]
+    fn each(values: &mut [f32], of: impl Fn(f32) -> f32) {
+        for v in values {
             *v = of(*v);
         }
-        L::load(&values)
+    }
+    match activation {
+        Activation::Identity | Activation::Relu => {}
+        Activation::Gelu => each(values, gelu),
+        Activation::GeluTanh => each(values, gelu_tanh),
+        Activation::Silu => each(values, |v| v * sigmoid(v)),
     }
 }
 

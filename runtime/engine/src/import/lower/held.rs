@@ -247,6 +247,7 @@ impl Walk {
             weights: HashMap::new(),
             order: vec![],
             nodes: vec![],
+            made_of_constants: self.made_of_constants.clone(),
         };
         for weight in &graph.initializer {
             inner.add_weight(weight.clone());

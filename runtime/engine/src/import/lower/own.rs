@@ -45,6 +45,27 @@ const ROUNDS: [&str; 2] = ["QuantizeLinear", "DynamicQuantizeLinear"];
 /// Tract's drops NaN.
 const POOL: &str = "MaxPool";
 
+/// Operators of floats whose NaN tract drops where it works out constants. What is computed at run time has operators of its own.
+const FOLDS_NAN: [&str; 8] = [
+    "Celu",
+    "Max",
+    "Min",
+    "Relu",
+    "Clip",
+    "Tanh",
+    "Sigmoid",
+    "HardSigmoid",
+];
+
+/// Whether a node whose inputs are all constants is computed by [`super::super::meaning`]: where one holds NaN, or is too large to tell.
+pub(super) fn is_own_of_constants(call: &Call<'_>, inputs: &[Option<Fact<'_>>]) -> bool {
+    let whole = |fact: &Fact<'_>| {
+        let values = fact.value.map(|value| value.floats());
+        values.is_some_and(|values| !values.iter().any(|v| v.is_nan()))
+    };
+    FOLDS_NAN.contains(&call.op()) && !inputs.iter().flatten().all(whole)
+}
+
 /// Operators of bools that the engine runs.
 const LOGIC: [&str; 4] = ["And", "Or", "Xor", "Not"];
 

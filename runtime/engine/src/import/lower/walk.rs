@@ -1,6 +1,6 @@
 //! Goes through the nodes in order: infers, folds, expands, and keeps as our own what the engine must not run.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
@@ -88,6 +88,8 @@ pub(super) struct Walk {
     /// Names of weights in the order of the file.
     pub(super) order: Vec<String>,
     pub(super) nodes: Vec<NodeProto>,
+    /// Outputs of nodes that are left although all of their inputs are constants.
+    pub(super) made_of_constants: HashSet<String>,
 }
 
 /// Rewrites the nodes of a graph, which are in order.
@@ -99,6 +101,7 @@ pub(super) fn walk(graph: &mut GraphProto, opset: i64, rounding: Rounding) -> Re
         weights: HashMap::new(),
         order: vec![],
         nodes: vec![],
+        made_of_constants: HashSet::new(),
     };
     for weight in graph.initializer.drain(..) {
         walk.add_weight(weight);
@@ -260,7 +263,12 @@ impl Walk {
                 crate::budget::MAX_TENSOR_ELEMENTS
             ));
         }
-        let kept = own::is_own(&call, &facts, &outputs, self.rounding);
+        let constants = node.input.iter().enumerate().all(|(index, name)| {
+            let made = self.made_of_constants.contains(name);
+            name.is_empty() || made || self.seen().is_constant(&node, index)
+        });
+        let kept = own::is_own(&call, &facts, &outputs, self.rounding)
+            || constants && own::is_own_of_constants(&call, &facts);
         if self.fold(&call, &inputs, &outputs, kept)? {
             return Ok(vec![]);
         }
@@ -274,6 +282,9 @@ impl Walk {
                 });
                 known.element = *element;
             }
+        }
+        if constants {
+            self.made_of_constants.extend(node.output.iter().cloned());
         }
         self.nodes.push(if kept { own } else { plain(node) });
         Ok(vec![])

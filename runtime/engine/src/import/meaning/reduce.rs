@@ -91,8 +91,9 @@ fn of_floats(kind: &str) -> Option<fn(Floats<'_>) -> f64> {
     Some(match kind {
         "Sum" => |v| v.sum(),
         "Mean" => |v| {
-            let (sum, count) = v.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
-            sum / count
+            let (sum, count) = v.fold((0.0, 0.0_f64), |(sum, count), v| (sum + v, count + 1.0));
+            // The standard leaves open what the mean of nothing is; ONNX Runtime has 0, as of integers.
+            sum / count.max(1.0)
         },
         "Max" => largest,
         "Min" => |v| {
