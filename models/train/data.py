@@ -7,7 +7,6 @@
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,37 +15,22 @@ import torch
 from PIL import Image
 
 from loop import Refused
+from robot import Robot
 from vlm import Config
 
-# The camera of the benchmark: eye, the point it looks at, vertical field of view (rad).
-EYE, AT, FOV = (-0.15, 0.49, 0.564), (0.15, 0.65, 0.0), 1.2
-STATE = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
-ACTION = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"]
 COLUMNS = ("observation.state", "action", "observation.cube_position", "observation.target_card_position", "episode_index", "frame_index", "task_index")
 
 
-def project(points, c):
-    """World points [n,3] -> (u, v) in 0..1 of the crop, for the benchmark's camera."""
-    eye, at = np.array(EYE), np.array(AT)
-    forward = (at - eye) / np.linalg.norm(at - eye)
-    right = np.cross(forward, (0, 0, 1.0))
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
-    d = points - eye
-    focal = c.frame / 2 / math.tan(FOV / 2)
-    pixels = c.frame / 2 + focal * np.stack([d @ right, d @ down], -1) / (d @ forward)[:, None]
-    x, y, w, h = c.crop
-    return (pixels - (x, y)) / (w, h)
-
-
-def check_spaces(demos):
-    """The data set's action and state must be the ones that the policy speaks."""
+def check_spaces(demos, robot):
+    """The data set's rate, action and state must be the ones that the policy speaks."""
     info = json.loads((demos / "meta" / "info.json").read_text())
-    for key, names in (("action", ACTION), ("observation.state", STATE)):
+    for key, names in (("action", robot.action), ("observation.state", robot.state)):
         found = info["features"].get(key, {}).get("names")
         found = found.get("motors", found) if isinstance(found, dict) else found
         if found != names:
-            raise Refused(f"{demos}: {key} is {found}, where this policy needs {names}: record with the ee_delta action space")
+            raise Refused(f"{demos}: {key} is {found}, where {robot.name} needs {names}: record with that arm")
+    if info["fps"] != robot.hz:
+        raise Refused(f"{demos}: {info['fps']} frames a second, where {robot.name} acts at {robot.hz} Hz")
 
 
 def read_columns(demos):
@@ -76,34 +60,45 @@ def shrink(frame, size):
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def convert(demos, frames, out, every, chunk=16):
+def shrunk(camera, frames, image, count, every, out):
+    """Writes the kept frames of a camera, shrunk to `image` (width, height)."""
+    pictures = np.load(frames, mmap_mode="r")
+    x, y, w, h = camera.crop
+    if pictures.shape != (count, h, w, 3):
+        raise Refused(f"{frames}: {pictures.shape}, where {(count, h, w, 3)} is needed: run wink frames for {camera.name} with --every {every} --crop {x},{y},{w},{h}")
+    images = np.lib.format.open_memmap(out, "w+", np.uint8, (count, 3, image[1], image[0]))
+    for i, frame in enumerate(pictures):
+        images[i] = shrink(np.ascontiguousarray(frame), image)
+    images.flush()
+
+
+def convert(demos, frames, wrist, out, every, robot, chunk):
     c = Config()
-    check_spaces(demos)
+    check_spaces(demos, robot)
+    if (robot.wrist is None) != (wrist is None):
+        raise Refused(f"{robot.name}: --wrist {'is for a robot that has such a camera' if wrist else 'is needed: frames of ' + robot.wrist.name}")
     columns = read_columns(demos)
     tasks = pq.read_table(demos / "meta" / "tasks.parquet").to_pydict()
     key = next(k for k in tasks if k != "task_index")
     task_of = dict(zip(tasks["task_index"], tasks[key]))
     episodes, number = columns["episode_index"], columns["frame_index"]
     kept = np.nonzero((number + episodes) % every == 0)[0]
-    pictures = np.load(frames, mmap_mode="r")
-    x, y, w, h = c.crop
-    if pictures.shape != (len(kept), h, w, 3):
-        raise Refused(f"{frames}: {pictures.shape}, where {(len(kept), h, w, 3)} is needed: run wink frames with --every {every} --crop {x},{y},{w},{h}")
     out.mkdir(parents=True, exist_ok=True)
-    images = np.lib.format.open_memmap(out / "images.npy", "w+", np.uint8, (len(kept), 3, c.image[1], c.image[0]))
-    for i, frame in enumerate(pictures):
-        images[i] = shrink(np.ascontiguousarray(frame), c.image)
-    images.flush()
+    shrunk(robot.front, frames, c.image, len(kept), every, out / "images.npy")
+    if wrist:
+        shrunk(robot.wrist, wrist, robot.wrist.image, len(kept), every, out / "wrist.npy")
     action, state = columns["action"].astype(np.float32), columns["observation.state"].astype(np.float32)
     names = sorted(set(task_of[t] for t in np.unique(columns["task_index"]).tolist()))
     order = {t: i for i, t in enumerate(names)}
+    moves = robot.moves()
     np.savez(
         out / "columns.npz", kept=kept, chunk=chunks(action, episodes, chunk), state=state, episode=episodes,
         block=columns["observation.cube_position"].astype(np.float32), card=columns["observation.target_card_position"].astype(np.float32),
         task=np.array([order[task_of[t]] for t in columns["task_index"].tolist()]),
-        state_mean=state.mean(0), state_std=np.maximum(state.std(0), 0.01), action_mean=np.r_[action.mean(0)[:6], 0], action_std=np.r_[np.maximum(action.std(0)[:6], 0.01), 1],
+        state_mean=state.mean(0), state_std=np.maximum(state.std(0), 0.01), action_mean=action.mean(0) * moves, action_std=np.where(moves, np.maximum(action.std(0), 0.01), 1),
     )
     (out / "tasks.json").write_text(json.dumps(names))
+    (out / "robot.json").write_text(json.dumps({"name": robot.name, "chunk": chunk}))
     print(f"{len(kept)} of {len(episodes)} frames with pictures, {len(np.unique(episodes))} episodes, {len(names)} instructions")
 
 
@@ -113,14 +108,17 @@ class Demos:
     def __init__(self, folder, c, like=None):
         """`like`: other demonstrations whose normalisation is used instead of these ones' own."""
         self.c = c
+        made_for = json.loads((folder / "robot.json").read_text())
+        self.robot, self.chunk = Robot.load(made_for["name"]), made_for["chunk"]
         self.images = np.load(folder / "images.npy", mmap_mode="r")
+        self.wrist = np.load(folder / "wrist.npy", mmap_mode="r") if self.robot.wrist else None
         columns = np.load(folder / "columns.npz")
         self.kept, self.episode, self.task = columns["kept"], columns["episode"], columns["task"]
         self.tasks = json.loads((folder / "tasks.json").read_text())
         for k in ("state_mean", "state_std", "action_mean", "action_std"):
             setattr(self, k, getattr(like, k) if like else torch.from_numpy(columns[k]).float())
         self.block, self.card = (torch.from_numpy(columns[k]).float() for k in ("block", "card"))
-        self.block_uv, self.card_uv = (torch.from_numpy(project(columns[k].astype(np.float64), c)).float() for k in ("block", "card"))
+        self.block_uv, self.card_uv = (torch.from_numpy(self.robot.front.project(columns[k].astype(np.float64))).float() for k in ("block", "card"))
         self.states = (torch.from_numpy(columns["state"]) - self.state_mean) / self.state_std
         self.chunks = (torch.from_numpy(columns["chunk"]) - self.action_mean) / self.action_std
 
@@ -135,7 +133,8 @@ class Demos:
         frame = self.kept[picture_index]
         tasks, row = np.unique(self.task[frame], return_inverse=True)
         texts = words([self.tasks[t] for t in tasks])
-        return {
+        more = {} if self.wrist is None else {"wrist": torch.from_numpy(self.wrist[picture_index])}
+        return more | {
             "image": torch.from_numpy(self.images[picture_index]), "state": self.states[frame], "chunk": self.chunks[frame], "block": self.block[frame], "card": self.card[frame, :2],
             "block_uv": self.block_uv[frame].clamp(0, 1), "card_uv": self.card_uv[frame].clamp(0, 1), "tokens": torch.from_numpy(texts), "text_row": torch.from_numpy(row),
         }
@@ -152,11 +151,14 @@ class Demos:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demos", type=Path, required=True)
-    parser.add_argument("--frames", type=Path, required=True)
+    parser.add_argument("--robot", default="wx250s", help="a file of robots/, without .toml")
+    parser.add_argument("--frames", type=Path, required=True, help="of the camera that sees the table")
+    parser.add_argument("--wrist", type=Path, help="of the wrist camera, where the robot has one")
+    parser.add_argument("--chunk", type=int, default=16, help="actions of a chunk")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--every", type=int, default=5, help="as given to wink frames")
     args = parser.parse_args()
-    convert(args.demos, args.frames, args.out, args.every)
+    convert(args.demos, args.frames, args.wrist, args.out, args.every, Robot.load(args.robot), args.chunk)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class ExpertConfig:
     codebook: int = 32
     code_dim: int = 32
     flow_steps: int = 5
+    prefix: int = 0  # most actions of a chunk that are given, of kind "chunk"
 
     def to_dict(self):
         return asdict(self)
@@ -127,7 +128,7 @@ class Outputs(nn.Module):
             self.field = mlp(t * a + 16 + w, 512, 512, t * a)
             self.register_buffer("frequencies", 2.0 ** torch.arange(8) * math.pi / 8, persistent=False)
         else:
-            raise ValueError(f"no kind of expert {e.kind!r}: take one of {', '.join(KINDS)}")
+            raise ValueError(f"no kind of expert {e.kind!r}: take one of {', '.join(KINDS)}, or chunk of a robot with joint angles")
 
     @torch.no_grad()
     def fit(self, chunks, codes=None):
@@ -214,12 +215,15 @@ class Outputs(nn.Module):
 
 
 class Expert(nn.Module):
-    """Readers, trunk and outputs."""
+    """Readers, trunk and outputs. Of `VIEW` more features, a subclass says what they show."""
 
     SCALES = (0.3, 0.1, 0.03, 0.01)
-    FEATURES = 64
+    FEATURES, VIEW = 64, 0
+    NEAR = 6 * len(SCALES)
+    # Spread of the noise on states in training, in their units.
+    state_noise = 0.0
 
-    def __init__(self, c, e):
+    def __init__(self, c, e, outputs=None):
         super().__init__()
         if e.read not in READS:
             raise ValueError(f"no way to read {e.read!r}: take one of {', '.join(READS)}")
@@ -235,8 +239,8 @@ class Expert(nn.Module):
             self.card = Chooser(*c.grid)
             self.card_world = mlp(2, 64, 64, 2)
         card_features = 0 if e.read == "pointer" else f
-        self.trunk = nn.Sequential(*mlp(f + card_features + e.state_dim + 6 * len(self.SCALES) + 5, e.width, e.width, e.width), nn.ReLU())
-        self.outputs = Outputs(e)
+        self.trunk = nn.Sequential(*mlp(f + card_features + self.VIEW + e.state_dim + self.NEAR + 5, e.width, e.width, e.width), nn.ReLU())
+        self.outputs = outputs or Outputs(e)
         self.register_buffer("state_mean", torch.zeros(e.state_dim))
         self.register_buffer("state_std", torch.ones(e.state_dim))
 
@@ -256,15 +260,24 @@ class Expert(nn.Module):
             "card_logits": logits, "card_uv": card_uv, "card": card, "card_feature": card_feature,
         }
 
-    def hidden(self, state, block, card, block_feature=None, card_feature=None):
-        """state normalised; block [B,3] and card [B,2] in metres; features, or none. Returns what the outputs read."""
-        tool = (state * self.state_std + self.state_mean)[:, :3]
+    def scaled(self, tool, block, card):
+        """Where block and card are from the tool [B,3], large and small."""
         near = torch.cat([block - tool, card - tool[:, :2], tool[:, 2:3]], -1)
-        near = torch.cat([torch.tanh(near * (1 / s)) for s in self.SCALES], -1)
-        nothing = torch.zeros_like(state[:, :1]).expand(-1, self.FEATURES)
-        parts = [nothing if block_feature is None else block_feature]
+        return torch.cat([torch.tanh(near * (1 / s)) for s in self.SCALES], -1)
+
+    def near(self, state, block, card):
+        """[B, NEAR]: where block and card are from the tool. The state is in its units."""
+        return self.scaled(state[:, :3], block, card)
+
+    def hidden(self, state, block, card, block_feature=None, card_feature=None, view=None):
+        """state normalised; block [B,3] and card [B,2] in metres; features, or none. Returns what the outputs read."""
+        nothing = torch.zeros_like(state[:, :1])
+        parts = [nothing.expand(-1, self.FEATURES) if block_feature is None else block_feature]
         if self.e.read != "pointer":
-            parts.append(nothing if card_feature is None else card_feature)
+            parts.append(nothing.expand(-1, self.FEATURES) if card_feature is None else card_feature)
+        if self.VIEW:
+            parts.append(nothing.expand(-1, self.VIEW) if view is None else view)
+        near = self.near(state * self.state_std + self.state_mean, block, card)
         return self.trunk(torch.cat([*parts, state, near, block, card], -1))
 
     def forward(self, fine, fused, logits, state):

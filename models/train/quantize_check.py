@@ -12,7 +12,8 @@ import numpy as np
 import onnxruntime as ort
 
 from art import Words
-from export import recorded
+from export import STATE, recorded
+from robot import Robot
 from vlm import Config
 
 
@@ -28,7 +29,8 @@ def main():
     resize = camera["transform"][-1].get("resize", {})
     if (resize.get("width"), resize.get("height")) != tuple(c.image):
         raise SystemExit(f"{args.package}: looks at other pictures than --data holds")
-    feeds = recorded(args, c, Words(args.package / manifest["observations"]["text"]["tokenizer"], c.max_tokens), args.frames)
+    words = Words(args.package / manifest["observations"]["text"]["tokenizer"], c.max_tokens)
+    feeds = list(recorded(args, c, Robot.load("wx250s"), words, args.frames))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -39,10 +41,10 @@ def main():
         files = manifest["precisions"][name]
         text, act = (ort.InferenceSession(str(args.package / files[stage]), options) for stage in ("text", "act"))
         actions, times = [], []
-        for image, state, tokens in feeds:
-            encoded, mask = text.run(None, {"tokens": tokens})
+        for values in feeds:
+            encoded, mask = text.run(None, {"tokens": values["tokens"]})
             start = time.perf_counter()
-            actions.append(act.run(None, {"image": image, "state": state, "text": encoded, "text_mask": mask})[0])
+            actions.append(act.run(None, {"image": values[camera["name"]], "state": values[STATE], "text": encoded, "text_mask": mask})[0])
             times.append(time.perf_counter() - start)
         wanted = wanted or actions
         off = np.array(actions) - np.array(wanted)

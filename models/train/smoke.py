@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--wink", required=True, help="the tool")
     parser.add_argument("--work", type=Path, default=None, help="folder for what it writes (default: a temporary one)")
     parser.add_argument("--art", type=Path, default=None, help="what art.py wrote (default: made now)")
-    parser.add_argument("--ways", nargs="+", default=sorted(p.stem for p in CONFIGS.glob("*.toml")))
+    parser.add_argument("--ways", nargs="+", default=sorted(p.stem for p in CONFIGS.glob("*.toml") if load_way(p.stem).robot == "wx250s"))
     args = parser.parse_args()
     work = args.work or Path(tempfile.mkdtemp(prefix="wink-smoke-"))
     work.mkdir(parents=True, exist_ok=True)

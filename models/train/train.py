@@ -18,6 +18,7 @@ import torch
 
 import loop
 from art import Words
+from chunk_flow import expert_of
 from data import Demos
 from expert import Expert, ExpertConfig, Policy
 from features import Features
@@ -29,9 +30,9 @@ from ways import FrozenNorms, fold_lora, load_way, prepare_vlm
 
 MOTION_BATCH = 256
 # What a warmed trunk does not hold: the parts that look at the picture begin anew with every seed.
-READERS = ("block_conv.", "block.", "card_read.", "card.")
-# Spread of the noise on what the trunk is told in training: metres, and metres and radians of proprioception.
-PLACE_NOISE_M, STATE_NOISE = 0.004, 0.001
+READERS = ("block_conv.", "block.", "card_read.", "card.", "eye.")
+# Spread of the noise on the places that the trunk is told in training (m). That on proprioception is the robot's.
+PLACE_NOISE_M = 0.004
 # Spread of the noise on places in the picture, as a share of its side.
 PLACE_NOISE_UV = 0.005
 # In how many cases the trunk is told the true places, and in how many no features, so that it follows the places.
@@ -67,14 +68,18 @@ class Cloning(FrozenNorms):
         # What teaches an insulated VLM: the chunk's DCT tokens, read from features that do pass a gradient on.
         self.tokens = Expert(policy.vlm.c, ExpertConfig(kind="fast")) if way.insulate else None
 
+    def jittered(self, images):
+        """As a model takes them, a little brighter or darker in training."""
+        images = normalised(images, self.policy.vlm.c)
+        if self.training:
+            images = images * torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(0.92, 1.08) + torch.randn_like(images) * 0.01
+        return images.contiguous(memory_format=torch.channels_last)
+
     def see(self, batch):
         vlm, learns = self.policy.vlm, self.way.vlm != "none"
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             if "image" in batch:
-                images = normalised(batch["image"], vlm.c)
-                if self.training:
-                    images = images * torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(0.92, 1.08) + torch.randn_like(images) * 0.01
-                fine, tokens = vlm.vision(images.contiguous(memory_format=torch.channels_last))
+                fine, tokens = vlm.vision(self.jittered(batch["image"]))
             else:
                 fine, tokens = batch["fine"].float(), batch["image_tokens"].float()
             text, mask = vlm.text(batch["tokens"])
@@ -85,17 +90,18 @@ class Cloning(FrozenNorms):
         e = expert.e
         state = batch["state"]
         if self.training:
-            state = state + torch.randn_like(state) * STATE_NOISE / expert.state_std
+            state = state + torch.randn_like(state) * expert.state_noise / expert.state_std
         r = expert.read(*seen, state)
         block, card = r["block"], r["card"]
         feature, card_feature = r["block_feature"], r["card_feature"]
+        view = expert.eye(self.jittered(batch["wrist"])) if "wrist" in batch else None
         if self.training:
             true = (torch.rand(len(state), 1, device=state.device) < TRUE_PLACES).float()
             block, card = block + true * (batch["block"] - block), card + true * (batch["card"] - card)
             block, card = block + torch.randn_like(block) * PLACE_NOISE_M / 3, card + torch.randn_like(card) * PLACE_NOISE_M
             keep = (torch.rand(len(state), 1, device=state.device) > NO_FEATURES).float()
-            feature, card_feature = feature * keep, card_feature * keep if card_feature is not None else None
-        loss = expert.outputs.loss(expert.hidden(state, block, card, feature, card_feature), batch["chunk"], batch.get("codes"))
+            feature, card_feature, view = (f * keep if f is not None else None for f in (feature, card_feature, view))
+        loss = expert.outputs.loss(expert.hidden(state, block, card, feature, card_feature, view), batch["chunk"], batch.get("codes"))
         block_error, card_error = (r["block"] - batch["block"]).abs(), (r["card"] - batch["card"]).abs()
         figures = {"action": loss, "block_mm": block_error[:, :2].mean() * 1000, "card_right": ((r["card"] - batch["card"]).norm(dim=-1) < 0.07).float().mean()}
         loss = loss + 10 * block_error.mean() + 5 * card_error.mean()
@@ -125,7 +131,7 @@ class Cloning(FrozenNorms):
 
 def motion_loss(expert, batch):
     """The trunk alone: from proprioception and the truth about the table to what the expert does."""
-    state = batch["motion_state"] + torch.randn_like(batch["motion_state"]) * STATE_NOISE / expert.state_std
+    state = batch["motion_state"] + torch.randn_like(batch["motion_state"]) * expert.state_noise / expert.state_std
     block = batch["motion_block"] + torch.randn_like(batch["motion_block"]) * PLACE_NOISE_M / 3
     card = batch["motion_card"] + torch.randn_like(batch["motion_card"]) * PLACE_NOISE_M
     loss = expert.outputs.loss(expert.hidden(state, block, card), batch["motion_chunk"], batch.get("motion_codes"))
@@ -159,7 +165,7 @@ class Motion(torch.nn.Module):
 def warm_trunk(args, expert, demos, cache, codes):
     """Loads or trains the trunk for this kind of expert: one for all seeds."""
     e = expert.e
-    path = cache / f"motion-{e.kind}-{e.read}-{args.motion_steps}.ckpt"
+    path = cache / f"motion-{demos.robot.name}-{e.kind}-{e.read}-{args.motion_steps}.ckpt"
     with loop.only_one(path):
         if not path.exists():
             options = argparse.Namespace(**(vars(args) | {"steps": args.motion_steps, "rate": 1.5e-3, "seed": 0, "log_every": max(1, args.motion_steps // 4), "workers": 0}))
@@ -179,13 +185,17 @@ def build(args, way, demos, latent):
     vlm = load_vlm(args.prior)
     if not way.prior:
         vlm = Vlm(vlm.c)
-    expert = Expert(vlm.c, way.expert)
+    expert = expert_of(vlm.c, way.expert, demos.robot)
+    expert.state_noise = demos.robot.state_noise
     expert.state_mean.copy_(demos.state_mean)
     expert.state_std.copy_(demos.state_std)
     with torch.no_grad():  # the middle of the table, to begin with
         expert.block_world[-1].bias.copy_(demos.block.mean(0))
         expert.card_world[-1].bias.copy_(demos.card[:, :2].mean(0))
-    expert.outputs.fit(demos.chunks, latent.embedding if latent is not None else None)
+    if way.expert.kind == "chunk":
+        expert.outputs.fit(demos)
+    else:
+        expert.outputs.fit(demos.chunks, latent.embedding if latent is not None else None)
     warm_trunk(args, expert, demos, args.cache, latent.codes if latent is not None else None)
     return Policy(vlm, expert).to(memory_format=torch.channels_last)
 
@@ -198,7 +208,7 @@ def content_of(module, way, demos):
         if way.vlm == "lora":
             fold_lora(policy.vlm)
         return {
-            "kind": "policy", "way": way.name, "config": policy.vlm.c.to_dict(), "expert": policy.expert.e.to_dict(), "policy": policy.state_dict(),
+            "kind": "policy", "way": way.name, "robot": demos.robot.name, "config": policy.vlm.c.to_dict(), "expert": policy.expert.e.to_dict(), "policy": policy.state_dict(),
             "state_mean": demos.state_mean, "state_std": demos.state_std, "action_mean": demos.action_mean, "action_std": demos.action_std,
         }
 
@@ -213,6 +223,7 @@ def clone(args, way, policy, demos, out, name, latent=None, fixed_camera=True):
     vlm_parameters = prepare_vlm(way, policy.vlm)
     module = Cloning(way, policy, fixed_camera, args.heat)
     if module.tokens is not None:
+        module.tokens.state_noise = policy.expert.state_noise
         module.tokens.state_mean.copy_(demos.state_mean)
         module.tokens.state_std.copy_(demos.state_std)
         module.tokens.outputs.fit(demos.chunks)
@@ -268,6 +279,8 @@ def main():
     # A policy that goes on keeps the scales that it was made with.
     start = loop.load(args.start, "policy") if args.start else None
     demos = Demos(args.data, vlm.c, like=argparse.Namespace(**start) if start else None)
+    if (way.robot, way.expert.chunk) != (demos.robot.name, demos.chunk):
+        raise loop.Refused(f"{args.data}: {demos.robot.name} with chunks of {demos.chunk}, where {args.way} is for {way.robot} with {way.expert.chunk}: run data.py for it")
     latent = LatentActions.of(args, vlm, demos, way.expert) if way.expert.kind == "latent" else None
     policy = build(args, way, demos, latent)
     if way.robot_first:

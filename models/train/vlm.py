@@ -15,10 +15,8 @@ from torch import nn
 
 @dataclass
 class Config:
-    """Sizes. `crop` is (x, y, width, height) in the `frame` x `frame` camera picture, resized to `image` (width, height)."""
+    """Sizes. `image` (width, height) is what a part of a camera's frame is resized to."""
 
-    frame: int = 224
-    crop: tuple = (32, 48, 160, 112)
     image: tuple = (112, 80)
     widths: tuple = (32, 48, 96)
     dim: int = 192
@@ -48,7 +46,8 @@ class Config:
 
     @staticmethod
     def from_dict(values):
-        return Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        # Older checkpoints hold the camera, too.
+        return Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k not in ("frame", "crop")})
 
 
 def unit(x):

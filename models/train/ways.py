@@ -20,6 +20,7 @@ class Way:
 
     name: str = ""
     title: str = ""
+    robot: str = "wx250s"  # a file of robots/
     prior: bool = True
     vlm: str = "all"
     vlm_rate: float = 0.4  # of the expert's learning rate
