@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use wink_runtime::arm::{ArmFile, ArmServos};
+use wink_runtime::arm::{ArmDescription, ArmServos};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -12,7 +12,7 @@ fn main() -> Result<(), Failure> {
     println!("cargo:rerun-if-changed={}", path.display());
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(&path).map_err(|error| told(&error))?;
-    let arm = ArmFile::from_toml(&text).map_err(|error| told(&error))?;
+    let arm = ArmDescription::from_toml(&text).map_err(|error| told(&error))?;
     let code = arm.firmware_source() + &period(&arm).map_err(|why| told(&why))?;
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("arm.rs"), code)?;
     Ok(())
@@ -53,8 +53,8 @@ const BYTE_US: usize = 10;
 
 /// The time of a control step: what the servos' packets take, and a quarter more for turning round and thinking, in whole
 /// milliseconds.
-fn period(arm: &ArmFile) -> Result<String, String> {
-    let Some(ArmServos::Bus { servos, .. }) = &arm.servos else {
+fn period(arm: &ArmDescription) -> Result<String, String> {
+    let Some(ArmServos::Bus { servos, .. }) = arm.servos() else {
         return Err("an image drives servos on a serial bus, and this arm has none".to_owned());
     };
     let dynamixel = servos.iter().any(|servo| servo.model.is_dynamixel());

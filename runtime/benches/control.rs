@@ -7,7 +7,6 @@ mod mock;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mock::{Constant, MockBoard};
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
-use wink_runtime::arm::ARM_JOINTS;
 use wink_runtime::control::InverseKinematics;
 use wink_runtime::episode::ControlLoop;
 
@@ -54,7 +53,7 @@ fn benches(criterion: &mut Criterion) {
             "{name}: {:.2} iterations a step",
             iterations as f64 / path.len() as f64
         );
-        let mut angles: [f64; ARM_JOINTS] = arm.home();
+        let mut angles = arm.home();
         let mut targets = path.iter().cycle();
         criterion.bench_function(&format!("ik, warm, {name}"), |bencher| {
             bencher.iter(|| {

@@ -12,7 +12,7 @@ use wink_firmware::servo::ServoBus;
 use wink_firmware::servo::dynamixel::DynamixelServos;
 use wink_firmware::servo::feetech::FeetechServos;
 use wink_firmware::servo::serial::{BusOptions, BusPort, BusServo};
-use wink_runtime::arm::{ArmFile, ArmServos};
+use wink_runtime::arm::{ArmDescription, ArmServos};
 
 const SO101: &str = include_str!("../../boards/arms/so101.toml");
 const WX250S: &str = include_str!("../../boards/arms/wx250s.toml");
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             WX250S,
         ),
     ] {
-        let (packet, lines) = annotated(&ArmFile::from_toml(text)?)?;
+        let (packet, lines) = annotated(&ArmDescription::from_toml(text)?)?;
         writeln!(out, "{title}\n{} bytes: {}\n", packet.len(), hex(&packet))?;
         for line in lines {
             writeln!(out, "  {line}")?;
@@ -73,8 +73,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The packet that sends an arm home, and a line for each of its fields.
-fn annotated(arm: &ArmFile) -> Result<(Vec<u8>, Vec<String>), Box<dyn std::error::Error>> {
-    let Some(ArmServos::Bus { servos, .. }) = &arm.servos else {
+fn annotated(arm: &ArmDescription) -> Result<(Vec<u8>, Vec<String>), Box<dyn std::error::Error>> {
+    let Some(ArmServos::Bus { servos, .. }) = arm.servos() else {
         return Err("this arm has no servo bus".into());
     };
     let packet = goals_at_home(arm, servos)?;
@@ -101,15 +101,15 @@ fn annotated(arm: &ArmFile) -> Result<(Vec<u8>, Vec<String>), Box<dyn std::error
 
 /// What the driver sends when every joint shall go home.
 fn goals_at_home(
-    arm: &ArmFile,
+    arm: &ArmDescription,
     servos: &[BusServo],
 ) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut goals: Vec<f32> = arm
-        .joints
+        .joints()
         .iter()
         .map(|joint| joint.home_rad as f32)
         .collect();
-    goals.push(arm.gripper.home_m as f32);
+    goals.push(arm.gripper().home_m as f32);
     let options = BusOptions::default();
     Ok(if servos.iter().any(|servo| servo.model.is_dynamixel()) {
         let mut bus = DynamixelServos::new(Tape::default(), servos, options)?;
@@ -249,7 +249,7 @@ mod tests {
                 ],
             ),
         ] {
-            let (packet, lines) = annotated(&ArmFile::from_toml(text).unwrap()).unwrap();
+            let (packet, lines) = annotated(&ArmDescription::from_toml(text).unwrap()).unwrap();
             assert_eq!(hex(&packet), expected);
             assert_eq!(lines.len(), fields, "{lines:#?}");
             for line in among_them {

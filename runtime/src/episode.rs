@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arm::{ArmClient, ArmClientError, ArmDescription, Link, WIRE_JOINTS};
+use crate::arm::{ArmClient, ArmClientError, ArmDescription, JointValues, Link, Row};
 use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame};
 use crate::clock::Clock;
 use crate::control::{
-    ACTION_DIM, ControlConfig, ControlError, Controller, PROPRIO_DIM, Step, period_us,
-    proprio_state,
+    ActionSpace, ControlConfig, ControlError, Controller, PROPRIO_DIM, StateReader, Step,
+    action_space, period_us, proprio,
 };
 use crate::policy::{CameraFrame, Observation, Policy, PolicyError, PolicyTimes};
 use crate::telemetry::{LoopTelemetry, StageTimes};
@@ -52,7 +52,7 @@ pub struct TickReport {
     /// [`proprio`](crate::control::proprio).
     pub proprio: [f32; PROPRIO_DIM],
     /// Measured joints (rad), then the travel of one finger (m).
-    pub measured: [f64; WIRE_JOINTS],
+    pub measured: JointValues,
     /// The action executed, its targets and what cut them.
     pub step: Step,
     /// Whether the policy was asked for a new chunk.
@@ -71,13 +71,13 @@ pub struct TickReport {
 impl TickReport {
     /// The action executed, in its range.
     #[must_use]
-    pub fn action(&self) -> &[f32; ACTION_DIM] {
+    pub fn action(&self) -> &Row<f32> {
         &self.step.action
     }
 
     /// The joint targets sent: angles (rad), then the travel of one finger (m).
     #[must_use]
-    pub fn joint_targets(&self) -> &[f64; WIRE_JOINTS] {
+    pub fn joint_targets(&self) -> &JointValues {
         &self.step.joint_targets
     }
 }
@@ -86,12 +86,13 @@ impl TickReport {
 /// nothing itself.
 #[derive(Debug)]
 pub struct ControlLoop {
+    arm: ArmDescription,
     config: ControlConfig,
     client: ArmClient,
-    controller: Controller,
+    /// What an episode needs of its policy; `None` where none is running.
+    episode: Option<Driven>,
     frame: Frame,
     telemetry: LoopTelemetry,
-    running: bool,
     index: u64,
     /// Time without a setpoint after which the arm's firmware holds.
     hold_after_us: u64,
@@ -100,20 +101,27 @@ pub struct ControlLoop {
     next_tick_us: u64,
 }
 
+/// A policy's actions and states as the arm has them.
+#[derive(Debug)]
+struct Driven {
+    controller: Controller,
+    states: StateReader,
+}
+
 impl ControlLoop {
     /// A loop that is not connected yet.
     #[must_use]
     pub fn new(arm: ArmDescription, config: ControlConfig) -> Self {
         Self {
             client: ArmClient::new(&arm),
-            controller: Controller::new(&arm, &config),
+            episode: None,
             frame: Frame::default(),
             telemetry: LoopTelemetry::default(),
-            running: false,
             index: 0,
             hold_after_us: arm.firmware_config().hold_after_us,
             period_us: 0,
             next_tick_us: 0,
+            arm,
             config,
         }
     }
@@ -124,7 +132,7 @@ impl ControlLoop {
     /// # Errors
     /// When the board does not answer, was flashed for another arm or version, or is in a fault.
     pub fn connect<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
-        self.running = false;
+        self.episode = None;
         Ok(self.client.connect(board, self.config.connect_timeout_us)?)
     }
 
@@ -134,7 +142,7 @@ impl ControlLoop {
     /// # Errors
     /// When the link is broken.
     pub fn clear_fault<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
-        self.running = false;
+        self.episode = None;
         Ok(self.client.clear_fault(board)?)
     }
 
@@ -143,21 +151,29 @@ impl ControlLoop {
     ///
     /// # Errors
     /// When the arm cannot be driven, the board's clock or firmware cannot keep the policy's rate,
-    /// the policy refuses the instruction, or its chunks are not end-effector deltas.
+    /// the policy refuses the instruction, or its actions and states are not those of the arm.
     pub fn begin<B: Board + ?Sized>(
         &mut self,
         board: &mut B,
         policy: &mut dyn Policy,
         instruction: &str,
     ) -> Result<(), RuntimeError> {
-        self.running = false;
+        self.episode = None;
         let hz = policy.control_hz().unwrap_or(self.config.control_hz);
         self.period_us = period_us(hz, board.step_us(), self.hold_after_us)?;
+        let declared = policy.manifest();
+        let space = action_space(
+            &self.arm,
+            &self.config,
+            declared.map(|manifest| &manifest.action),
+        )?;
+        let states = declared.map(|manifest| manifest.observations.states.as_slice());
+        let states = StateReader::new(&self.arm, &self.config, states)?;
         policy.begin_episode(instruction)?;
         self.client.arm(board, self.config.connect_timeout_us)?;
         let measured = self.measure(board)?;
-        self.controller.begin(&measured, policy.chunk_shape())?;
-        self.running = true;
+        let controller = Controller::begin(space, &measured, policy.chunk_shape())?;
+        self.episode = Some(Driven { controller, states });
         self.index = 0;
         self.next_tick_us = board.now_us();
         Ok(())
@@ -174,17 +190,15 @@ impl ControlLoop {
         board: &mut B,
         policy: &mut dyn Policy,
     ) -> Result<TickReport, RuntimeError> {
-        if !self.running {
-            return Err(RuntimeError::NoEpisode);
-        }
-        let report = self.work(board, policy);
+        let mut driven = self.episode.take().ok_or(RuntimeError::NoEpisode)?;
+        let report = self.work(board, policy, &mut driven);
         if report.is_err() {
-            self.running = false;
             // Where the link is what failed this cannot help; the firmware then holds for want of
             // setpoints.
             let _ = self.client.hold(board);
         }
         let mut report = report?;
+        self.episode = Some(driven);
         let wait = Stopwatch::start();
         self.wait(board, &mut report);
         report.times.wait = wait.time();
@@ -199,7 +213,7 @@ impl ControlLoop {
     /// # Errors
     /// When the link is broken; the firmware then holds for want of setpoints.
     pub fn end<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<(), RuntimeError> {
-        self.running = false;
+        self.episode = None;
         Ok(self.client.hold(board)?)
     }
 
@@ -221,10 +235,12 @@ impl ControlLoop {
         &self.client
     }
 
-    /// Action chunks in, joint targets out.
+    /// What actions mean to the arm, with the targets that the last one led to; `None` where no episode is running.
     #[must_use]
-    pub fn controller(&self) -> &Controller {
-        &self.controller
+    pub fn space(&self) -> Option<&dyn ActionSpace> {
+        self.episode
+            .as_ref()
+            .map(|driven| driven.controller.space())
     }
 
     /// Everything of a tick but the wait.
@@ -232,6 +248,7 @@ impl ControlLoop {
         &mut self,
         board: &mut B,
         policy: &mut dyn Policy,
+        Driven { controller, states }: &mut Driven,
     ) -> Result<TickReport, RuntimeError> {
         let mut times = StageTimes::default();
 
@@ -241,11 +258,12 @@ impl ControlLoop {
         times.link = times.measure;
 
         let watch = Stopwatch::start();
-        let proprio = self.controller.proprio(&measured);
+        let proprio = proprio(&self.arm, &self.config, &measured);
+        states.measure(&measured);
         times.proprio = watch.time();
         times.control = times.proprio;
 
-        let inferred = self.controller.needs_chunk();
+        let inferred = controller.needs_chunk();
         let observed = inferred || policy.keeps_history();
         let captured = observed && policy.needs_frame();
         let mut policy_times = PolicyTimes::default();
@@ -262,10 +280,10 @@ impl ControlLoop {
             };
             let observation = Observation {
                 cameras: if captured { &[camera] } else { &[] },
-                states: &[proprio_state(&proprio)],
+                states: &states.vectors(),
             };
             if inferred {
-                policy.act(&observation, self.controller.chunk_mut())?;
+                policy.act(&observation, controller.chunk_mut())?;
                 policy_times = policy.times();
             } else {
                 policy.see(&observation)?;
@@ -275,9 +293,9 @@ impl ControlLoop {
 
         let watch = Stopwatch::start();
         if inferred {
-            self.controller.accept_chunk()?;
+            controller.accept_chunk(&measured)?;
         }
-        let step = self.controller.step()?;
+        let step = controller.step()?;
         times.control += watch.time();
 
         let watch = Stopwatch::start();
@@ -300,10 +318,7 @@ impl ControlLoop {
     }
 
     /// The measured joints, fresh off the link.
-    fn measure<B: Board + ?Sized>(
-        &mut self,
-        board: &mut B,
-    ) -> Result<[f64; WIRE_JOINTS], RuntimeError> {
+    fn measure<B: Board + ?Sized>(&mut self, board: &mut B) -> Result<JointValues, RuntimeError> {
         let now_us = board.now_us();
         self.client.poll(board, now_us)?;
         self.client

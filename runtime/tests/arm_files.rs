@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
-use wink_runtime::arm::ArmFile;
+use wink_runtime::arm::ArmDescription;
 
 const ARMS: [(&str, &str); 2] = [
     ("so101", include_str!("../../boards/arms/so101.toml")),
@@ -20,7 +20,7 @@ fn find(lines: &[&str], from: usize, start: &str) -> usize {
 }
 
 fn refusal(text: &str) -> String {
-    ArmFile::from_toml(text)
+    ArmDescription::from_toml(text)
         .err()
         .unwrap_or_else(|| panic!("nothing is wrong with\n{text}"))
         .to_string()
@@ -38,7 +38,7 @@ fn told_line(message: &str) -> usize {
 #[test]
 fn the_shipped_arms_are_accepted() {
     for (name, text) in ARMS {
-        assert_eq!(ArmFile::from_toml(text).unwrap().name, name);
+        assert_eq!(ArmDescription::from_toml(text).unwrap().name(), name);
     }
 }
 

@@ -4,6 +4,7 @@ mod arm;
 mod bad_input;
 mod bench;
 mod cards;
+mod cell;
 mod check;
 mod data;
 mod eval;

@@ -4,12 +4,13 @@ use anyhow::{Context, Result};
 use wink_emulate::EmulatedBoard;
 use wink_runtime::arm::ArmClient;
 use wink_runtime::camera::Frame;
+use wink_runtime::control::ActionSpace;
 use wink_runtime::episode::{Board, ControlLoop, RuntimeError, TickReport};
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
 use wink_sim::render::RenderError;
-use wink_sim::{MAX_STEPS, Outcome, SimBoard, Truth};
+use wink_sim::{Outcome, Setup, SimBoard, Truth};
 
 use crate::bad_input::as_bad_input;
 
@@ -33,6 +34,8 @@ impl Pilot for TaskExpert {
 
 /// A board with a table before it, of which everything can be told.
 pub trait World: Board {
+    /// The cell: arm, table and cameras.
+    fn setup(&self) -> &'static Setup;
     /// The seed of the table.
     fn seed(&self) -> u64;
     /// The true state of the table.
@@ -41,8 +44,8 @@ pub trait World: Board {
     fn outcome(&self) -> Outcome;
     /// A digest over every state so far.
     fn state_hash(&self) -> u64;
-    /// Draws the table as it is now.
-    fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError>;
+    /// Draws what one of the cell's cameras sees now, by its place among them.
+    fn render(&mut self, camera: usize, frame: &mut Frame) -> Result<(), RenderError>;
     /// Why the board no longer answers, where the emulator knows.
     fn failure(&mut self) -> Option<anyhow::Error> {
         None
@@ -52,6 +55,10 @@ pub trait World: Board {
 /// Both kinds of boards say the same of their tables.
 macro_rules! told_by_itself {
     () => {
+        fn setup(&self) -> &'static Setup {
+            self.table().setup
+        }
+
         fn seed(&self) -> u64 {
             self.table().seed
         }
@@ -68,8 +75,8 @@ macro_rules! told_by_itself {
             self.state_hash()
         }
 
-        fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
-            self.render(frame)
+        fn render(&mut self, camera: usize, frame: &mut Frame) -> Result<(), RenderError> {
+            self.render_camera(camera, frame)
         }
     };
 }
@@ -100,9 +107,9 @@ impl Rollout {
         pilot: &mut dyn Pilot,
         instruction: &str,
     ) -> Result<Self> {
-        let seed = board.seed();
+        let (setup, seed) = (board.setup(), board.seed());
         let told = || format!("beginning the episode of seed {seed}");
-        let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
+        let mut control = ControlLoop::new(setup.arm(), setup.control_config());
         let begun = control
             .connect(&mut *board)
             .and_then(|()| control.begin(&mut *board, pilot, instruction));
@@ -138,7 +145,12 @@ impl Rollout {
 
     /// Whether the cube has been set down on a card, or the time is up.
     pub fn is_over(&self) -> bool {
-        self.steps >= MAX_STEPS || self.outcome().executed().is_some()
+        self.steps >= self.setup().max_steps || self.outcome().executed().is_some()
+    }
+
+    /// The cell that the episode is in.
+    pub fn setup(&self) -> &'static Setup {
+        self.board.setup()
     }
 
     /// Control steps so far.
@@ -161,9 +173,19 @@ impl Rollout {
         self.board.state_hash()
     }
 
-    /// What the camera sees now.
+    /// What the cell's first camera sees now.
     pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
-        Ok(self.board.render(frame)?)
+        self.look_through(0, frame)
+    }
+
+    /// What one of the cell's cameras sees now, by its place among them.
+    pub fn look_through(&mut self, camera: usize, frame: &mut Frame) -> Result<()> {
+        Ok(self.board.render(camera, frame)?)
+    }
+
+    /// What actions mean to the arm, with the targets that the last one led to.
+    pub fn space(&self) -> Option<&dyn ActionSpace> {
+        self.control.space()
     }
 }
 

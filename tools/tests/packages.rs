@@ -188,7 +188,7 @@ fn a_broken_package_is_told_in_one_line() {
         (
             "actions of joints",
             |p| p.manifest(|m| m["action"]["space"] = json!("joint_position")),
-            &["--policy package", "joint_position", "dx, dy"],
+            &["--policy package", "dx, dy", "the arm wx250s has [waist"],
         ),
         (
             "another camera",

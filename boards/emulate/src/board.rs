@@ -9,7 +9,6 @@ use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 use wink_sim::bus::{LineNoise, ServoBus, ServoFaults};
 use wink_sim::render::RenderError;
-use wink_sim::world::SUBSTEP_US;
 use wink_sim::{Outcome, Scene, SimOptions, Table, Truth, Workcell};
 
 use crate::machine::{Feed, Machine};
@@ -154,6 +153,14 @@ impl EmulatedBoard {
         self.cell.render(frame)
     }
 
+    /// Draws what one of the cell's cameras sees now, by its place among them.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn, or there is no such camera.
+    pub fn render_camera(&mut self, place: usize, frame: &mut Frame) -> Result<(), RenderError> {
+        self.cell.render_camera(place, frame)
+    }
+
     /// What the board said last, undamaged.
     #[must_use]
     pub fn telemetry(&self) -> Option<&Telemetry> {
@@ -231,7 +238,7 @@ impl EmulatedBoard {
 
     /// Lets the board run until it has told its servos something, or the next step of the physics is due.
     fn pass(&mut self) -> Result<(), EmulatorError> {
-        let due_us = (self.cell.now_us() + SUBSTEP_US).saturating_sub(self.now_us);
+        let due_us = (self.cell.now_us() + self.cell.substep_us()).saturating_sub(self.now_us);
         let to_board = std::mem::take(&mut self.to_board);
         let from_servos = std::mem::take(&mut self.from_servos);
         let feed = Feed {
@@ -244,7 +251,7 @@ impl EmulatedBoard {
         }
         self.hear_board(heard.host, heard.passed_us.is_some());
         self.hear_bus(&heard.servo, heard.passed_us.is_some());
-        while self.cell.now_us() + SUBSTEP_US <= self.now_us {
+        while self.cell.now_us() + self.cell.substep_us() <= self.now_us {
             self.step();
         }
         Ok(())
@@ -399,7 +406,7 @@ impl Clock for EmulatedBoard {
     }
 
     fn step_us(&self) -> u64 {
-        SUBSTEP_US
+        self.cell.substep_us()
     }
 
     fn sleep_until(&mut self, time_us: u64) {

@@ -187,7 +187,7 @@ fn servo_is_late(trial: &mut Trial) -> Result<String, TrialError> {
     let meanwhile = format!("{}; {failed} reads failed", trial.state_words());
     let as_it_was = trial.board.telemetry().is_some_and(|telemetry| {
         let truth = trial.board.truth().joint_angles;
-        let told = telemetry.positions.iter().zip(truth);
+        let told = telemetry.positions.iter().zip(truth.iter());
         told.clone().count() >= 6
             && told
                 .take(6)
@@ -269,7 +269,7 @@ fn starts_anew(trial: &mut Trial, servos: bool) -> Result<String, TrialError> {
     let after = trial.board.truth().joint_angles;
     let jumped = before
         .iter()
-        .zip(after)
+        .zip(after.iter())
         .any(|(before, after)| (before - after).abs() > 0.01);
     trial.expect("arming must not move the arm", !jumped);
     trial.drive(0.5)?;
@@ -282,7 +282,7 @@ fn impossible_setpoints(trial: &mut Trial) -> Result<String, TrialError> {
     let before = counters(trial);
     let good = trial.home();
     for index in 0..20 {
-        let mut positions = good;
+        let mut positions = good.clone();
         positions[index % 6] = [f32::NAN, 1e9, f32::INFINITY, -1e9, 3.5][index % 5];
         let count = if index == 19 { 3 } else { positions.len() };
         trial.send_raw(&positions[..count], 100_000, 1)?;

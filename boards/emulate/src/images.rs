@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use wink_runtime::arm::{ArmError, ArmFile};
+use wink_runtime::arm::{ArmDescription, ArmError};
 
 use crate::qemu::{MPS2_AN386, NUCLEO_F411, Qemu};
 use crate::rp2040js::Rp2040js;
@@ -105,8 +105,8 @@ impl Arm {
     ///
     /// # Errors
     /// When the file built into this program is wrong, which its tests rule out.
-    pub fn file(self) -> Result<ArmFile, ArmError> {
-        ArmFile::from_toml(match self {
+    pub fn file(self) -> Result<ArmDescription, ArmError> {
+        ArmDescription::from_toml(match self {
             Self::Wx250s => include_str!("../../arms/wx250s.toml"),
             Self::So101 => include_str!("../../arms/so101.toml"),
         })

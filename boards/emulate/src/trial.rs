@@ -4,7 +4,7 @@ use wink_firmware::JointVec;
 use wink_firmware::wire::{
     Command, Fault, HoldReason, HostMessage, MAX_HOST_LINE, Setpoint, State, encode_host,
 };
-use wink_runtime::arm::{ArmClient, ArmClientError, Link, WIRE_JOINTS};
+use wink_runtime::arm::{ArmClient, ArmClientError, JointValues, Link};
 use wink_runtime::clock::Clock;
 use wink_sim::{Scene, SimOptions, Split};
 
@@ -39,7 +39,7 @@ pub struct Trial {
     pub board: EmulatedBoard,
     /// The host.
     pub client: ArmClient,
-    home: [f64; WIRE_JOINTS],
+    home: JointValues,
     swung_us: u64,
     raw_seq: u32,
     failed: Vec<String>,
@@ -149,8 +149,8 @@ impl Trial {
 
     /// Where the arm was when it was armed last.
     #[must_use]
-    pub fn home(&self) -> [f32; WIRE_JOINTS] {
-        self.home.map(|position| position as f32)
+    pub fn home(&self) -> JointVec {
+        self.home.iter().map(|at| *at as f32).collect()
     }
 
     /// What the board says it does.

@@ -1,7 +1,7 @@
 //! What the arm did, whatever the board says: where its joints were, and what its servos were told.
 
 use wink_firmware::servo::TickCalibration;
-use wink_runtime::arm::{ArmFile, ArmServos};
+use wink_runtime::arm::{ArmDescription, ArmServos};
 use wink_sim::bus::{BusServo, ServoBus};
 use wink_sim::servos::Servos;
 
@@ -38,12 +38,12 @@ pub struct Witness {
 impl Witness {
     /// A witness who has seen nothing.
     #[must_use]
-    pub fn new(arm: &ArmFile) -> Self {
-        let servos = match &arm.servos {
+    pub fn new(arm: &ArmDescription) -> Self {
+        let servos = match arm.servos() {
             Some(ArmServos::Bus { servos, .. }) => servos.as_slice(),
             _ => &[],
         };
-        let joints = arm.joints.iter().enumerate().map(|(index, joint)| {
+        let joints = arm.joints().iter().enumerate().map(|(index, joint)| {
             let servo = servos
                 .iter()
                 .find(|servo| usize::from(servo.joint) == index);

@@ -62,7 +62,7 @@ fn drives_an_so101(emulator: Emulator) {
         SimOptions::default(),
     )
     .unwrap();
-    let mut client = ArmClient::for_arm(&Arm::So101.file().unwrap());
+    let mut client = ArmClient::new(&Arm::So101.file().unwrap());
     client.connect(&mut board, 3_000_000).unwrap();
     assert_eq!(client.hello().unwrap().arm.as_str(), "so101");
     assert!(board.bus().servos().iter().all(|servo| servo.has_torque()));

@@ -8,7 +8,7 @@ use wink_firmware::servo::serial::{
     BusOptions, BusPort, BusServo, Protocol, SerialServos, Setting,
 };
 use wink_firmware::{Config, Core};
-use wink_runtime::arm::{ArmFile, ArmServos, Link, LinkError};
+use wink_runtime::arm::{ArmDescription, ArmServos, Link, LinkError};
 use wink_runtime::clock::Clock;
 
 use crate::{BoardError, BoardFile, FirmwareThread, I2cBus, SerialBus, SerialLine};
@@ -24,16 +24,16 @@ impl LinuxBoard {
     ///
     /// # Errors
     /// When the files do not fit, a device cannot be opened, or a servo is not there or not as it should be.
-    pub fn start(arm: &ArmFile, board: &BoardFile) -> Result<Self, BoardError> {
+    pub fn start(arm: &ArmDescription, board: &BoardFile) -> Result<Self, BoardError> {
         let no_bus = |needs, section| BoardError::NoBus {
-            arm: arm.name.clone(),
+            arm: arm.name().to_owned(),
             needs,
             board: board.name.clone(),
             section,
         };
-        match &arm.servos {
+        match arm.servos() {
             None => Err(BoardError::Arm {
-                arm: arm.name.clone(),
+                arm: arm.name().to_owned(),
                 message: "its file has no [servos] that says what they are".to_owned(),
             }),
             Some(ArmServos::Bus { servos, settings }) => {
@@ -59,7 +59,7 @@ impl LinuxBoard {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn on_line(
-        arm: &ArmFile,
+        arm: &ArmDescription,
         line: SerialLine,
         bus: &SerialBus,
         rate_hz: u32,
@@ -72,7 +72,7 @@ impl LinuxBoard {
             ..BusOptions::default()
         };
         let refused = |error: &dyn std::error::Error| BoardError::Arm {
-            arm: arm.name.clone(),
+            arm: arm.name().to_owned(),
             message: error.to_string(),
         };
         if servos.iter().any(|servo| servo.model.is_dynamixel()) {
@@ -85,7 +85,7 @@ impl LinuxBoard {
     }
 
     fn run_bus<P, L>(
-        arm: &ArmFile,
+        arm: &ArmDescription,
         mut servos: SerialServos<P, L>,
         bus: &SerialBus,
         rate_hz: u32,
@@ -106,7 +106,7 @@ impl LinuxBoard {
     }
 
     fn on_i2c(
-        arm: &ArmFile,
+        arm: &ArmDescription,
         bus: &I2cBus,
         rate_hz: u32,
         channels: &[ChannelServo],
@@ -130,13 +130,13 @@ impl LinuxBoard {
                         let list: [ChannelServo; $count] = std::array::from_fn(|joint| channels[joint]);
                         let servos = Pca9685Servos::new(i2c, Delay, options, list);
                         let servos = servos.map_err(|error| BoardError::Arm {
-                            arm: arm.name.clone(),
+                            arm: arm.name().to_owned(),
                             message: error.to_string(),
                         })?;
                         FirmwareThread::spawn(core(arm, rate_hz)?, servos, rate_hz)?
                     })*
                     count => return Err(BoardError::Arm {
-                        arm: arm.name.clone(),
+                        arm: arm.name().to_owned(),
                         message: format!("it has {count} servos, a board drives 2 to 8"),
                     }),
                 }
@@ -153,13 +153,13 @@ impl LinuxBoard {
     }
 }
 
-fn core(arm: &ArmFile, rate_hz: u32) -> Result<Core, BoardError> {
+fn core(arm: &ArmDescription, rate_hz: u32) -> Result<Core, BoardError> {
     let config = Config {
         period_us: 1_000_000 / rate_hz.max(1),
         ..arm.firmware_config()
     };
     Core::new(config).map_err(|error| BoardError::Arm {
-        arm: arm.name.clone(),
+        arm: arm.name().to_owned(),
         message: error.to_string(),
     })
 }

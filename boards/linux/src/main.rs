@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use wink_board_linux::{BoardError, BoardFile, LinuxBoard, WirePort};
-use wink_runtime::arm::ArmFile;
+use wink_runtime::arm::ArmDescription;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +80,7 @@ fn failed(error: &dyn std::error::Error) -> Failure {
 
 fn run(args: &Args) -> Result<(), Failure> {
     let arm = load(&args.boards.join("arms"), &args.arm, |text| {
-        ArmFile::from_toml(text).map_err(|error| error.to_string())
+        ArmDescription::from_toml(text).map_err(|error| error.to_string())
     })?;
     let mut board = load(&args.boards.join("linux"), &args.board, |text| {
         BoardFile::from_toml(text).map_err(|error| error.to_string())
@@ -97,7 +97,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     writeln!(
         out,
         "{} on {}: every servo answers. The wire is at {} ({})",
-        arm.name,
+        arm.name(),
         board.name,
         args.link.display(),
         link.device().display()

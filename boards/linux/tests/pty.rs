@@ -12,7 +12,7 @@ use std::time::Duration;
 use far_end::{FarEnd, wx250s};
 use serialport::TTYPort;
 use wink_board_linux::{BoardError, BoardFile, LinuxBoard, SerialBus, SerialLine};
-use wink_runtime::arm::{ArmClient, ArmDescription, ArmFile, ArmServos};
+use wink_runtime::arm::{ArmClient, ArmDescription, ArmServos};
 use wink_runtime::clock::Clock;
 use wink_sim::bus::{ServoBus, ServoFaults};
 
@@ -25,10 +25,10 @@ fn board_bus() -> SerialBus {
     }
 }
 
-fn start(arm: &ArmFile) -> (FarEnd, Result<LinuxBoard, BoardError>) {
+fn start(arm: &ArmDescription) -> (FarEnd, Result<LinuxBoard, BoardError>) {
     let (far, near) = TTYPort::pair().unwrap();
     let far_end = FarEnd::start(far, ServoBus::for_arm(arm).unwrap());
-    let Some(ArmServos::Bus { servos, settings }) = &arm.servos else {
+    let Some(ArmServos::Bus { servos, settings }) = arm.servos() else {
         panic!("no bus");
     };
     let line = SerialLine::from_port(Box::new(near));
@@ -40,8 +40,7 @@ fn drives_the_arm(model: &str) {
     let arm = wx250s(model);
     let (far_end, board) = start(&arm);
     let mut board = board.unwrap();
-    let description = ArmDescription::try_from(arm).unwrap();
-    let mut client = ArmClient::new(&description);
+    let mut client = ArmClient::new(&arm);
     client.connect(&mut board, 60_000_000).unwrap();
     let home = client.positions().unwrap();
     assert!(
@@ -91,7 +90,7 @@ fn a_servo_that_is_not_there_is_named() {
     };
     far_end.faults.send((6, unplugged)).unwrap();
     std::thread::sleep(Duration::from_millis(20));
-    let Some(ArmServos::Bus { servos, settings }) = &arm.servos else {
+    let Some(ArmServos::Bus { servos, settings }) = arm.servos() else {
         panic!("no bus");
     };
     let line = SerialLine::from_port(Box::new(near));
@@ -114,10 +113,13 @@ fn files_that_do_not_fit_each_other_are_refused() {
     let with_serial = board(
         "format = 1\nname = \"x\"\nrate_hz = 100\n[serial]\nport = \"/dev/no-such\"\nbaud = 1000000\nanswer_timeout_us = 4000\n",
     );
-    let no_servos = ArmFile {
-        servos: None,
-        ..arm.clone()
-    };
+    let text = include_str!("../../arms/wx250s.toml");
+    let (bare_arm, _) = text.split_once("[servos]").unwrap();
+    let bare_arm: Vec<&str> = bare_arm
+        .lines()
+        .filter(|line| !line.starts_with("servo = "))
+        .collect();
+    let no_servos = ArmDescription::from_toml(&bare_arm.join("\n")).unwrap();
     for (arm, board, expected) in [
         (
             &arm,

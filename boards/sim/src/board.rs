@@ -1,17 +1,21 @@
 //! The simulated board: camera, wire and clock in front of the real firmware core, simulated servos behind it.
 
+use crate::bus::{BusEnd, ServoBus};
 use crate::outcome::{Outcome, Truth};
 use crate::render::{Appearance, RenderError, Window};
 use crate::scene::Scene;
+use crate::servos::Servos;
+use crate::setup;
 use crate::table::Table;
 use crate::workcell::Workcell;
-use crate::world::SUBSTEP_US;
 use std::collections::VecDeque;
 use std::io::Read;
 use wink_firmware::config::{ConfigError, JointGuard};
+use wink_firmware::servo::feetech::FeetechServos;
+use wink_firmware::servo::serial::BusOptions;
 use wink_firmware::wire::MAX_LINE;
 use wink_firmware::{Config, Core};
-use wink_runtime::arm::{Link, LinkError};
+use wink_runtime::arm::{ArmDescription, ArmServos, Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 
@@ -44,6 +48,9 @@ pub enum SimError {
     /// The firmware core refuses the arm's limits.
     #[error("the firmware refuses this arm: {0}")]
     Firmware(ConfigError),
+    /// The servos of the arm's file cannot be set up.
+    #[error("the simulated servos of this arm cannot be set up: {0}")]
+    Servos(String),
     /// The picture cannot be drawn.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -61,6 +68,46 @@ fn ideal(mut config: Config) -> Config {
     config
 }
 
+/// What the firmware core commands.
+enum Drives {
+    /// The joints themselves.
+    Ideal,
+    /// STS3215 servos on their bus.
+    Feetech(Box<FeetechServos<BusEnd>>),
+}
+
+impl Drives {
+    /// The bus servos of an arm's file, set up as its driver does it, on these joints.
+    fn bus(arm: &ArmDescription, joints: &mut Servos) -> Result<Self, SimError> {
+        let refused = |error: &dyn std::fmt::Display| SimError::Servos(error.to_string());
+        let none = || refused(&"its file names no servos on a Feetech bus");
+        let Some(ArmServos::Bus { servos, settings }) = arm.servos() else {
+            return Err(none());
+        };
+        let mut bus = ServoBus::for_arm(arm).ok_or_else(none)?;
+        bus.exchange(joints);
+        let mut driver = FeetechServos::new(BusEnd::new(bus), servos, BusOptions::default())
+            .map_err(|error| refused(&error))?;
+        driver.prepare(settings).map_err(|error| refused(&error))?;
+        Ok(Self::Feetech(Box::new(driver)))
+    }
+
+    /// A step of the firmware: it reads and commands the joints.
+    fn tick(&mut self, core: &mut Core, now_us: u64, joints: &mut Servos) {
+        match self {
+            Self::Ideal => {
+                core.tick(now_us, joints);
+            }
+            Self::Feetech(driver) => {
+                driver.port_mut().sleep_until(now_us);
+                driver.port_mut().bus_mut().exchange(joints);
+                core.tick(now_us, &mut **driver);
+                driver.port_mut().bus_mut().exchange(joints);
+            }
+        }
+    }
+}
+
 /// Bytes of telemetry kept when the host does not read; the oldest are dropped, as in a serial port's buffer.
 const OUTBOX_BYTES: usize = 64 * 1024;
 
@@ -68,6 +115,7 @@ const OUTBOX_BYTES: usize = 64 * 1024;
 pub struct SimBoard {
     cell: Workcell,
     core: Core,
+    drives: Drives,
     outbox: VecDeque<u8>,
     line: Box<[u8; MAX_LINE]>,
 }
@@ -86,9 +134,16 @@ impl SimBoard {
     /// # Errors
     /// When the firmware refuses the arm.
     pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
-        let config = ideal(crate::arm().firmware_config());
+        let (setup, arm) = (table.setup, table.setup.arm());
+        let config = arm.firmware_config();
+        let mut cell = Workcell::new(table, options);
+        let (config, drives) = match setup.drives {
+            setup::Drives::Ideal => (ideal(config), Drives::Ideal),
+            setup::Drives::Bus => (config, Drives::bus(&arm, cell.servos_mut())?),
+        };
         Ok(Self {
-            cell: Workcell::new(table, options),
+            cell,
+            drives,
             core: Core::new(config).map_err(SimError::Firmware)?,
             outbox: VecDeque::with_capacity(4 * MAX_LINE),
             line: Box::new([0; MAX_LINE]),
@@ -139,9 +194,18 @@ impl SimBoard {
         self.cell.render(frame)
     }
 
+    /// Draws what one of the cell's cameras sees now, by its place among them.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn, or there is no such camera.
+    pub fn render_camera(&mut self, place: usize, frame: &mut Frame) -> Result<(), RenderError> {
+        self.cell.render_camera(place, frame)
+    }
+
     fn substep(&mut self) {
         let now_us = self.cell.now_us();
-        self.core.tick(now_us, self.cell.servos_mut());
+        self.drives
+            .tick(&mut self.core, now_us, self.cell.servos_mut());
         while let Some(length) = self.core.telemetry(now_us, &mut self.line[..]) {
             self.outbox.extend(&self.line[..length]);
         }
@@ -182,7 +246,7 @@ impl Clock for SimBoard {
     }
 
     fn step_us(&self) -> u64 {
-        SUBSTEP_US
+        self.cell.substep_us()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::outcome::Truth;
 use crate::scene::{Draw, Scene, instruction};
+use crate::setup::Script;
 use nalgebra::Vector3;
 use wink_runtime::control::{PROPRIO_DIM, PROPRIO_STATE};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
@@ -14,16 +15,9 @@ pub(crate) const ONE_ACTION: ChunkShape = ChunkShape {
     execute: 1,
     dim: ACTION_DIM,
 };
-/// Share of the remaining way per step and stage length, in action units per metre.
-const GAIN: f64 = 30.0;
-/// The reach descends no further below this height of the tool.
-const REACH_FLOOR_M: f64 = 0.03;
-/// Height of the tool at the end of the lift.
-const LIFT_M: f64 = 0.06;
-/// Height of the tool over the card's centre at the end of the carry.
-const CARRY_M: f64 = 0.05;
+/// The tool is above the cube when it is this near to where it grasps it, seen from above.
+const ABOVE_M: f64 = 0.003;
 const CLOSED: f32 = 0.0;
-const OPEN: f32 = 1.0;
 
 /// A stage of the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,13 +35,13 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Steps that the stage lasts; the release lasts to the end.
+    /// Steps that the stage lasts in a cell's script; the release lasts to the end.
     #[must_use]
-    pub const fn steps(self) -> usize {
+    pub const fn steps(self, script: &Script) -> usize {
         match self {
-            Self::Reach | Self::Carry => 50,
-            Self::Close => 5,
-            Self::Lift => 20,
+            Self::Reach | Self::Carry => script.way_steps,
+            Self::Close => script.close_steps,
+            Self::Lift => script.lift_steps,
             Self::Release => usize::MAX,
         }
     }
@@ -67,6 +61,8 @@ impl Phase {
 ///
 /// Call [`Expert::observe`] before every step.
 pub struct Expert {
+    script: Script,
+    control_hz: f64,
     labels: [&'static str; 3],
     seed: u64,
     card: usize,
@@ -81,6 +77,8 @@ impl Expert {
     #[must_use]
     pub fn new(scene: &Scene) -> Self {
         Self {
+            script: scene.setup.script,
+            control_hz: scene.setup.control_hz,
             labels: scene.cards.map(|card| card.label()),
             seed: scene.seed,
             card: scene.target,
@@ -110,11 +108,18 @@ impl Expert {
 
     /// The next action for a measured tool position, in action units.
     fn action(&mut self, tool_m: Vector3<f64>, truth: &Truth) -> [f32; ACTION_DIM] {
+        let script = self.script;
+        let grip = Vector3::from(script.grip_from_tool_m);
         let goal = match self.phase {
             Phase::Reach => {
-                let mut goal = truth.cube_position();
-                if tool_m.z < REACH_FLOOR_M {
+                let mut goal = truth.cube_position() - grip;
+                if tool_m.z < script.reach_floor_m {
                     goal.z = tool_m.z;
+                }
+                if let Some(hover_m) = script.hover_m
+                    && (goal.xy() - tool_m.xy()).norm() > ABOVE_M
+                {
+                    goal.z = goal.z.max(hover_m.min(tool_m.z));
                 }
                 Some(goal)
             }
@@ -122,29 +127,33 @@ impl Expert {
                 if self.step == 0 {
                     self.lift_xy = [tool_m.x, tool_m.y];
                 }
-                Some(Vector3::new(self.lift_xy[0], self.lift_xy[1], LIFT_M))
+                Some(Vector3::new(
+                    self.lift_xy[0],
+                    self.lift_xy[1],
+                    script.lift_m,
+                ))
             }
             Phase::Carry => {
-                let mut goal = truth.card_centres[self.card].coords;
-                goal.z += CARRY_M;
+                let mut goal = truth.card_centres[self.card].coords - grip;
+                goal.z += script.carry_m;
                 Some(goal)
             }
             Phase::Close | Phase::Release => None,
         };
         let gripper = match self.phase {
-            Phase::Reach | Phase::Release => OPEN,
+            Phase::Reach | Phase::Release => script.open,
             Phase::Close | Phase::Lift | Phase::Carry => CLOSED,
         };
         let mut action = [0.0; ACTION_DIM];
         action[6] = gripper;
         if let Some(goal) = goal {
-            let scale = GAIN / self.phase.steps() as f64;
+            let scale = script.gain / self.phase.steps(&script) as f64;
             for axis in 0..3 {
                 action[axis] = ((goal[axis] - tool_m[axis]) * scale).clamp(-1.0, 1.0) as f32;
             }
         }
         self.step += 1;
-        if self.step >= self.phase.steps() {
+        if self.step >= self.phase.steps(&script) {
             self.phase = self.phase.next();
             self.step = 0;
         }
@@ -180,6 +189,10 @@ impl Policy for Expert {
         false
     }
 
+    fn control_hz(&self) -> Option<f64> {
+        Some(self.control_hz)
+    }
+
     fn chunk_shape(&self) -> ChunkShape {
         ONE_ACTION
     }
@@ -211,6 +224,7 @@ const RANDOM_STREAM: u64 = 101;
 pub struct RandomPolicy {
     seed: u64,
     draw: Draw,
+    control_hz: Option<f64>,
 }
 
 impl RandomPolicy {
@@ -220,6 +234,16 @@ impl RandomPolicy {
         Self {
             seed,
             draw: Draw::from_stream(seed, RANDOM_STREAM),
+            control_hz: None,
+        }
+    }
+
+    /// The same at a rate, Hz.
+    #[must_use]
+    pub fn at(self, control_hz: f64) -> Self {
+        Self {
+            control_hz: Some(control_hz),
+            ..self
         }
     }
 }
@@ -245,6 +269,10 @@ impl Policy for RandomPolicy {
 
     fn needs_frame(&self) -> bool {
         false
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        self.control_hz
     }
 
     fn chunk_shape(&self) -> ChunkShape {

@@ -1,4 +1,4 @@
-//! The simulated board of wink: GrinningFace's table, its physics, its pictures, its servos.
+//! The simulated board of wink: GrinningFace's table and others, their physics, pictures and servos.
 //!
 //! A [`SimBoard`] is a camera, a wire and a clock to the runtime. Behind the wire the real firmware core drives simulated
 //! servos, which move a kinematic arm through rapier's physics. What is no part of a board does not belong here: control,
@@ -23,6 +23,6 @@ pub use board::{SimBoard, SimError, SimOptions};
 pub use diverse::DiverseScene;
 pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
 pub use scene::{Scene, Split};
-pub use setup::{CONTROL_HZ, arm, control_config};
+pub use setup::{CONTROL_HZ, Setup, arm, control_config};
 pub use table::Table;
 pub use workcell::Workcell;

@@ -1,7 +1,9 @@
 //! What an episode came to: the benchmark's conditions, and what failure analysis asks for.
 
-use crate::scene::{CARD_HALF_SIZE_M, CUBE_EDGE_M};
+use crate::scene::CUBE_EDGE_M;
+use crate::table::{FlatCard, Table};
 use nalgebra::{Isometry3, Point3, Vector3};
+use wink_runtime::arm::JointValues;
 
 /// Steps after which an episode ends in any case.
 pub const MAX_STEPS: usize = 200;
@@ -12,8 +14,8 @@ pub const LIFTED_Z_M: f64 = CUBE_EDGE_M;
 
 /// The cube is placed on a card when their centres are at most this far apart.
 #[must_use]
-pub fn placed_distance_m() -> f64 {
-    CARD_HALF_SIZE_M * std::f64::consts::SQRT_2
+pub fn placed_distance_m(card: &FlatCard) -> f64 {
+    card.half_size_m * std::f64::consts::SQRT_2
 }
 
 /// The true state of the table, which no policy but a script may look at.
@@ -26,7 +28,7 @@ pub struct Truth {
     /// The tool frame in the world.
     pub tool_in_world: Isometry3<f64>,
     /// The arm's joint angles, radians.
-    pub joint_angles: [f64; 6],
+    pub joint_angles: JointValues,
     /// Speed of the arm's fastest joint, radians per second.
     pub max_joint_speed: f64,
     /// Travel of one finger, metres.
@@ -189,12 +191,14 @@ impl Tracker {
         self.last_cube_m = cube_m;
     }
 
-    pub(crate) fn outcome(&self, truth: &Truth) -> Outcome {
+    pub(crate) fn outcome(&self, truth: &Truth, table: &Table) -> Outcome {
         let cube = truth.cube_position();
         let card_distance_m = truth
             .card_centres
             .map(|centre| (cube - centre.coords).norm());
-        let placed = card_distance_m.map(|distance| distance <= placed_distance_m());
+        let placed = std::array::from_fn(|card| {
+            card_distance_m[card] <= placed_distance_m(&table.cards[card])
+        });
         let placed_on = (0..3)
             .filter(|&card| placed[card])
             .min_by(|&a, &b| card_distance_m[a].total_cmp(&card_distance_m[b]));
@@ -230,7 +234,7 @@ mod tests {
             cube_in_world: Isometry3::translation(cube[0], cube[1], cube[2]),
             cube_speed: 0.0,
             tool_in_world: Isometry3::identity(),
-            joint_angles: [0.0; 6],
+            joint_angles: JointValues::filled(0.0, 6),
             max_joint_speed,
             finger_m: 0.037,
             finger_force_n: [0.0; 2],
@@ -291,7 +295,8 @@ mod tests {
                 tracker.observe(cube, grasped);
             }
             tracker.observe(cube, grasped);
-            let outcome = tracker.outcome(&truth(&scene, cube, grasped, speed));
+            let outcome =
+                tracker.outcome(&truth(&scene, cube, grasped, speed), &Table::from(&scene));
             assert_eq!(outcome.executed(), executed, "case {index}: {outcome:?}");
             assert_eq!(outcome.failure(1), failure, "case {index}: {outcome:?}");
             assert_eq!(
@@ -307,8 +312,10 @@ mod tests {
         let scene = scene();
         let [x, y, z] = scene.cards[1].centre();
         for (offset, placed) in [(0.098, true), (0.0995, false)] {
-            let outcome =
-                Tracker::default().outcome(&truth(&scene, [x - offset, y, z], false, 0.2));
+            let outcome = Tracker::default().outcome(
+                &truth(&scene, [x - offset, y, z], false, 0.2),
+                &Table::from(&scene),
+            );
             assert_eq!(outcome.placed_on.is_some(), placed, "{offset}");
             assert!(outcome.is_static);
         }
@@ -318,7 +325,10 @@ mod tests {
     fn between_two_overlapping_cards_both_count_and_the_nearer_is_executed() {
         let mut scene = scene();
         scene.cards[0].centre_xy = [0.2, 0.88];
-        let outcome = Tracker::default().outcome(&truth(&scene, [0.2, 0.795, 0.015], false, 0.0));
+        let outcome = Tracker::default().outcome(
+            &truth(&scene, [0.2, 0.795, 0.015], false, 0.0),
+            &Table::from(&scene),
+        );
         assert_eq!(outcome.placed, [true, true, false]);
         assert_eq!(outcome.executed(), Some(0));
         assert!(outcome.success(0) && outcome.success(1) && !outcome.success(2));
@@ -339,7 +349,10 @@ mod tests {
             tracker.observe([0.1, 0.7, z], grasped);
         }
         let scene = scene();
-        let outcome = tracker.outcome(&truth(&scene, [0.1, 0.7, 0.015], false, 0.0));
+        let outcome = tracker.outcome(
+            &truth(&scene, [0.1, 0.7, 0.015], false, 0.0),
+            &Table::from(&scene),
+        );
         assert_eq!(outcome.released_at, Some([0.1, 0.7, 0.08]));
         assert!(outcome.ever_grasped && outcome.ever_lifted && !outcome.grasped);
     }

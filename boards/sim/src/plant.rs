@@ -1,13 +1,12 @@
 //! Arm and table as the firmware's servo wires see them: one substep of drives, contact and physics.
 
 use crate::outcome::{Outcome, Tracker, Truth};
-use crate::scene::base_in_world;
 use crate::servos::Servos;
 use crate::table::Table;
 use crate::world::guard::{self, ArmPose};
-use crate::world::{HandPose, SUBSTEP_S, World};
+use crate::world::{HandPose, World};
 use nalgebra::{Isometry3, Point3};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+use wink_runtime::arm::{ArmDescription, JointValues};
 
 /// So deep contact may be: it pushes the cube away within the next substeps.
 const EASY_DEPTH_M: f64 = 0.003;
@@ -25,9 +24,10 @@ pub(crate) struct Plant {
 }
 
 impl Plant {
-    pub(crate) fn new(table: Table, arm: ArmDescription) -> Self {
-        let servos = Servos::new(&arm, SUBSTEP_S);
-        let base_in_world = base_in_world();
+    pub(crate) fn new(table: Table) -> Self {
+        let arm = table.setup.arm();
+        let servos = Servos::new(table.setup, &arm);
+        let base_in_world = table.setup.base_in_world();
         let tool = ArmPose::new(&arm, &base_in_world, &servos.angles()).tool;
         let world = World::new(
             &table,
@@ -46,17 +46,19 @@ impl Plant {
         }
     }
 
-    /// Lets 10 ms pass.
+    /// Lets a substep pass.
     pub(crate) fn substep(&mut self) {
         let mut steps = self.servos.drive();
+        let gripper = self.servos.gripper();
         let contacts = self.world.contacts();
-        if steps[GRIPPER] < 0.0 && contacts.fingers_hold() {
-            steps[GRIPPER] = 0.0;
+        if steps[gripper] < 0.0 && contacts.fingers_hold() {
+            steps[gripper] = 0.0;
         } else if contacts.fingers_touch() {
-            steps[GRIPPER] = self.servos.loaded_finger_step(steps[GRIPPER]);
+            steps[gripper] = self.servos.loaded_finger_step(steps[gripper]);
         }
-        let wanted = std::array::from_fn(|joint| steps[joint]);
+        let wanted = JointValues::from(&steps[..gripper]);
         let possible = guard::yield_to_contact(
+            self.table.setup,
             &self.arm,
             &self.base_in_world,
             &self.servos.angles(),
@@ -64,7 +66,7 @@ impl Plant {
             wanted,
             contacts,
         );
-        steps[..ARM_JOINTS].copy_from_slice(&possible);
+        steps[..gripper].copy_from_slice(&possible);
         let hand = self.ease_into_objects(&mut steps);
         self.servos.advance(&steps);
         self.world.step(&hand);
@@ -76,13 +78,14 @@ impl Plant {
     /// returns where the hand then is.
     ///
     /// Without this, a kinematic finger is a centimetre inside of an object before any force is known.
-    fn ease_into_objects(&self, steps: &mut [f64; WIRE_JOINTS]) -> HandPose {
-        let after = |steps: &[f64; WIRE_JOINTS]| {
+    fn ease_into_objects(&self, steps: &mut [f64]) -> HandPose {
+        let gripper = self.servos.gripper();
+        let after = |steps: &[f64]| {
             let angles = self.servos.angles();
-            let angles = std::array::from_fn(|joint| angles[joint] + steps[joint]);
+            let angles = JointValues::from_fn(gripper, |joint| angles[joint] + steps[joint]);
             HandPose {
                 tool: ArmPose::new(&self.arm, &self.base_in_world, &angles).tool,
-                finger_m: self.servos.finger_m() + steps[GRIPPER],
+                finger_m: self.servos.finger_m() + steps[gripper],
             }
         };
         let wanted = after(steps);
@@ -92,7 +95,7 @@ impl Plant {
         }
         let allowed_m = self
             .world
-            .depth_m(&after(&[0.0; WIRE_JOINTS]))
+            .depth_m(&after(&JointValues::filled(0.0, steps.len())))
             .max(EASY_DEPTH_M);
         for _ in 0..EASE_ROUNDS {
             for step in steps.iter_mut() {
@@ -103,7 +106,7 @@ impl Plant {
                 return eased;
             }
         }
-        *steps = [0.0; WIRE_JOINTS];
+        steps.fill(0.0);
         after(steps)
     }
 
@@ -139,7 +142,7 @@ impl Plant {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        self.tracker.outcome(&self.truth())
+        self.tracker.outcome(&self.truth(), &self.table)
     }
 
     /// Calls `visit` with the bits of every number that decides what happens next.

@@ -4,7 +4,8 @@
 //! Everything drawn here follows from (split, seed) alone.
 
 use crate::emoji::{self, EmojiSplit};
-use nalgebra::{Isometry3, Translation3, UnitQuaternion};
+use crate::setup::{Setup, WX250S};
+use nalgebra::Isometry3;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::RngCore;
 
@@ -127,6 +128,8 @@ impl Card {
 /// One episode's table before anything moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scene {
+    /// The cell whose table it is.
+    pub setup: &'static Setup,
     /// The cube's centre on the table.
     pub cube_xy: [f64; 2],
     /// Left, middle and right card as the arm sees them.
@@ -141,32 +144,47 @@ impl Scene {
     /// Draws the scene of an episode: three distinct cards of the split, positions, target.
     #[must_use]
     pub fn new(split: Split, seed: u64) -> Self {
+        Self::on(&WX250S, split, seed)
+    }
+
+    /// The same for the table of another cell.
+    #[must_use]
+    pub fn on(setup: &'static Setup, split: Split, seed: u64) -> Self {
         let mut draw = Draw::new(seed, Stream::of(split));
         let triple = match split {
             Split::Id => demonstration_triple(seed % DEMONSTRATIONS),
             Split::Train => draw.triple(EmojiSplit::Train),
             Split::Val => draw.triple(EmojiSplit::Val),
         };
-        Self::with_triple(triple, seed, &mut draw)
+        Self::with_triple(setup, triple, seed, &mut draw)
     }
 
     /// The scene of a demonstration. From [`DEMONSTRATIONS`] on, card triples repeat and positions are fresh.
     #[must_use]
     pub fn demonstration(index: u64) -> Self {
+        Self::demonstration_on(&WX250S, index)
+    }
+
+    /// The same for the table of another cell.
+    #[must_use]
+    pub fn demonstration_on(setup: &'static Setup, index: u64) -> Self {
         Self::with_triple(
+            setup,
             demonstration_triple(index % DEMONSTRATIONS),
             index,
             &mut Draw::new(index, Stream::Demonstration),
         )
     }
 
-    fn with_triple(triple: [usize; 3], seed: u64, draw: &mut Draw) -> Self {
-        let cube_xy = draw.near(CUBE_CENTRE_XY, CUBE_JITTER_M);
+    fn with_triple(setup: &'static Setup, triple: [usize; 3], seed: u64, draw: &mut Draw) -> Self {
+        let layout = setup.layout;
+        let cube_xy = draw.near(layout.cube_centre_xy, layout.cube_jitter_m);
         let cards = std::array::from_fn(|place| Card {
             emoji: triple[place],
-            centre_xy: draw.near(CARD_CENTRES_XY[place], CARD_JITTER_M),
+            centre_xy: draw.near(layout.card_centres_xy[place], layout.card_jitter_m),
         });
         Self {
+            setup,
             cube_xy,
             cards,
             target: draw.below(3),
@@ -199,11 +217,10 @@ pub fn instruction(label: &str) -> String {
     format!("pick the block and place it on {label}")
 }
 
-/// The base of the arm in the world frame.
+/// The base of the benchmark's arm in the world frame.
 #[must_use]
 pub fn base_in_world() -> Isometry3<f64> {
-    let [x, y, z] = BASE_IN_WORLD_M;
-    Isometry3::from_parts(Translation3::new(x, y, z), UnitQuaternion::identity())
+    WX250S.base_in_world()
 }
 
 fn demonstration_triple(index: u64) -> [usize; 3] {

@@ -5,7 +5,9 @@
 //! says. Goals take effect one firmware tick after they were written. Positions are read through a 12-bit encoder.
 
 use wink_firmware::servo::{ServoBus, ServoState};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+use wink_runtime::arm::{ArmDescription, JointValues, Row};
+
+use crate::setup::Setup;
 
 /// Stiffness of a drive, torque (or force) per rad (or m).
 const STIFFNESS: f64 = 1e3;
@@ -17,59 +19,64 @@ const FORCE_LIMIT: f64 = 100.0;
 const TAU_S: f64 = DAMPING / STIFFNESS;
 /// Steps of an encoder per turn of its servo.
 const ENCODER_STEPS: f64 = 4096.0;
-/// Travel of a finger per radian of the gripper's servo: the length of its crank.
+/// Travel of a finger per radian of the gripper's servo where a crank moves it: the crank's length.
 const GRIPPER_CRANK_M: f64 = 0.012;
 /// Greatest speed of a finger. Much faster and it is deep in the cube before a substep's contact forces are known.
 const FINGER_SPEED_M_S: f64 = 0.15;
 /// Greatest speed of a finger that meets resistance.
 const LOADED_FINGER_SPEED_M_S: f64 = 0.05;
-/// The simulated pads meet at this travel; the gripper's other stop is where the description has it wide open.
-const PADS_MEET_M: f64 = 0.0;
 
-/// Why the simulated bus refuses: a slice is shorter than the arm has joints.
+/// Why the simulated bus refuses: a slice has not as many values as the arm has joints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the simulated bus has {WIRE_JOINTS} servos, {0} were addressed")]
-pub struct WrongJointCount(pub usize);
+#[error("the simulated bus has {servos} servos, {addressed} were addressed")]
+pub struct WrongJointCount {
+    /// Those on the bus.
+    pub servos: usize,
+    /// Those in the slice.
+    pub addressed: usize,
+}
 
 /// The arm's servos, gripper last.
 #[derive(Debug, Clone)]
 pub struct Servos {
-    positions: [f64; WIRE_JOINTS],
-    velocities: [f64; WIRE_JOINTS],
-    loads: [f64; WIRE_JOINTS],
-    goals: [f64; WIRE_JOINTS],
+    positions: JointValues,
+    velocities: JointValues,
+    loads: JointValues,
+    goals: JointValues,
     /// Written, and in force from the next tick on.
-    next_goals: [f64; WIRE_JOINTS],
-    torque_on: [bool; WIRE_JOINTS],
-    speed_limits: [f64; WIRE_JOINTS],
-    stops: [[f64; 2]; WIRE_JOINTS],
+    next_goals: JointValues,
+    torque_on: Row<bool>,
+    speed_limits: JointValues,
+    stops: Row<[f64; 2]>,
+    /// Way of the gripper for a radian of its servo, m.
+    gripper_m_per_rad: f64,
     /// Share of the distance to the goal that the lag covers in one substep.
     share: f64,
     substep_s: f64,
 }
 
 impl Servos {
-    /// The servos of an arm at rest at home, torque off.
+    /// The servos of a cell's arm at rest at home, torque off. The gripper's stops are where its pads meet and where its
+    /// description has it wide open.
     #[must_use]
-    pub fn new(arm: &ArmDescription, substep_s: f64) -> Self {
+    pub fn new(setup: &Setup, arm: &ArmDescription) -> Self {
+        let substep_s = setup.substep_s();
         let gripper = arm.gripper();
-        let mut positions = [gripper.home_m; WIRE_JOINTS];
-        let mut speed_limits = [gripper.velocity_m_s.min(FINGER_SPEED_M_S); WIRE_JOINTS];
-        let mut stops = [[PADS_MEET_M, gripper.open_m]; WIRE_JOINTS];
-        for (index, joint) in arm.joints().iter().enumerate() {
-            positions[index] = joint.home_rad;
-            speed_limits[index] = joint.velocity_rad_s;
-            stops[index] = [joint.min_rad, joint.max_rad];
-        }
+        let joints = arm.joints().iter();
+        let speed_limits: JointValues = joints.clone().map(|joint| joint.velocity_rad_s).collect();
+        let stops: Row<[f64; 2]> = joints.map(|joint| [joint.min_rad, joint.max_rad]).collect();
+        let positions = arm.wire_home();
+        let still = JointValues::filled(0.0, positions.len());
         Self {
             positions,
-            velocities: [0.0; WIRE_JOINTS],
-            loads: [0.0; WIRE_JOINTS],
+            velocities: still,
+            loads: still,
             goals: positions,
             next_goals: positions,
-            torque_on: [false; WIRE_JOINTS],
-            speed_limits,
-            stops,
+            torque_on: Row::filled(false, positions.len()),
+            speed_limits: speed_limits.and(gripper.velocity_m_s.min(FINGER_SPEED_M_S)),
+            stops: stops.and([setup.hand.pads_meet_m, gripper.open_m]),
+            gripper_m_per_rad: arm.gripper_lever_m().unwrap_or(GRIPPER_CRANK_M),
             share: 1.0 - libm::exp(-substep_s / TAU_S),
             substep_s,
         }
@@ -77,31 +84,43 @@ impl Servos {
 
     /// True joint angles of the arm, radians.
     #[must_use]
-    pub fn angles(&self) -> [f64; ARM_JOINTS] {
-        std::array::from_fn(|joint| self.positions[joint])
+    pub fn angles(&self) -> JointValues {
+        JointValues::from(&self.positions[..self.gripper()])
+    }
+
+    /// Joints on the wire, the gripper among them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Index of the gripper on the wire.
+    #[must_use]
+    pub fn gripper(&self) -> usize {
+        self.count() - 1
     }
 
     /// True travel of one finger, metres.
     #[must_use]
-    pub const fn finger_m(&self) -> f64 {
-        self.positions[GRIPPER]
+    pub fn finger_m(&self) -> f64 {
+        self.positions[self.gripper()]
     }
 
     /// True position of a joint on the wire, rad or m.
     #[must_use]
-    pub const fn position(&self, joint: usize) -> f64 {
+    pub fn position(&self, joint: usize) -> f64 {
         self.positions[joint]
     }
 
     /// True velocity of a joint on the wire, rad/s or m/s.
     #[must_use]
-    pub const fn velocity(&self, joint: usize) -> f64 {
+    pub fn velocity(&self, joint: usize) -> f64 {
         self.velocities[joint]
     }
 
     /// Share of its greatest torque that a joint's drive gives, -1 to 1.
     #[must_use]
-    pub const fn load(&self, joint: usize) -> f64 {
+    pub fn load(&self, joint: usize) -> f64 {
         self.loads[joint]
     }
 
@@ -116,14 +135,14 @@ impl Servos {
     /// Greatest joint speed of the arm, radians per second.
     #[must_use]
     pub fn max_joint_speed(&self) -> f64 {
-        self.velocities[..ARM_JOINTS]
+        self.velocities[..self.gripper()]
             .iter()
             .fold(0.0, |most, speed| speed.abs().max(most))
     }
 
     /// The steps that the drives make in a substep if nothing is in the way.
-    pub fn drive(&self) -> [f64; WIRE_JOINTS] {
-        std::array::from_fn(|joint| {
+    pub fn drive(&self) -> JointValues {
+        JointValues::from_fn(self.count(), |joint| {
             if !self.torque_on[joint] {
                 return 0.0;
             }
@@ -142,7 +161,7 @@ impl Servos {
     }
 
     /// Moves the joints by the steps that were possible. Goals written since the last call come into force.
-    pub fn advance(&mut self, steps: &[f64; WIRE_JOINTS]) {
+    pub fn advance(&mut self, steps: &[f64]) {
         for (joint, step) in steps.iter().enumerate() {
             self.positions[joint] += step;
             self.velocities[joint] = step / self.substep_s;
@@ -169,11 +188,20 @@ impl Servos {
         }
     }
 
+    fn check_count(&self, addressed: usize) -> Result<(), WrongJointCount> {
+        let servos = self.count();
+        if addressed == servos {
+            Ok(())
+        } else {
+            Err(WrongJointCount { servos, addressed })
+        }
+    }
+
     /// What the encoder says of a joint.
     fn measured(&self, joint: usize) -> f32 {
         let turn = std::f64::consts::TAU
-            * if joint == GRIPPER {
-                GRIPPER_CRANK_M
+            * if joint == self.gripper() {
+                self.gripper_m_per_rad
             } else {
                 1.0
             };
@@ -186,9 +214,7 @@ impl ServoBus for Servos {
     type Error = WrongJointCount;
 
     fn read(&mut self, states: &mut [ServoState]) -> Result<(), WrongJointCount> {
-        if states.len() != WIRE_JOINTS {
-            return Err(WrongJointCount(states.len()));
-        }
+        self.check_count(states.len())?;
         for (joint, state) in states.iter_mut().enumerate() {
             *state = ServoState {
                 position: self.measured(joint),
@@ -201,9 +227,7 @@ impl ServoBus for Servos {
     }
 
     fn write(&mut self, goals: &[f32]) -> Result<(), WrongJointCount> {
-        if goals.len() != WIRE_JOINTS {
-            return Err(WrongJointCount(goals.len()));
-        }
+        self.check_count(goals.len())?;
         for (goal, &wanted) in self.next_goals.iter_mut().zip(goals) {
             // A servo takes a register, not a float: what is no number never reaches it.
             if wanted.is_finite() {
@@ -214,7 +238,7 @@ impl ServoBus for Servos {
     }
 
     fn set_torque(&mut self, on: bool) -> Result<(), WrongJointCount> {
-        self.torque_on = [on; WIRE_JOINTS];
+        self.torque_on.fill(on);
         Ok(())
     }
 }
@@ -222,12 +246,14 @@ impl ServoBus for Servos {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::WX250S;
 
-    const SUBSTEP_S: f64 = 0.01;
+    const WIRE_JOINTS: usize = 7;
+    const GRIPPER: usize = 6;
     const HOME: [f32; WIRE_JOINTS] = [0.0, 0.0, 0.0, 0.0, std::f32::consts::FRAC_PI_2, 0.0, 0.037];
 
     fn servos(goals: [f32; WIRE_JOINTS]) -> Servos {
-        let mut servos = Servos::new(&crate::arm(), SUBSTEP_S);
+        let mut servos = Servos::new(&WX250S, &crate::arm());
         servos.write(&goals).unwrap();
         servos.set_torque(true).unwrap();
         servos
@@ -329,10 +355,19 @@ mod tests {
         servos.write(&goal(0, f32::NAN)).unwrap();
         pass(&mut servos, 100);
         assert!((servos.angles()[0] - 0.1).abs() < 1e-4);
-        assert_eq!(servos.write(&[0.0; 6]), Err(WrongJointCount(6)));
+        assert_eq!(
+            servos.write(&[0.0; 6]),
+            Err(WrongJointCount {
+                servos: 7,
+                addressed: 6
+            })
+        );
         assert_eq!(
             servos.read(&mut [ServoState::default(); 8]),
-            Err(WrongJointCount(8))
+            Err(WrongJointCount {
+                servos: 7,
+                addressed: 8
+            })
         );
     }
 }

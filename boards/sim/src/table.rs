@@ -1,7 +1,8 @@
 //! What lies on the table as physics and picture see it: free objects and flat cards, whatever they are there for.
 
 use crate::render::Mark;
-use crate::scene::{CARD_HALF_SIZE_M, CARD_HALF_THICKNESS_M, CUBE_EDGE_M, Card, Scene};
+use crate::scene::{CARD_HALF_THICKNESS_M, CUBE_EDGE_M, Card, Scene};
+use crate::setup::Setup;
 
 /// Most objects that a table can hold.
 pub const MAX_OBJECTS: usize = 8;
@@ -9,6 +10,8 @@ pub const MAX_OBJECTS: usize = 8;
 /// A table before anything moves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
+    /// The arm that works on it, and where.
+    pub setup: &'static Setup,
     /// What can be moved, at least one and at most [`MAX_OBJECTS`]. The first is what the episode is about, the one that
     /// [`Truth`](crate::Truth) and [`Outcome`](crate::Outcome) call the cube.
     pub objects: Vec<Object>,
@@ -105,11 +108,12 @@ impl FlatCard {
     }
 }
 
-impl From<Card> for FlatCard {
-    fn from(card: Card) -> Self {
+impl FlatCard {
+    /// A scene's card, on a table of a cell.
+    const fn of(card: Card, setup: &Setup) -> Self {
         Self {
             centre_xy: card.centre_xy,
-            half_size_m: CARD_HALF_SIZE_M,
+            half_size_m: setup.layout.card_half_size_m,
             tint: [1.0; 3],
             print: Print::Emoji(card.emoji),
         }
@@ -117,9 +121,10 @@ impl From<Card> for FlatCard {
 }
 
 impl From<&Scene> for Table {
-    /// The benchmark's table: a cube and three emoji cards.
+    /// The scene's table: a cube and three emoji cards.
     fn from(scene: &Scene) -> Self {
         Self {
+            setup: scene.setup,
             objects: vec![Object {
                 solid: Solid::Box {
                     half_m: [CUBE_EDGE_M / 2.0; 3],
@@ -128,7 +133,7 @@ impl From<&Scene> for Table {
                 yaw_rad: 0.0,
                 rgb: None,
             }],
-            cards: scene.cards.map(FlatCard::from),
+            cards: scene.cards.map(|card| FlatCard::of(card, scene.setup)),
             target: scene.target,
             seed: scene.seed,
         }

@@ -9,7 +9,6 @@ use crate::plant::Plant;
 use crate::render::{RenderError, Renderer, Window};
 use crate::servos::Servos;
 use crate::table::Table;
-use crate::world::SUBSTEP_US;
 use wink_runtime::camera::Frame;
 
 /// A table with what lies on it, the arm and the camera. Time passes only in [`Workcell::substep`].
@@ -18,7 +17,8 @@ pub struct Workcell {
     options: SimOptions,
     plant: Plant,
     now_us: u64,
-    renderer: Option<Renderer>,
+    /// One for each camera that has been looked through.
+    renderers: Vec<Option<Renderer>>,
     digest: u64,
 }
 
@@ -27,11 +27,11 @@ impl Workcell {
     #[must_use]
     pub fn new(table: Table, options: SimOptions) -> Self {
         Self {
-            plant: Plant::new(table.clone(), crate::arm()),
+            plant: Plant::new(table.clone()),
             table,
             options,
             now_us: 0,
-            renderer: None,
+            renderers: vec![],
             digest: DIGEST_START,
         }
     }
@@ -40,6 +40,12 @@ impl Workcell {
     #[must_use]
     pub const fn now_us(&self) -> u64 {
         self.now_us
+    }
+
+    /// Time that passes in a [`substep`](Self::substep), microseconds.
+    #[must_use]
+    pub const fn substep_us(&self) -> u64 {
+        self.table.setup.substep_us
     }
 
     /// The table as it was laid.
@@ -88,14 +94,25 @@ impl Workcell {
     /// # Errors
     /// When the frame size cannot be drawn.
     pub fn render(&mut self, frame: &mut Frame) -> Result<(), RenderError> {
+        self.render_camera(0, frame)
+    }
+
+    /// Draws what one of the cell's cameras sees now, by its place among them.
+    ///
+    /// # Errors
+    /// When the frame size cannot be drawn, or there is no such camera.
+    pub fn render_camera(&mut self, place: usize, frame: &mut Frame) -> Result<(), RenderError> {
         let (width, height) = self.options.frame_px;
-        let renderer = match &mut self.renderer {
+        if self.renderers.len() <= place {
+            self.renderers.resize_with(place + 1, || None);
+        }
+        let renderer = match &mut self.renderers[place] {
             Some(renderer) => renderer,
-            none => none.insert(Renderer::windowed(
+            none => none.insert(Renderer::of_camera(
                 &self.table,
                 &self.options.appearance,
-                width,
-                height,
+                place,
+                (width, height),
                 self.options.window.unwrap_or(Window::whole(width, height)),
             )?),
         };
@@ -110,10 +127,10 @@ impl Workcell {
         )
     }
 
-    /// Lets [`SUBSTEP_US`] pass: the servos move, and everything they touch.
+    /// Lets a substep pass: the servos move, and everything they touch.
     pub fn substep(&mut self) {
         self.plant.substep();
-        self.now_us += SUBSTEP_US;
+        self.now_us += self.substep_us();
         let mut digest = self.digest;
         self.plant.visit_state(|bits| {
             digest = (digest ^ bits).wrapping_mul(DIGEST_FACTOR).rotate_left(29)

@@ -10,22 +10,23 @@ use wink_firmware::servo::serial::{
 };
 use wink_firmware::servo::{Alerts, ServoBus as _, ServoState};
 use wink_firmware::{Config, Core, State};
-use wink_runtime::arm::{ArmFile, ArmServos, WIRE_JOINTS};
+use wink_runtime::arm::{ArmDescription, ArmServos};
 use wink_sim::bus::{BusEnd, LineNoise, ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
 use wink_sim::{Scene, SimOptions, Split, Table, Workcell};
 
+const WIRE_JOINTS: usize = 7;
 const WX250S: &str = include_str!("../../arms/wx250s.toml");
 const SUBSTEP_US: u64 = 10_000;
 
 /// An arm's servos and what its file tells their driver.
 fn bus(text: &str) -> (BusEnd, Vec<Servo>) {
-    let arm = ArmFile::from_toml(text).unwrap();
+    let arm = ArmDescription::from_toml(text).unwrap();
     let bus = ServoBus::for_arm(&arm).unwrap();
-    let Some(ArmServos::Bus { servos, .. }) = arm.servos else {
+    let Some(ArmServos::Bus { servos, .. }) = arm.servos() else {
         panic!("no bus");
     };
-    (BusEnd::new(bus), servos)
+    (BusEnd::new(bus), servos.clone())
 }
 
 /// The WidowX 250S on seven STS3215.
@@ -46,7 +47,7 @@ fn dynamixel() -> DynamixelServos<BusEnd> {
 }
 
 fn joints() -> Servos {
-    Servos::new(&wink_sim::arm(), SUBSTEP_US as f64 * 1e-6)
+    Servos::new(&wink_sim::setup::WX250S, &wink_sim::arm())
 }
 
 /// Lets the joints move for so many substeps.

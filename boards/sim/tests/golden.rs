@@ -9,6 +9,7 @@ mod physics;
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use sha2::{Digest, Sha256};
+use wink_runtime::arm::{JointValues, LinkPoses};
 use wink_sim::render::{Appearance, Renderer};
 use wink_sim::scene::{Scene, Split, base_in_world};
 use wink_sim::{DiverseScene, Table};
@@ -23,7 +24,7 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
 
 /// Arm angles, finger travel and the objects' poses.
 struct Pose {
-    angles: [f64; 6],
+    angles: JointValues,
     fingers_m: [f64; 2],
     objects: Vec<Isometry3<f64>>,
 }
@@ -35,9 +36,8 @@ fn frame_digest(
     pose: &Pose,
 ) -> String {
     let base = base_in_world();
-    let links = wink_sim::arm()
-        .link_poses(&pose.angles)
-        .map(|link| base * link);
+    let in_base = wink_sim::arm().link_poses(&pose.angles);
+    let links: LinkPoses = in_base.iter().map(|link| base * link).collect();
     let mut renderer = Renderer::new(table, look, width, height).unwrap();
     let mut rgb = vec![0; (width * height * 3) as usize];
     renderer
@@ -60,7 +60,7 @@ fn home(table: &Table) -> Pose {
 
 fn carrying() -> Pose {
     Pose {
-        angles: [0.25, 0.45, -0.1, 0.2, 1.2, -0.3],
+        angles: JointValues::from([0.25, 0.45, -0.1, 0.2, 1.2, -0.3]),
         fingers_m: [0.015, 0.016],
         objects: vec![Isometry3::from_parts(
             Translation3::new(0.13, 0.797, 0.17),

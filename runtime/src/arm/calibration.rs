@@ -1,10 +1,12 @@
 //! What an arm's file says of its servos' ticks.
 
-use wink_firmware::servo::{TickCalibration, Transmission};
+use std::f64::consts::TAU;
 
-use super::{ArmFile, ArmServos};
+use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration, Transmission};
 
-impl ArmFile {
+use super::{ArmDescription, ArmServos};
+
+impl ArmDescription {
     /// Ticks of the first servo of each joint, in wire order; `None` where the arm has no bus
     /// servos, or a joint has none.
     #[must_use]
@@ -20,6 +22,36 @@ impl ArmFile {
                 first.map(|servo| servo.calibration)
             })
             .collect()
+    }
+
+    /// Positions (rad; m of the gripper) of a joint on the wire where the range that it was calibrated over begins and ends,
+    /// in the order of its servo's ticks: the first is the greater one where the servo turns against the joint. Where the
+    /// arm's file has no ticks, the range is that of the limits, of the gripper from closed to open. `None` for a gripper
+    /// behind a crank, whose travel is no multiple of its servo's ticks, and past the last joint.
+    #[must_use]
+    pub fn calibrated_range(&self, joint: usize) -> Option<[f64; 2]> {
+        let calibration = self
+            .tick_calibrations()
+            .and_then(|all| all.get(joint).copied());
+        let unit_per_rad = match calibration.map(|calibration| calibration.transmission) {
+            Some(Transmission::Crank { .. }) => return None,
+            Some(Transmission::Lever { length_m }) => f64::from(length_m),
+            Some(Transmission::Direct) | None => 1.0,
+        };
+        let (ticks, limits) = match self.joints.get(joint) {
+            Some(joint) => (joint.calibrated_ticks, [joint.min_rad, joint.max_rad]),
+            None if joint == self.joints.len() => {
+                let gripper = &self.gripper;
+                (gripper.calibrated_ticks, [gripper.closed_m, gripper.open_m])
+            }
+            None => return None,
+        };
+        let (Some(ticks), Some(calibration)) = (ticks, calibration) else {
+            return Some(limits);
+        };
+        let sign = if calibration.reversed { -1.0 } else { 1.0 };
+        let unit_per_tick = sign * TAU / f64::from(TICKS_PER_TURN) * unit_per_rad;
+        Some(ticks.map(|tick| (tick - f64::from(calibration.zero_tick)) * unit_per_tick))
     }
 
     /// Length of the gripper's moving jaw, metres, where it is one.
@@ -38,11 +70,13 @@ mod tests {
 
     #[test]
     fn each_joint_has_its_ticks() {
-        let so101 = ArmFile::from_toml(include_str!("../../../boards/arms/so101.toml")).unwrap();
+        let so101 =
+            ArmDescription::from_toml(include_str!("../../../boards/arms/so101.toml")).unwrap();
         assert_eq!(so101.tick_calibrations().map(|all| all.len()), Some(6));
         let lever_m = so101.gripper_lever_m().unwrap();
         assert!((lever_m - 0.0747).abs() < 1e-6);
-        let wx250s = ArmFile::from_toml(include_str!("../../../boards/arms/wx250s.toml")).unwrap();
+        let wx250s =
+            ArmDescription::from_toml(include_str!("../../../boards/arms/wx250s.toml")).unwrap();
         assert_eq!(wx250s.gripper_lever_m(), None);
     }
 }

@@ -7,7 +7,7 @@ use wink_firmware::wire::{
 };
 
 use super::session::{ClientCounters, Session, ends_by_itself};
-use super::{ArmClientError, ArmDescription, ArmFile, Link, RoundTrip, WIRE_JOINTS};
+use super::{ArmClientError, ArmDescription, JointValues, Link, RoundTrip};
 use crate::clock::Clock;
 
 /// Between two looks at the link while the board is expected to answer.
@@ -37,14 +37,8 @@ impl ArmClient {
     /// A client for boards flashed for `arm`; not connected yet.
     #[must_use]
     pub fn new(arm: &ArmDescription) -> Self {
-        Self::for_arm(&ArmFile::from(arm))
-    }
-
-    /// The same for an arm with any number of joints.
-    #[must_use]
-    pub fn for_arm(arm: &ArmFile) -> Self {
         Self {
-            arm: arm.name.clone(),
+            arm: arm.name().to_owned(),
             joints: arm.wire_joints(),
             description_hash: arm.hash(),
             ping_due_us: 0,
@@ -351,19 +345,20 @@ impl ArmClient {
         }
     }
 
-    /// The latest measured positions of an arm with any number of joints: rad, the gripper last (m,
-    /// one finger). `None` until the board has told any.
+    /// The latest measured positions as they came over the wire: rad, the gripper last (m, one
+    /// finger). `None` until the board has told any.
     #[must_use]
     pub fn measured(&self) -> Option<&[f32]> {
         self.session.measured()
     }
 
-    /// The latest measured positions of an arm of six joints: theirs (rad), then the gripper's (m,
-    /// one finger). `None` until the board has told any; it cannot before it has read its servos
-    /// once.
+    /// The latest measured positions: the joints' (rad), then the gripper's (m, one finger). `None`
+    /// until the board has told any; it cannot before it has read its servos once.
     #[must_use]
-    pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
-        self.session.positions()
+    pub fn positions(&self) -> Option<JointValues> {
+        let measured = self.session.measured()?;
+        let known = measured.len() == self.joints;
+        known.then(|| measured.iter().copied().map(f64::from).collect())
     }
 
     /// What went over the link so far.

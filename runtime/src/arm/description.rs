@@ -3,7 +3,7 @@
 use nalgebra::{Isometry3, Unit, Vector3};
 
 use super::parse::parse;
-use super::{ARM_JOINTS, ArmError, ArmServos};
+use super::{ArmError, ArmServos, GRIPPER_NAME, JointValues};
 
 /// A revolute joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Joint {
     pub jerk_rad_s3: f64,
     /// Where an episode starts.
     pub home_rad: f64,
+    /// First and last tick of the range that its servo was calibrated over; `None` where the file does not say.
+    pub calibrated_ticks: Option<[f64; 2]>,
 }
 
 /// A parallel gripper of two mirrored fingers. All lengths are those of ONE finger from the middle.
@@ -53,6 +55,8 @@ pub struct Gripper {
     pub torque_limit: f64,
     /// Where an episode starts.
     pub home_m: f64,
+    /// As [`Joint::calibrated_ticks`].
+    pub calibrated_ticks: Option<[f64; 2]>,
 }
 
 /// What the firmware watches on the arm; infinite (voltage: 0) where it does not.
@@ -84,25 +88,18 @@ impl Protection {
     };
 }
 
-/// What a file under `boards/arms` says, of an arm with any number of joints: enough for its
-/// firmware. To drive it with a policy it must be an [`ArmDescription`].
+/// An arm of 1 to 7 revolute joints and a gripper: chain, limits, servos. What a file under `boards/arms` says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ArmFile {
-    /// The arm's name.
-    pub name: String,
-    /// The joints from the base outwards, 1 to 7.
-    pub joints: Vec<Joint>,
-    /// From the last joint's frame to the point between the fingertips; x runs along the gripper.
-    pub tool: Isometry3<f64>,
-    /// The gripper.
-    pub gripper: Gripper,
-    /// What the firmware watches.
-    pub protection: Protection,
-    /// What drives the joints; `None` where the file does not say.
-    pub servos: Option<ArmServos>,
+pub struct ArmDescription {
+    pub(super) name: String,
+    pub(super) joints: Vec<Joint>,
+    pub(super) tool: Isometry3<f64>,
+    pub(super) gripper: Gripper,
+    pub(super) protection: Protection,
+    pub(super) servos: Option<ArmServos>,
 }
 
-impl ArmFile {
+impl ArmDescription {
     /// Reads and checks an arm.
     ///
     /// # Errors
@@ -113,74 +110,16 @@ impl ArmFile {
         parse(text)
     }
 
-    /// Joints on the wire: those of the arm in its order, then the gripper.
-    #[must_use]
-    pub fn wire_joints(&self) -> usize {
-        self.joints.len() + 1
-    }
-}
-
-/// An arm of six revolute joints and a gripper: chain, limits, servos.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ArmDescription {
-    name: String,
-    joints: [Joint; ARM_JOINTS],
-    tool: Isometry3<f64>,
-    gripper: Gripper,
-    protection: Protection,
-    servos: Option<ArmServos>,
-}
-
-impl TryFrom<ArmFile> for ArmDescription {
-    type Error = ArmError;
-
-    /// # Errors
-    /// When the arm does not have six joints.
-    fn try_from(file: ArmFile) -> Result<Self, ArmError> {
-        let joints = <[Joint; ARM_JOINTS]>::try_from(file.joints).map_err(|joints| {
-            ArmError::JointCount {
-                found: joints.len(),
-                expected: ARM_JOINTS,
-                names: joints.into_iter().map(|joint| joint.name).collect(),
-            }
-        })?;
-        Ok(Self {
-            name: file.name,
-            joints,
-            tool: file.tool,
-            gripper: file.gripper,
-            protection: file.protection,
-            servos: file.servos,
-        })
-    }
-}
-
-impl From<&ArmDescription> for ArmFile {
-    fn from(arm: &ArmDescription) -> Self {
-        Self {
-            name: arm.name.clone(),
-            joints: arm.joints.to_vec(),
-            tool: arm.tool,
-            gripper: arm.gripper.clone(),
-            protection: arm.protection,
-            servos: arm.servos.clone(),
-        }
-    }
-}
-
-impl ArmDescription {
-    /// Reads and checks an arm.
-    ///
-    /// # Errors
-    /// As [`ArmFile::from_toml`], and when the arm does not have six joints.
-    pub fn from_toml(text: &str) -> Result<Self, ArmError> {
-        parse(text)?.try_into()
-    }
-
     /// The WidowX 250S, an arm for tests.
     #[cfg(test)]
     pub(crate) fn wx250s() -> Self {
         Self::from_toml(include_str!("../../../boards/arms/wx250s.toml")).unwrap()
+    }
+
+    /// The SO-101, an arm of five joints for tests.
+    #[cfg(test)]
+    pub(crate) fn so101() -> Self {
+        Self::from_toml(include_str!("../../../boards/arms/so101.toml")).unwrap()
     }
 
     /// The arm's name.
@@ -189,10 +128,22 @@ impl ArmDescription {
         &self.name
     }
 
-    /// The joints from the base outwards.
+    /// The joints from the base outwards, 1 to 7.
     #[must_use]
-    pub fn joints(&self) -> &[Joint; ARM_JOINTS] {
+    pub fn joints(&self) -> &[Joint] {
         &self.joints
+    }
+
+    /// Joints on the wire: those of the arm in its order, then the gripper.
+    #[must_use]
+    pub fn wire_joints(&self) -> usize {
+        self.joints.len() + 1
+    }
+
+    /// Names of the joints on the wire; the last is `gripper`.
+    pub fn wire_names(&self) -> impl Iterator<Item = &str> {
+        let joints = self.joints.iter().map(|joint| joint.name.as_str());
+        joints.chain([GRIPPER_NAME])
     }
 
     /// From the last joint's frame to the point between the fingertips; x runs along the gripper.
@@ -213,18 +164,35 @@ impl ArmDescription {
         self.servos.as_ref()
     }
 
-    /// The joint angles that an episode starts from.
+    /// The angles of the arm's joints that an episode starts from, rad.
     #[must_use]
-    pub fn home(&self) -> [f64; ARM_JOINTS] {
-        std::array::from_fn(|index| self.joints[index].home_rad)
+    pub fn home(&self) -> JointValues {
+        self.joints.iter().map(|joint| joint.home_rad).collect()
     }
 
-    /// `angles` (rad) brought inside of the joint limits.
+    /// What an episode starts from on the wire: angles, then the gripper.
     #[must_use]
-    pub fn clamp(&self, angles: &[f64; ARM_JOINTS]) -> [f64; ARM_JOINTS] {
-        std::array::from_fn(|index| {
-            angles[index].clamp(self.joints[index].min_rad, self.joints[index].max_rad)
-        })
+    pub fn wire_home(&self) -> JointValues {
+        self.home().and(self.gripper.home_m)
+    }
+
+    /// The angles (rad) of the arm's joints brought inside of their limits.
+    #[must_use]
+    pub fn clamp(&self, angles: &[f64]) -> JointValues {
+        let joints = self.joints.iter().zip(angles);
+        joints
+            .map(|(joint, angle)| angle.clamp(joint.min_rad, joint.max_rad))
+            .collect()
+    }
+
+    /// Positions on the wire brought inside of the limits of joints and gripper.
+    #[must_use]
+    pub fn clamp_wire(&self, positions: &[f64]) -> JointValues {
+        let Gripper { min_m, max_m, .. } = self.gripper;
+        match positions.split_last() {
+            Some((gripper, angles)) => self.clamp(angles).and(gripper.clamp(min_m, max_m)),
+            None => JointValues::default(),
+        }
     }
 }
 
@@ -279,11 +247,6 @@ mod tests {
 
     #[test]
     fn bad_descriptions_are_refused_with_the_line_and_the_name() {
-        let last_joint = {
-            let start = WX250S.rfind("[[joint]]").expect("there is a joint");
-            let end = WX250S.find("[tool]").expect("there is a tool");
-            format!("{}{}", &WX250S[..start], &WX250S[end..])
-        };
         let without_joints = {
             let start = WX250S.find("[[joint]]").expect("there is a joint");
             let end = WX250S.find("[tool]").expect("there is a tool");
@@ -297,10 +260,6 @@ mod tests {
             (
                 edited(0, "\"wx250s\"", "\" \""),
                 "line 5: the arm has an empty name",
-            ),
-            (
-                last_joint,
-                "the arm has 5 joints [waist, shoulder, elbow, forearm_roll, wrist_angle], this version drives arms of 6",
             ),
             (
                 without_joints,
@@ -409,16 +368,35 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_of_five_joints_is_enough_for_firmware() {
-        let start = WX250S.rfind("[[joint]]").expect("there is a joint");
-        let end = WX250S.find("[tool]").expect("there is a tool");
-        let text = format!("{}{}", &WX250S[..start], &WX250S[end..]);
-        let file = ArmFile::from_toml(&text).expect("five joints will do");
-        assert_eq!((file.joints.len(), file.wire_joints()), (5, 6));
-        assert_eq!(file.firmware_config().joints.len(), 6);
-        let whole = ArmFile::from_toml(WX250S).expect("valid");
-        let arm = ArmDescription::try_from(whole.clone()).expect("six joints");
-        assert_eq!(ArmFile::from(&arm), whole);
+    fn arms_of_one_to_seven_joints_are_read() {
+        let start = WX250S.find("[[joint]]").expect("there is a joint");
+        let end = WX250S.find("[protection]").expect("there is a protection");
+        let joint = |number: usize| {
+            let first = &WX250S[start..start + WX250S[start + 1..].find("[[joint]]").expect("two")];
+            first
+                .replace("waist", &format!("joint_{number}"))
+                .replace("[1]", &format!("[{}]", 20 + number))
+        };
+        let arm = |count: usize| {
+            let joints: String = (0..count).map(joint).collect();
+            ArmDescription::from_toml(&format!("{}{joints}{}", &WX250S[..start], &WX250S[end..]))
+        };
+        for count in 1..=7 {
+            let arm = arm(count).expect("so many joints will do");
+            assert_eq!((arm.joints().len(), arm.wire_joints()), (count, count + 1));
+            assert_eq!(arm.firmware_config().joints.len(), count + 1);
+            assert_eq!(
+                (arm.home().len(), arm.wire_home().len()),
+                (count, count + 1)
+            );
+            assert_eq!(arm.wire_names().last(), Some("gripper"));
+        }
+        let message = arm(8).expect_err("eight are too many").to_string();
+        assert_eq!(
+            message,
+            "the arm has 8 joints [joint_0, joint_1, joint_2, joint_3, joint_4, joint_5, joint_6, joint_7], this version drives \
+             arms of 1 to 7 (the gripper apart)"
+        );
     }
 
     #[test]
@@ -428,7 +406,7 @@ mod tests {
         let text = format!("{}{}", &WX250S[..start], &WX250S[end..])
             .replace("jerk_rad_s3 = 4000.0\n", "")
             .replace("torque_limit = 0.6", "");
-        let arm = ArmFile::from_toml(&text).expect("all of it is optional");
+        let arm = ArmDescription::from_toml(&text).expect("all of it is optional");
         assert_eq!(arm.protection, Protection::OFF);
         assert_eq!(arm.joints[0].jerk_rad_s3, f64::INFINITY);
         assert_eq!(arm.gripper.torque_limit, f64::INFINITY);

@@ -22,16 +22,6 @@ pub enum ArmError {
         /// What is read here.
         expected: u32,
     },
-    /// Too few or too many joints.
-    #[error("the arm has {found} joints [{}], this version drives arms of {expected} (the gripper apart)", names.join(", "))]
-    JointCount {
-        /// How many the file has.
-        found: usize,
-        /// How many it should have.
-        expected: usize,
-        /// Those that are there.
-        names: Vec<String>,
-    },
     /// More joints than a board drives, or none.
     #[error("the arm has {found} joints [{}], this version drives arms of 1 to {most} (the gripper apart)", names.join(", "))]
     TooManyJoints {

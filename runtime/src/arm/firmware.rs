@@ -6,26 +6,12 @@ use sha2::{Digest, Sha256};
 use wink_firmware::Config;
 use wink_firmware::config::{JointGuard, JointLimits, StallLimit};
 
-use super::{ArmDescription, ArmFile, Gripper, Joint, Protection};
+use super::{ArmDescription, Gripper, Joint, Protection};
 
 /// Time between telemetry lines: five looks at the arm a control step at 20 Hz.
 const TELEMETRY_PERIOD_US: u64 = 10_000;
 
 impl ArmDescription {
-    /// As [`ArmFile::firmware_config`].
-    #[must_use]
-    pub fn firmware_config(&self) -> Config {
-        ArmFile::from(self).firmware_config()
-    }
-
-    /// As [`ArmFile::hash`].
-    #[must_use]
-    pub fn hash(&self) -> u32 {
-        ArmFile::from(self).hash()
-    }
-}
-
-impl ArmFile {
     /// The firmware's configuration for this arm: limits and guards in wire order, and the
     /// [`hash`](Self::hash).
     #[must_use]
@@ -263,12 +249,12 @@ fn stall_source(stall: Option<StallLimit>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arm::{GRIPPER, WIRE_JOINTS};
+    const GRIPPER: usize = 6;
 
     #[test]
     fn the_firmware_gets_the_limits_of_all_joints() {
         let config = ArmDescription::wx250s().firmware_config();
-        assert_eq!(config.joints.len(), WIRE_JOINTS);
+        assert_eq!(config.joints.len(), GRIPPER + 1);
         assert_eq!(config.joints[0].max, std::f32::consts::PI);
         assert_eq!(
             (config.joints[GRIPPER].min, config.joints[GRIPPER].max),
@@ -295,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_source_holds_every_number() {
-        let arm = ArmFile::from(&ArmDescription::wx250s());
+        let arm = ArmDescription::wx250s();
         let source = arm.firmware_source();
         for expected in [
             "pub const NAME: &str = \"wx250s\";",

@@ -1,14 +1,22 @@
 //! Where the links are: forward kinematics and its derivative.
 
-use nalgebra::{Isometry3, Matrix6, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, SMatrix, Translation3, UnitQuaternion, Vector3};
+use wink_firmware::MAX_JOINTS;
 
-use super::{ARM_JOINTS, ArmDescription};
+use super::{ArmDescription, MOST_JOINTS};
+
+/// Frames of the base and of each joint after its rotation, from the base outwards.
+pub type LinkPoses = heapless::Vec<Isometry3<f64>, MAX_JOINTS>;
+
+/// Derivative of the tool's pose: rows are linear (m/rad) then angular (rad/rad) velocity in base axes, one column a joint.
+/// Columns past the arm's joints are zero.
+pub type Jacobian = SMatrix<f64, 6, MOST_JOINTS>;
 
 impl ArmDescription {
     /// The tool (the point between the fingertips, x along the gripper) in the base, at joint
-    /// angles `angles` (rad).
+    /// angles `angles` (rad), one for each of the arm's joints.
     #[must_use]
-    pub fn forward(&self, angles: &[f64; ARM_JOINTS]) -> Isometry3<f64> {
+    pub fn forward(&self, angles: &[f64]) -> Isometry3<f64> {
         self.joints()
             .iter()
             .zip(angles)
@@ -22,27 +30,25 @@ impl ArmDescription {
     /// The frames of all links in the base, at joint angles `angles` (rad): the base itself
     /// (identity), then each joint's frame after its rotation.
     #[must_use]
-    pub fn link_poses(&self, angles: &[f64; ARM_JOINTS]) -> [Isometry3<f64>; ARM_JOINTS + 1] {
-        let mut poses = [Isometry3::identity(); ARM_JOINTS + 1];
-        for (index, (joint, angle)) in self.joints().iter().zip(angles).enumerate() {
-            poses[index + 1] = poses[index]
+    pub fn link_poses(&self, angles: &[f64]) -> LinkPoses {
+        let base = Isometry3::identity();
+        let outwards = self.joints().iter().zip(angles);
+        let links = outwards.scan(base, |pose, (joint, angle)| {
+            *pose = *pose
                 * Translation3::from(joint.offset_m)
                 * UnitQuaternion::from_axis_angle(&joint.axis, *angle);
-        }
-        poses
+            Some(*pose)
+        });
+        std::iter::once(base).chain(links).collect()
     }
 
-    /// The tool in the base and the geometric Jacobian there: rows are linear (m/rad) then angular
-    /// (rad/rad) velocity of the tool in base axes, one column a joint.
+    /// The tool in the base and the geometric [`Jacobian`] there.
     #[must_use]
-    pub fn forward_and_jacobian(
-        &self,
-        angles: &[f64; ARM_JOINTS],
-    ) -> (Isometry3<f64>, Matrix6<f64>) {
+    pub fn forward_and_jacobian(&self, angles: &[f64]) -> (Isometry3<f64>, Jacobian) {
         let links = self.link_poses(angles);
-        let tool = links[ARM_JOINTS] * self.tool();
-        let mut jacobian = Matrix6::zeros();
-        for (index, (joint, link)) in self.joints().iter().zip(&links[1..]).enumerate() {
+        let tool = links.last().copied().unwrap_or_default() * self.tool();
+        let mut jacobian = Jacobian::zeros();
+        for (index, (joint, link)) in self.joints().iter().zip(links.iter().skip(1)).enumerate() {
             let axis: Vector3<f64> = link.rotation * joint.axis.into_inner();
             let lever = tool.translation.vector - link.translation.vector;
             jacobian
@@ -79,7 +85,7 @@ mod tests {
 
     #[test]
     fn straight_ahead_adds_up_the_offsets() {
-        let tool = ArmDescription::wx250s().forward(&[0.0; ARM_JOINTS]);
+        let tool = ArmDescription::wx250s().forward(&[0.0; 6]);
         let expected = Vector3::new(
             0.04975 + 0.175 + 0.075 + 0.065 + 0.093_575,
             0.0,
@@ -108,7 +114,7 @@ mod tests {
         let links = arm.link_poses(&angles);
         assert_eq!(links[0], Isometry3::identity());
         assert!((links[1].translation.vector - Vector3::new(0.0, 0.0, 0.072)).norm() < 1e-12);
-        let tool = links[ARM_JOINTS] * arm.tool();
+        let tool = links[6] * arm.tool();
         assert!((tool.translation.vector - arm.forward(&angles).translation.vector).norm() < 1e-12);
         assert!(tool.rotation.angle_to(&arm.forward(&angles).rotation) < 1e-7);
     }
@@ -119,7 +125,7 @@ mod tests {
         let arm = ArmDescription::wx250s();
         let angles = [0.3, -0.4, 0.5, 0.6, -0.7, 0.8];
         let (_, jacobian) = arm.forward_and_jacobian(&angles);
-        for joint in 0..ARM_JOINTS {
+        for joint in 0..6 {
             let (mut low, mut high) = (angles, angles);
             low[joint] -= STEP;
             high[joint] += STEP;

@@ -17,24 +17,24 @@ mod link;
 mod parse;
 mod protection;
 mod round_trip;
+mod row;
 mod servo_source;
 mod servos;
 mod session;
 
 pub use client::ArmClient;
 pub use client_error::ArmClientError;
-pub use description::{ArmDescription, ArmFile, Gripper, Joint, Protection};
+pub use description::{ArmDescription, Gripper, Joint, Protection};
 pub use error::ArmError;
+pub use kinematics::{Jacobian, LinkPoses};
 pub use link::{Link, LinkError};
 pub use round_trip::RoundTrip;
+pub use row::{JointValues, Row};
 pub use servos::ArmServos;
 pub use session::ClientCounters;
 
-/// Joints of the arm itself, without the gripper.
-pub const ARM_JOINTS: usize = 6;
+/// Most joints of an arm, without the gripper.
+pub const MOST_JOINTS: usize = wink_firmware::MAX_JOINTS - 1;
 
-/// Joints on the wire: those of the arm in its order, then the gripper.
-pub const WIRE_JOINTS: usize = ARM_JOINTS + 1;
-
-/// Index of the gripper on the wire: metres of travel of one finger.
-pub const GRIPPER: usize = ARM_JOINTS;
+/// What the gripper is called among the joints on the wire, where it is the last.
+pub const GRIPPER_NAME: &str = "gripper";

@@ -6,16 +6,13 @@ use toml::Spanned;
 
 use super::protection::RawProtection;
 use super::servos::{Part, RawServo, RawServos};
-use super::{ArmError, ArmFile, Gripper, Joint, Protection};
+use super::{ArmDescription, ArmError, GRIPPER_NAME, Gripper, Joint, MOST_JOINTS, Protection};
 
 /// The format number that this version reads.
 const FORMAT: u32 = 1;
 
 /// How far from 1 an axis' length may be: rounding in the file, not a forgotten normalisation.
 const AXIS_TOLERANCE: f64 = 1e-6;
-
-/// Most joints without the gripper.
-const MOST_JOINTS: usize = wink_firmware::MAX_JOINTS - 1;
 
 pub(super) const DEGREES: &str = ": is it in degrees?";
 pub(super) const PERCENT: &str = ": is it in percent?";
@@ -24,8 +21,8 @@ pub(super) const PERCENT: &str = ": is it in percent?";
 /// smooths over twice that.
 const LONGEST_RAMP_S: f64 = 0.032;
 
-/// Reads and checks an arm; see [`ArmFile::from_toml`].
-pub(super) fn parse(text: &str) -> Result<ArmFile, ArmError> {
+/// Reads and checks an arm; see [`ArmDescription::from_toml`].
+pub(super) fn parse(text: &str) -> Result<ArmDescription, ArmError> {
     let raw: RawArm = toml::from_str(text).map_err(|error| ArmError::Syntax {
         line: error.span().map_or(1, |span| line_of(text, span.start)),
         message: error.message().to_owned(),
@@ -150,7 +147,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn arm(&mut self, mut raw: RawArm) -> Result<ArmFile, ArmError> {
+    fn arm(&mut self, mut raw: RawArm) -> Result<ArmDescription, ArmError> {
         if *raw.format.get_ref() != FORMAT {
             return Err(ArmError::Format {
                 line: self.line(&raw.format),
@@ -169,11 +166,11 @@ impl Checker<'_> {
             })
             .collect();
         parts.push(Part {
-            name: "gripper".to_owned(),
+            name: GRIPPER_NAME.to_owned(),
             line: self.line(&raw.gripper.servo_ids),
             servo: raw.gripper.servo.take(),
         });
-        let joints = raw
+        let mut joints = raw
             .joint
             .into_iter()
             .map(|joint| self.joint(joint))
@@ -186,9 +183,13 @@ impl Checker<'_> {
             });
         }
         let tool = self.offset("tool", &raw.tool.offset_m)?;
-        let gripper = self.gripper(raw.gripper)?;
+        let mut gripper = self.gripper(raw.gripper)?;
+        for (joint, part) in joints.iter_mut().zip(&parts) {
+            joint.calibrated_ticks = part.calibrated_ticks();
+        }
+        gripper.calibrated_ticks = parts.last().and_then(Part::calibrated_ticks);
         let servos = self.servos(raw.servos.as_ref(), &parts, &joints, &gripper)?;
-        Ok(ArmFile {
+        Ok(ArmDescription {
             name: raw.name.into_inner(),
             joints,
             tool: Isometry3::translation(tool.x, tool.y, tool.z),
@@ -259,6 +260,7 @@ impl Checker<'_> {
             home_rad: self
                 .field(name, "home_rad", &raw.home_rad)
                 .within(min_rad, max_rad, "")?,
+            calibrated_ticks: None,
         };
         self.take_servos(name, &raw.servo_ids)?;
         self.names.push(joint.name.clone());
@@ -306,6 +308,7 @@ impl Checker<'_> {
                 .field(part, "home_m", &raw.home_m)
                 .within(min_m, max_m, "")?,
             servo_ids: raw.servo_ids.into_inner(),
+            calibrated_ticks: None,
         })
     }
 

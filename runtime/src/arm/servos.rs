@@ -372,6 +372,13 @@ impl Checker<'_> {
 }
 
 impl Part {
+    /// First and last tick of the range that the servo was calibrated over, where the file says both.
+    pub fn calibrated_ticks(&self) -> Option<[f64; 2]> {
+        let servo = self.servo.as_ref()?.get_ref();
+        let tick = |raw: &Option<Spanned<f64>>| raw.as_ref().map(|tick| *tick.get_ref());
+        Some([tick(&servo.min_tick)?, tick(&servo.max_tick)?])
+    }
+
     fn wrong(&self, line: usize, message: &str) -> ArmError {
         ArmError::Servo {
             line,

@@ -3,7 +3,6 @@
 use wink_firmware::wire::{BoardMessage, Health, Hello, HoldReason, State, Telemetry, is_newer};
 
 use super::RoundTrip;
-use super::WIRE_JOINTS;
 use super::board_time::BoardTime;
 
 /// What went over the link so far. What the board itself refused stands in [`Telemetry::counters`].
@@ -111,16 +110,7 @@ impl Session {
         true
     }
 
-    pub fn positions(&self) -> Option<[f64; WIRE_JOINTS]> {
-        let measured = self.measured()?;
-        let mut positions = [f64::NAN; WIRE_JOINTS];
-        for (position, measured) in positions.iter_mut().zip(measured) {
-            *position = f64::from(*measured);
-        }
-        Some(positions).filter(|_| measured.len() == WIRE_JOINTS)
-    }
-
-    /// Of an arm with any number of joints; `None` until the servos have been read.
+    /// Measured positions; `None` until the servos have been read.
     pub fn measured(&self) -> Option<&[f32]> {
         let positions = &self.telemetry.as_ref()?.positions;
         let all = positions.iter().all(|position| position.is_finite());

@@ -3,18 +3,25 @@
 //! Here live the numbers and rules of control, free of time, links and threads; `episode` drives
 //! them.
 
-mod action;
+mod action_space;
 mod config;
 mod controller;
+mod error;
 mod ik;
 mod proprio;
 mod rate;
+mod states;
 
-pub use action::{ACTION_DIM, ACTION_NAMES};
+pub use action_space::{
+    ACTION_DIM, ACTION_NAMES, ActionSpace, EeDelta, JointDelta, JointPosition, JointUnits, Step,
+    action_space, lerobot_joints,
+};
 #[cfg(test)]
 pub(crate) use config::on_a_table;
 pub use config::{ControlConfig, EndEffectorUnits, Workspace};
-pub use controller::{ControlError, Controller, Step};
+pub use controller::Controller;
+pub use error::ControlError;
 pub use ik::{InverseKinematics, Solution};
 pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, PROPRIO_STATE, proprio, proprio_state};
 pub use rate::period_us;
+pub use states::{StateReader, States};

@@ -3,7 +3,7 @@
 use nalgebra::{UnitQuaternion, Vector3};
 
 use super::ControlConfig;
-use crate::arm::{ARM_JOINTS, ArmDescription, GRIPPER, WIRE_JOINTS};
+use crate::arm::ArmDescription;
 use crate::policy::manifest::Unit;
 use crate::policy::{Name, StateVector};
 
@@ -16,7 +16,7 @@ pub const PROPRIO_NAMES: [&str; PROPRIO_DIM] = ["x", "y", "z", "roll", "pitch", 
 /// Name of the state vector that they are.
 pub const PROPRIO_STATE: &str = "observation.state";
 
-const NAMES: [Name; PROPRIO_DIM] = {
+pub(super) const NAMES: [Name; PROPRIO_DIM] = {
     let [x, y, z, roll, pitch, yaw, gripper] = PROPRIO_NAMES;
     [
         Name::Borrowed(x),
@@ -29,7 +29,7 @@ const NAMES: [Name; PROPRIO_DIM] = {
     ]
 };
 
-const UNITS: [Unit; PROPRIO_DIM] = [
+pub(super) const UNITS: [Unit; PROPRIO_DIM] = [
     Unit::M,
     Unit::M,
     Unit::M,
@@ -63,14 +63,16 @@ pub fn proprio_state(values: &[f32]) -> StateVector<'_> {
 pub fn proprio(
     arm: &ArmDescription,
     config: &ControlConfig,
-    measured: &[f64; WIRE_JOINTS],
+    measured: &[f64],
 ) -> [f32; PROPRIO_DIM] {
-    let mut angles = [0.0; ARM_JOINTS];
-    angles.copy_from_slice(&measured[..ARM_JOINTS]);
-    let tool = config.base_in_world * arm.forward(&angles);
+    let (angles, finger_m) = match measured.split_last() {
+        Some((finger_m, angles)) => (angles, *finger_m),
+        None => (measured, 0.0),
+    };
+    let tool = config.base_in_world * arm.forward(angles);
     let position = tool.translation.vector;
     let (roll, pitch, yaw) = upright(&tool.rotation).euler_angles();
-    let fingers = 2.0 * measured[GRIPPER] / config.units.finger_distance_m;
+    let fingers = 2.0 * finger_m / config.units.finger_distance_m;
     [
         position.x, position.y, position.z, roll, pitch, yaw, fingers,
     ]
@@ -87,10 +89,8 @@ mod tests {
     use super::*;
     use crate::control::on_a_table;
 
-    fn with(arm: &ArmDescription, change: impl Fn(&mut [f64; WIRE_JOINTS])) -> [f32; PROPRIO_DIM] {
-        let mut measured = [0.0; WIRE_JOINTS];
-        measured[..ARM_JOINTS].copy_from_slice(&arm.home());
-        measured[GRIPPER] = arm.gripper().home_m;
+    fn with(arm: &ArmDescription, change: impl Fn(&mut [f64])) -> [f32; PROPRIO_DIM] {
+        let mut measured = arm.wire_home();
         change(&mut measured);
         proprio(arm, &on_a_table(), &measured)
     }

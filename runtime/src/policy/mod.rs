@@ -124,6 +124,11 @@ pub trait Policy: Send {
         None
     }
 
+    /// What the policy's actions and states are. `None` for a script: end-effector deltas from the proprioception.
+    fn manifest(&self) -> Option<&manifest::Manifest> {
+        None
+    }
+
     /// Whether the policy is given a history, so that it must be shown every tick: [`Policy::see`].
     fn keeps_history(&self) -> bool {
         false

@@ -418,6 +418,10 @@ impl Policy for OnnxPolicy {
         }
     }
 
+    fn manifest(&self) -> Option<&Manifest> {
+        Some(&self.shared.manifest)
+    }
+
     fn control_hz(&self) -> Option<f64> {
         Some(self.shared.manifest.control_hz)
     }

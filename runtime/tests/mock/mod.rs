@@ -13,7 +13,7 @@ use nalgebra::{Isometry3, Vector3};
 use wink_firmware::servo::{ServoBus, ServoState};
 use wink_firmware::wire::MAX_LINE;
 use wink_firmware::{Config, Core};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription, GRIPPER, Link, LinkError};
+use wink_runtime::arm::{ArmDescription, Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 use wink_runtime::control::{ACTION_DIM, ControlConfig, EndEffectorUnits, Workspace};
@@ -194,9 +194,7 @@ pub struct PerfectServos {
 impl PerfectServos {
     fn at_home() -> Self {
         let arm = arm();
-        let mut positions: Vec<f32> = arm.home().iter().map(|&angle| angle as f32).collect();
-        positions.push(arm.gripper().home_m as f32);
-        assert_eq!((positions.len(), GRIPPER), (ARM_JOINTS + 1, ARM_JOINTS));
+        let positions = arm.wire_home().iter().map(|at| *at as f32).collect();
         Self {
             positions,
             torque: false,

@@ -1,7 +1,7 @@
 //! The cases. Positions are seven joints: six angles (rad), then the travel of one finger (m).
 
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, WIRE_JOINTS};
+use wink_runtime::arm::{ArmClient, JointValues};
 use wink_runtime::camera::Frame;
 use wink_runtime::episode::Board;
 
@@ -34,7 +34,7 @@ const CONNECT_TIMEOUT_US: u64 = 1_000_000;
 /// Encoder steps and what a pose may sag or settle.
 const STILL_RAD: f64 = 0.01;
 
-fn connected(board: &mut dyn Board) -> (ArmClient, [f64; WIRE_JOINTS]) {
+fn connected(board: &mut dyn Board) -> (ArmClient, JointValues) {
     let mut client = ArmClient::new(&wink_sim::arm());
     client
         .connect(board, CONNECT_TIMEOUT_US)
@@ -44,12 +44,7 @@ fn connected(board: &mut dyn Board) -> (ArmClient, [f64; WIRE_JOINTS]) {
 }
 
 /// Sends the same setpoint for some ticks, then returns where the arm is.
-fn drive(
-    board: &mut dyn Board,
-    client: &mut ArmClient,
-    target: &[f64; WIRE_JOINTS],
-    ticks: u32,
-) -> [f64; WIRE_JOINTS] {
+fn drive(board: &mut dyn Board, client: &mut ArmClient, target: &[f64], ticks: u32) -> JointValues {
     for _ in 0..ticks {
         client
             .send_setpoint(board, board.now_us(), AHEAD_US, target)
@@ -64,7 +59,7 @@ fn wait(board: &mut dyn Board, client: &mut ArmClient, time_us: u64) {
     client.poll(board, board.now_us()).expect("the link stands");
 }
 
-fn furthest_rad(a: &[f64; WIRE_JOINTS], b: &[f64; WIRE_JOINTS]) -> f64 {
+fn furthest_rad(a: &[f64], b: &[f64]) -> f64 {
     a.iter()
         .zip(b)
         .take(6)

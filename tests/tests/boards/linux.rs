@@ -10,6 +10,7 @@ use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 use wink_sim::servos::Servos;
+use wink_sim::setup::WX250S;
 
 const RATE_HZ: u32 = 100;
 const SUBSTEP: Duration = Duration::from_millis(10);
@@ -22,7 +23,7 @@ impl LinuxRig {
     pub fn start() -> Self {
         let arm = wink_sim::arm();
         let servos = RealTime {
-            servos: Servos::new(&arm, SUBSTEP.as_secs_f64()),
+            servos: Servos::new(&WX250S, &arm),
             due: Instant::now(),
         };
         let core = Core::new(arm.firmware_config()).expect("the arm's limits");

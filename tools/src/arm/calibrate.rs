@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration};
-use wink_runtime::arm::{ArmClient, ArmFile};
+use wink_runtime::arm::{ArmClient, ArmDescription};
 
 use super::lerobot::{self, Found};
 use super::panel::joints;
@@ -71,12 +71,12 @@ fn save(path: &Path, text: &str) -> Result<()> {
         .map_err(|error| bad_input(format!("{}: {error}", path.display())))
 }
 
-fn by_hand(arm: &ArmFile, target: &Target) -> Result<Vec<Found>> {
+fn by_hand(arm: &ArmDescription, target: &Target) -> Result<Vec<Found>> {
     let calibrations = arm.tick_calibrations().ok_or_else(|| {
         bad_input("the arm's file names no servos whose ticks could be calibrated")
     })?;
     let mut machine = target.open()?;
-    let mut client = ArmClient::for_arm(arm);
+    let mut client = ArmClient::new(arm);
     client.greet(&mut *machine, PATIENCE_US)?;
     let enter = key_presses();
     tell("Hold the arm: torque goes off when you press Enter.")?;
@@ -111,10 +111,10 @@ fn by_hand(arm: &ArmFile, target: &Target) -> Result<Vec<Found>> {
         let ticks = |position: f32| f64::from(whole_turn.tick(position));
         let ends = [ticks(range[0]), ticks(range[1])];
         let zero_tick = match arm.gripper_lever_m() {
-            _ if index < arm.joints.len() => ticks(*middle),
+            _ if index < arm.joints().len() => ticks(*middle),
             // The jaw was closed: its zero is that far from where it is now.
             Some(lever_m) => {
-                let away = arm.gripper.closed_m / lever_m * f64::from(TICKS_PER_TURN) / TAU;
+                let away = arm.gripper().closed_m / lever_m * f64::from(TICKS_PER_TURN) / TAU;
                 ticks(*middle) + if calibration.reversed { away } else { -away }
             }
             // Where a crank's horn stands across is not seen from its finger.

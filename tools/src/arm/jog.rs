@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use wink_runtime::arm::{ArmClient, ArmFile};
+use wink_runtime::arm::{ArmClient, ArmDescription};
 
 use super::panel::joints;
 use super::{Machine, PATIENCE_US};
@@ -27,7 +27,7 @@ pub struct Args {
 
 pub fn run(
     args: &Args,
-    arm: &ArmFile,
+    arm: &ArmDescription,
     client: &mut ArmClient,
     machine: &mut dyn Machine,
 ) -> Result<()> {
@@ -53,9 +53,9 @@ pub fn run(
         )));
     }
     let velocity = arm
-        .joints
+        .joints()
         .get(index)
-        .map_or(arm.gripper.velocity_m_s, |joint| joint.velocity_rad_s);
+        .map_or(arm.gripper().velocity_m_s, |joint| joint.velocity_rad_s);
     let seconds = args.by.abs() / (velocity * SHARE);
     let steps = ((seconds * 1e6 / STEP_US as f64).ceil() as u32).max(1);
     for step in 1..=steps {

@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
-use wink_runtime::arm::ArmFile;
+use wink_runtime::arm::ArmDescription;
 
 use crate::bad_input::bad_input;
 
@@ -39,15 +39,15 @@ pub struct Found {
 }
 
 /// Reads LeRobot's file and says what it means for each joint of the arm, the gripper last.
-pub fn read(text: &str, arm: &ArmFile) -> Result<Vec<Found>> {
+pub fn read(text: &str, arm: &ArmDescription) -> Result<Vec<Found>> {
     let mut motors: BTreeMap<String, Motor> = serde_json::from_str(text)
         .map_err(|error| bad_input(format!("not a LeRobot calibration: {error}")))?;
     let mut found = Vec::new();
     let parts = arm
-        .joints
+        .joints()
         .iter()
         .map(|joint| (joint.name.as_str(), &joint.servo_ids))
-        .chain([("gripper", &arm.gripper.servo_ids)]);
+        .chain([("gripper", &arm.gripper().servo_ids)]);
     for (name, ids) in parts {
         let motor = motors
             .remove(name)
@@ -74,7 +74,10 @@ pub fn read(text: &str, arm: &ArmFile) -> Result<Vec<Found>> {
         });
     }
     match motors.into_keys().next() {
-        Some(name) => Err(bad_input(format!("\"{name}\" is no joint of {}", arm.name))),
+        Some(name) => Err(bad_input(format!(
+            "\"{name}\" is no joint of {}",
+            arm.name()
+        ))),
         None => Ok(found),
     }
 }
@@ -107,19 +110,19 @@ fn check(name: &str, motor: &Motor, ids: &[u8]) -> Result<()> {
 }
 
 /// Ticks from a jaw's zero to where it is closed.
-fn gripper_ticks(arm: &ArmFile) -> Result<f64> {
+fn gripper_ticks(arm: &ArmDescription) -> Result<f64> {
     let lever_m = arm.gripper_lever_m().ok_or_else(|| {
         bad_input("the arm's gripper is no jaw on a lever, as LeRobot's calibration takes it to be")
     })?;
-    Ok(arm.gripper.closed_m / lever_m * TURN / TAU)
+    Ok(arm.gripper().closed_m / lever_m * TURN / TAU)
 }
 
 /// The arm's file with what was found, all else as it is written. Limits are narrowed to the ranges
 /// found, never widened.
-pub fn apply(text: &str, arm: &ArmFile, found: &[Found]) -> Result<String> {
+pub fn apply(text: &str, arm: &ArmDescription, found: &[Found]) -> Result<String> {
     let mut file: DocumentMut = text.parse()?;
     for (index, found) in found.iter().enumerate() {
-        let part = match arm.joints.get(index) {
+        let part = match arm.joints().get(index) {
             Some(_) => file
                 .get_mut("joint")
                 .and_then(Item::as_array_of_tables_mut)
@@ -128,7 +131,7 @@ pub fn apply(text: &str, arm: &ArmFile, found: &[Found]) -> Result<String> {
         };
         let part = part.ok_or_else(|| anyhow!("the arm's file has another form"))?;
         set_servo(part, found)?;
-        if let Some(joint) = arm.joints.get(index) {
+        if let Some(joint) = arm.joints().get(index) {
             let angle = |tick: f64| {
                 let angle = (tick - found.zero_tick) * TAU / TURN;
                 if found.reversed { -angle } else { angle }
@@ -140,7 +143,7 @@ pub fn apply(text: &str, arm: &ArmFile, found: &[Found]) -> Result<String> {
         }
     }
     let new = file.to_string();
-    ArmFile::from_toml(&new).map_err(|error| {
+    ArmDescription::from_toml(&new).map_err(|error| {
         bad_input(format!(
             "with this calibration the arm makes no sense: {error}"
         ))
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn lerobots_calibration_is_taken_over() {
-        let arm = ArmFile::from_toml(SO101).unwrap();
+        let arm = ArmDescription::from_toml(SO101).unwrap();
         let found = read(&calibration(), &arm).unwrap();
         assert_eq!(found[0].zero_tick, 2050.0);
         assert_eq!(found[1].homing_offset, Some(-150));
@@ -226,10 +229,14 @@ mod tests {
             found[5].zero_tick
         );
         let text = apply(SO101, &arm, &found).unwrap();
-        let new = ArmFile::from_toml(&text).unwrap();
-        assert_eq!(new.joints[0].max_rad, arm.joints[0].max_rad, "not widened");
+        let new = ArmDescription::from_toml(&text).unwrap();
+        assert_eq!(
+            new.joints()[0].max_rad,
+            arm.joints()[0].max_rad,
+            "not widened"
+        );
         assert!(
-            (new.joints[2].max_rad - 1.68739).abs() < 1e-4,
+            (new.joints()[2].max_rad - 1.68739).abs() < 1e-4,
             "narrowed to 1100 ticks"
         );
         assert_ne!(new.hash(), arm.hash());
@@ -242,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let arm = ArmFile::from_toml(SO101).unwrap();
+        let arm = ArmDescription::from_toml(SO101).unwrap();
         let cases = [
             ("\"wrist_roll\"", "\"wrist\"", "there is no \"wrist_roll\""),
             ("\"id\": 3", "\"id\": 9", "\"elbow_flex\": id is 9"),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
-use wink_runtime::arm::{ArmClient, ArmFile};
+use wink_runtime::arm::{ArmClient, ArmDescription};
 
 use crate::bad_input::bad_input;
 pub use machine::{Machine, SerialBoard, only_port};
@@ -126,7 +126,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let arm = read_arm(&args.target.arm_path())?;
     let mut machine = args.target.open()?;
-    let mut client = ArmClient::for_arm(&arm);
+    let mut client = ArmClient::new(&arm);
     client.greet(&mut *machine, PATIENCE_US)?;
     match &args.action {
         Some(Action::Status { json }) => {
@@ -150,15 +150,16 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Reads and checks an arm's file.
-pub fn read_arm(path: &Path) -> Result<ArmFile> {
+pub fn read_arm(path: &Path) -> Result<ArmDescription> {
     let text = fs::read_to_string(path)
         .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    ArmFile::from_toml(&text).map_err(|error| bad_input(format!("{}: {error}", path.display())))
+    ArmDescription::from_toml(&text)
+        .map_err(|error| bad_input(format!("{}: {error}", path.display())))
 }
 
 /// Shakes hands, without arming, and tells who is there.
-pub fn greet(machine: &mut dyn Machine, arm: &ArmFile) -> Result<String> {
-    let mut client = ArmClient::for_arm(arm);
+pub fn greet(machine: &mut dyn Machine, arm: &ArmDescription) -> Result<String> {
+    let mut client = ArmClient::new(arm);
     client.greet(machine, PATIENCE_US)?;
     measure(&mut client, machine)?;
     Ok(panel::lines(&client, arm, None).join("\n"))

@@ -1,7 +1,7 @@
 //! What there is to see of an arm, as lines of text or JSON.
 
 use serde_json::{Value, json};
-use wink_runtime::arm::{ArmClient, ArmFile};
+use wink_runtime::arm::{ArmClient, ArmDescription};
 
 /// Name, unit and limits of a joint on the wire.
 pub struct JointInfo<'a> {
@@ -12,14 +12,14 @@ pub struct JointInfo<'a> {
 }
 
 /// Joints in wire order, the gripper last.
-pub fn joints(arm: &ArmFile) -> Vec<JointInfo<'_>> {
+pub fn joints(arm: &ArmDescription) -> Vec<JointInfo<'_>> {
     let gripper = JointInfo {
         name: "gripper",
         unit: "m",
-        min: arm.gripper.min_m,
-        max: arm.gripper.max_m,
+        min: arm.gripper().min_m,
+        max: arm.gripper().max_m,
     };
-    arm.joints
+    arm.joints()
         .iter()
         .map(|joint| JointInfo {
             name: &joint.name,
@@ -32,7 +32,7 @@ pub fn joints(arm: &ArmFile) -> Vec<JointInfo<'_>> {
 }
 
 /// The arm, its joints and the link. `chosen` is marked.
-pub fn lines(client: &ArmClient, arm: &ArmFile, chosen: Option<usize>) -> Vec<String> {
+pub fn lines(client: &ArmClient, arm: &ArmDescription, chosen: Option<usize>) -> Vec<String> {
     let mut lines = vec![head(client), String::new()];
     lines.push(format!(
         "  {:<14}{:>10}{:>10}{:>10}{:>9}{:>8}{:>7}  {}",
@@ -175,7 +175,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 /// The same for programs.
-pub fn json(client: &ArmClient, arm: &ArmFile) -> Value {
+pub fn json(client: &ArmClient, arm: &ArmDescription) -> Value {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let rows: Vec<Value> = joints(arm)
         .iter()

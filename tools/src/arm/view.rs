@@ -11,7 +11,7 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute, queue};
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, ArmFile};
+use wink_runtime::arm::{ArmClient, ArmDescription};
 
 use super::panel::{JointInfo, joints, lines};
 use super::{Machine, PATIENCE_US, jog};
@@ -56,7 +56,7 @@ impl Drop for Screen {
     }
 }
 
-pub fn run(arm: &ArmFile, client: &mut ArmClient, machine: &mut dyn Machine) -> Result<()> {
+pub fn run(arm: &ArmDescription, client: &mut ArmClient, machine: &mut dyn Machine) -> Result<()> {
     let all = joints(arm);
     let mut chosen = 0_usize;
     let mut targets: Option<Vec<f64>> = None;

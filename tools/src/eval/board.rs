@@ -7,8 +7,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
 use wink_runtime::arm::RoundTrip;
+use wink_sim::setup::WX250S;
 use wink_sim::{Scene, SimBoard, SimOptions};
 
+use crate::bad_input::bad_input;
 use crate::rollout::{Rollout, World};
 
 /// `--board`.
@@ -34,6 +36,12 @@ impl BoardChoice {
 
     /// A board of this kind with the scene's table before it.
     pub fn lay(self, scene: &Scene, options: SimOptions) -> Result<Box<dyn World>> {
+        if !self.is_sim() && *scene.setup != WX250S {
+            return Err(bad_input(format!(
+                "--board: emulated boards drive a wx250s, not the {}",
+                scene.setup.name
+            )));
+        }
         let emulator = match self {
             Self::Sim => return Ok(Box::new(SimBoard::new(scene, options)?)),
             Self::Qemu => Emulator::NucleoF411,

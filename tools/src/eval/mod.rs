@@ -25,6 +25,7 @@ use anyhow::{Context, Result};
 use clap::value_parser;
 
 use crate::bad_input::{as_bad_input, bad_input};
+use crate::cell::CellArm;
 use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 use crate::threads::ThreadArgs;
@@ -46,6 +47,10 @@ pub struct Args {
     /// A policy package's folder, `expert` (the script that records demonstrations) or `random`
     #[arg(long, value_name = "DIR|expert|random", default_value = policy::SHIPPED)]
     policy: String,
+
+    /// For `expert` and `random`: whose table the episodes are on [default: wx250s]; a package's table is that of its joints
+    #[arg(long, value_enum)]
+    arm: Option<CellArm>,
 
     /// Where the cards are drawn from
     #[arg(long, value_enum, default_value = "all")]
@@ -70,7 +75,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["split", "board", "controls", "seed", "jobs", "pictures"]
+        conflicts_with_all = ["arm", "split", "board", "controls", "seed", "jobs", "pictures"]
     )]
     data: Option<PathBuf>,
 
@@ -132,6 +137,7 @@ Examples:
   wink eval --out out/small --no-html                   report.json and episodes.parquet, some 60 kB together
   wink eval --policy expert --split all --episodes 100  the ceiling: what the table and the arm allow
   wink eval --policy random --split val                 the floor
+  wink eval --policy expert --arm so101                 the expert on the table of an SO-101, through its simulated servos
   wink eval --split val --controls paraphrase           does it read the label or know the sentence by heart?
   wink eval --policy models/wink-s --precision f32 --json
   wink eval --precision f32,int8 --controls none        what does int8 forget? paired tests on the same episodes
@@ -175,6 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
         episodes,
         seed: args.seed,
         board: args.board,
+        setup: choices[0].setup(),
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
         pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
     };
@@ -224,11 +231,11 @@ fn choices(args: &Args) -> Result<Vec<Choice>> {
         )));
     }
     if args.precision.is_empty() {
-        return Ok(vec![Choice::open(&args.policy, None)?]);
+        return Ok(vec![Choice::open(&args.policy, args.arm, None)?]);
     }
     let names = args.precision.iter();
     names
-        .map(|name| Choice::open(&args.policy, Some(name)))
+        .map(|name| Choice::open(&args.policy, args.arm, Some(name)))
         .collect()
 }
 

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use wink_runtime::camera::{FRONT_CAMERA, Frame};
-use wink_runtime::control::{PROPRIO_DIM, proprio_state};
-use wink_runtime::policy::manifest::{ActionSpace, Manifest};
+use anyhow::{Context, Result};
+use wink_runtime::camera::Frame;
+use wink_runtime::control::{StateReader, action_space};
+use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{
     ActionChunk, CameraFrame, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError,
     PolicyTimes, Threads,
 };
-use wink_sim::Scene;
 use wink_sim::expert::{Expert, RandomPolicy};
+use wink_sim::{Scene, Setup};
 
 use crate::bad_input::{as_bad_input, bad_input};
+use crate::cell::CellArm;
 use crate::rollout::Pilot;
 
 /// The package that is evaluated unless another is named.
@@ -22,11 +23,11 @@ pub const SHIPPED: &str = "models/wink-s";
 /// What was chosen, loaded once and shared by all threads.
 pub enum Choice {
     /// The script that records demonstrations.
-    Expert,
+    Expert(&'static Setup),
     /// Uniform actions.
-    Random,
-    /// A network.
-    Network(Box<OnnxPolicy>),
+    Random(&'static Setup),
+    /// A network, and the cell whose arm it drives.
+    Network(Box<OnnxPolicy>, &'static Setup),
 }
 
 impl Choice {
@@ -40,16 +41,16 @@ impl Choice {
     }
 
     /// Loads what the command line names, at the precision it asks for or the package's default one.
-    pub fn open(policy: &str, precision: Option<&str>) -> Result<Self> {
+    pub fn open(policy: &str, arm: Option<CellArm>, precision: Option<&str>) -> Result<Self> {
+        let setup = arm.unwrap_or_default().setup();
         let built_in = match policy {
-            "expert" => Self::Expert,
-            "random" => Self::Random,
+            "expert" => Self::Expert(setup),
+            "random" => Self::Random(setup),
             dir => {
                 let network = Self::open_any(dir, precision)?;
-                drivable(network.manifest()).map_err(|error| {
-                    as_bad_input(anyhow::Error::new(error).context(format!("--policy {dir}")))
-                })?;
-                return Ok(Self::Network(Box::new(network)));
+                let setup = drivable(network.manifest(), arm)
+                    .map_err(|error| as_bad_input(error.context(format!("--policy {dir}"))))?;
+                return Ok(Self::Network(Box::new(network), setup));
             }
         };
         match precision {
@@ -63,17 +64,24 @@ impl Choice {
     /// Shares a network's inferences among threads. Episodes that run side by side take turns with them.
     pub fn use_threads(&mut self, threads: Threads) -> Result<()> {
         match self {
-            Self::Network(network) => network.use_threads(threads).map_err(as_bad_input),
-            Self::Expert | Self::Random => Ok(()),
+            Self::Network(network, _) => network.use_threads(threads).map_err(as_bad_input),
+            Self::Expert(_) | Self::Random(_) => Ok(()),
+        }
+    }
+
+    /// The cell that it drives.
+    pub fn setup(&self) -> &'static Setup {
+        match self {
+            Self::Expert(setup) | Self::Random(setup) | Self::Network(_, setup) => setup,
         }
     }
 
     /// For the report.
     pub fn name(&self) -> String {
         match self {
-            Self::Expert => "expert".to_owned(),
-            Self::Random => "random".to_owned(),
-            Self::Network(network) => {
+            Self::Expert(_) => "expert".to_owned(),
+            Self::Random(_) => "random".to_owned(),
+            Self::Network(network, _) => {
                 format!("{} {}", network.manifest().name, network.manifest().version)
             }
         }
@@ -87,55 +95,70 @@ impl Choice {
     /// The network, where there is one.
     pub fn network(&self) -> Option<&OnnxPolicy> {
         match self {
-            Self::Network(network) => Some(network),
-            Self::Expert | Self::Random => None,
+            Self::Network(network, _) => Some(network),
+            Self::Expert(_) | Self::Random(_) => None,
         }
     }
 
     /// Finds out before the first episode whether the policy takes an instruction.
     pub fn check_instruction(&self, instruction: &str) -> Result<()> {
         match self {
-            Self::Network(network) => network
+            Self::Network(network, _) => network
                 .tokens(instruction)
                 .map(|_| ())
                 .map_err(as_bad_input),
-            Self::Expert | Self::Random => Ok(()),
+            Self::Expert(_) | Self::Random(_) => Ok(()),
         }
     }
 
     /// A pilot for one thread. Networks share their graphs.
     pub fn pilot(&self) -> AnyPilot {
         match self {
-            Self::Expert => AnyPilot::Expert(None),
-            Self::Random => AnyPilot::Random(RandomPolicy::new(0)),
-            Self::Network(network) => AnyPilot::Network(network.clone()),
+            Self::Expert(_) => AnyPilot::Expert(None),
+            Self::Random(setup) => AnyPilot::Random(RandomPolicy::new(0).at(setup.control_hz)),
+            Self::Network(network, _) => AnyPilot::Network(network.clone()),
         }
     }
 }
 
-/// Whether the simulated arm measures and does what a policy was trained with.
-fn drivable(manifest: &Manifest) -> Result<(), PolicyError> {
-    let action = &manifest.action;
-    if action.space != ActionSpace::EeDelta {
-        return Err(PolicyError::Other(format!(
-            "the simulated arm cannot execute {} actions ({}): check this policy by its golden values (wink inspect)",
-            action.space.name(),
-            action.names.join(", ")
-        )));
+/// The cell whose arm measures and does what a policy was trained with: that of `arm`, or the first that fits.
+fn drivable(manifest: &Manifest, arm: Option<CellArm>) -> Result<&'static Setup> {
+    if let Some(arm) = arm {
+        return fits(manifest, arm.setup()).map(|()| arm.setup());
     }
+    let mut refused = None;
+    for setup in wink_sim::setup::ALL {
+        match fits(manifest, setup) {
+            Ok(()) => return Ok(setup),
+            Err(error) if setup.control_hz == manifest.control_hz => refused = Some(error),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.context("there is no simulated arm")?)
+}
+
+/// Whether a cell's arm measures and does what a policy was trained with.
+fn fits(manifest: &Manifest, setup: &Setup) -> Result<()> {
+    let (arm, config) = (setup.arm(), setup.control_config());
+    action_space(&arm, &config, Some(&manifest.action))?;
+    let states = StateReader::new(&arm, &config, Some(&manifest.observations.states))?;
     let frame = Frame::default();
-    let camera = CameraFrame {
-        name: FRONT_CAMERA,
-        frame: &frame,
-    };
+    let cameras: Vec<CameraFrame<'_>> = setup
+        .cameras
+        .iter()
+        .map(|camera| CameraFrame {
+            name: camera.name,
+            frame: &frame,
+        })
+        .collect();
     let observation = Observation {
         cameras: match manifest.observations.cameras.is_empty() {
             true => &[],
-            false => &[camera],
+            false => &cameras,
         },
-        states: &[proprio_state(&[0.0; PROPRIO_DIM])],
+        states: &states.vectors(),
     };
-    observation.check(manifest)
+    Ok(observation.check(manifest)?)
 }
 
 /// The shipped package is also found from elsewhere, where the sources that this was built from still lie.
@@ -166,7 +189,9 @@ impl AnyPilot {
     pub fn face(&mut self, scene: &Scene) {
         match self {
             Self::Expert(expert) => *expert = Some(Box::new(Expert::new(scene))),
-            Self::Random(random) => *random = RandomPolicy::new(scene.seed),
+            Self::Random(random) => {
+                *random = RandomPolicy::new(scene.seed).at(scene.setup.control_hz);
+            }
             Self::Network(network) => network.seed(scene.seed),
         }
     }
@@ -232,6 +257,10 @@ impl Policy for AnyPilot {
             },
             |policy| policy.chunk_shape(),
         )
+    }
+
+    fn manifest(&self) -> Option<&Manifest> {
+        self.policy().ok().and_then(|policy| policy.manifest())
     }
 
     fn control_hz(&self) -> Option<f64> {

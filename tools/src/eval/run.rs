@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use wink_runtime::camera::Frame;
 use wink_runtime::episode::TickReport;
-use wink_sim::{Scene, SimOptions, emoji};
+use wink_sim::{Scene, Setup, SimOptions, emoji};
 
 use super::board::{BoardChoice, LinkStats};
 use super::episode::{CardName, Episode, Timing};
@@ -31,6 +31,8 @@ pub struct Order<'a> {
     pub seed: u64,
     /// What they run on.
     pub board: BoardChoice,
+    /// The cell that they are in.
+    pub setup: &'static Setup,
     /// Threads.
     pub jobs: usize,
     /// Take pictures for the report, and keep those of this many episodes of each group and of some beyond.
@@ -45,7 +47,7 @@ impl Order<'_> {
         (
             group,
             place,
-            Scene::new(group.split, self.seed + place as u64),
+            Scene::on(self.setup, group.split, self.seed + place as u64),
         )
     }
 }

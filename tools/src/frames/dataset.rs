@@ -10,12 +10,13 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::data::layout::{DATA_FILE, EPISODES, INFO, LENGTH, data_path};
 use crate::data::table::Table;
-use crate::record::columns::{STATE, STATE_NAMES};
+use crate::record::columns::STATE;
 use crate::record::demonstration::Settings;
+use crate::record::features::Features;
 use crate::record::lerobot::{ATTEMPT, REPLAY, Replay, SEED};
 
-/// Proprioception of one frame.
-pub type State = [f32; STATE_NAMES.len()];
+/// What was measured of the arm at one frame.
+pub type State = Vec<f32>;
 
 /// A recorded dataset, without its images.
 pub struct Dataset {
@@ -104,8 +105,10 @@ impl Dataset {
 
     fn read_states(&mut self, root: &Path, (chunk, file): (i64, i64)) -> Result<()> {
         let table = Table::open(&root.join(data_path(chunk, file)), Some(&[STATE]))?;
-        let values = table.vectors(STATE, STATE_NAMES.len())?;
-        self.states.extend_from_slice(values.as_chunks().0);
+        let length = Features::of(self.settings.arm.setup())?.state.len();
+        let values = table.vectors(STATE, length)?;
+        self.states
+            .extend(values.chunks_exact(length).map(<[f32]>::to_vec));
         Ok(())
     }
 }

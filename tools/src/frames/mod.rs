@@ -3,7 +3,7 @@
 mod crop;
 pub mod dataset;
 mod npy;
-mod replay;
+pub mod replay;
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -59,6 +59,10 @@ pub struct Args {
     /// Replace an earlier file
     #[arg(long)]
     force: bool,
+
+    /// Which camera, by its name in the dataset; the first unless given
+    #[arg(long, value_name = "NAME")]
+    camera: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -91,6 +95,20 @@ pub fn run(args: &Args) -> Result<()> {
         frame: args.frame.unwrap_or(dataset.settings.frame),
         ..dataset.settings
     };
+    let cameras = dataset.settings.arm.setup().cameras;
+    let camera = match &args.camera {
+        None => 0,
+        Some(name) => cameras
+            .iter()
+            .position(|camera| camera.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = cameras.iter().map(|camera| camera.name).collect();
+                bad_input(format!(
+                    "--camera {name}: the cameras are {}",
+                    names.join(", ")
+                ))
+            })?,
+    };
     let crop = args
         .crop
         .unwrap_or(Window::whole(settings.frame, settings.frame));
@@ -107,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = progress::bar(index.len() as u64, "rendering");
     let players = || {
         (0..jobs)
-            .map(|_| Player::new(&dataset, settings, args.every, crop))
+            .map(|_| Player::new(&dataset, settings, args.every, camera, crop))
             .collect()
     };
     if to_pipe {

@@ -19,6 +19,7 @@ pub struct Player<'a> {
     dataset: &'a Dataset,
     settings: Settings,
     every: u64,
+    camera: usize,
     crop: Window,
     frame: Frame,
     cropped: Vec<u8>,
@@ -26,11 +27,18 @@ pub struct Player<'a> {
 
 impl<'a> Player<'a> {
     /// For frames of `settings`, which may be of another size than the recorded ones.
-    pub fn new(dataset: &'a Dataset, settings: Settings, every: u64, crop: Window) -> Self {
+    pub fn new(
+        dataset: &'a Dataset,
+        settings: Settings,
+        every: u64,
+        camera: usize,
+        crop: Window,
+    ) -> Self {
         Self {
             dataset,
             settings,
             every,
+            camera,
             crop,
             frame: Frame::default(),
             cropped: Vec::new(),
@@ -54,13 +62,13 @@ impl<'a> Player<'a> {
         for (frame, state) in states.iter().enumerate() {
             let goes_on = attempt.goes_on();
             if goes_on && is_kept(episode, frame, self.every) {
-                attempt.look(&mut self.frame)?;
+                attempt.look(self.camera, &mut self.frame)?;
                 cut(&self.crop, &self.frame, &mut self.cropped);
                 take(&self.cropped)?;
             }
             let same = goes_on && {
                 let (replayed, _) = attempt.step()?;
-                replayed.map(f32::to_bits) == state.map(f32::to_bits)
+                same_bits(&replayed, state)
             };
             if !same {
                 return Err(differs(episode, frame, recorded.number));
@@ -71,6 +79,17 @@ impl<'a> Player<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether two states are the same, bit for bit.
+pub fn same_bits(one: &[f32], other: &[f32]) -> bool {
+    let bits = |state: &[f32]| {
+        state
+            .iter()
+            .map(|value| value.to_bits())
+            .collect::<Vec<_>>()
+    };
+    bits(one) == bits(other)
 }
 
 fn differs(episode: usize, frame: usize, number: u64) -> anyhow::Error {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{
     ActionChunk, ChunkShape, Observation, OnnxPolicy, OpTime, Policy, PolicyError, PolicyTimes,
 };
@@ -78,6 +79,10 @@ impl Policy for Watched {
 
     fn chunk_shape(&self) -> ChunkShape {
         self.network.chunk_shape()
+    }
+
+    fn manifest(&self) -> Option<&Manifest> {
+        Policy::manifest(&self.network)
     }
 
     fn control_hz(&self) -> Option<f64> {

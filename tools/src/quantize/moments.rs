@@ -12,9 +12,11 @@ use wink_runtime::policy::{
 };
 
 use crate::bad_input::{as_bad_input, bad_input};
+use crate::cell::CellArm;
 use crate::data::Dataset;
 use crate::data::walk::Matching;
 use crate::frames::dataset::Dataset as Replayed;
+use crate::frames::replay::same_bits;
 use crate::record::course::{Course, Tasks};
 use crate::record::demonstration::{Attempt, Settings};
 
@@ -107,19 +109,18 @@ impl Source {
             }
             _ => (on_the_spot(), number, 0, None),
         };
-        let task = Course::new(settings.tasks, seed).instruction();
+        let task = Course::new(settings.arm.setup(), settings.tasks, seed).instruction();
         let mut attempt = Attempt::begin(&settings, None, seed, attempt)?;
         let mut index = 0;
         while attempt.goes_on() {
             let kept = is_kept(index, number, every);
             let mut frame = Frame::default();
             if kept {
-                attempt.look(&mut frame)?;
+                attempt.look(0, &mut frame)?;
             }
             let (state, _) = attempt.step()?;
             if let Some(states) = states {
-                let was = states.get(index).map(|s| s.map(f32::to_bits));
-                if was != Some(state.map(f32::to_bits)) {
+                if !states.get(index).is_some_and(|was| same_bits(was, &state)) {
                     return Err(bad_input(format!(
                         "--data: demonstration {seed} played again is not what was recorded; record the dataset again with this version"
                     )));
@@ -147,6 +148,7 @@ impl Source {
 
 fn on_the_spot() -> Settings {
     Settings {
+        arm: CellArm::default(),
         noise_m: NOISE_M,
         tasks: Tasks::Emoji,
         tail: 0,

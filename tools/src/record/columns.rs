@@ -13,26 +13,22 @@ use parquet::schema::types::ColumnPath;
 
 use crate::data::layout::{INDEX_COLUMNS, TIMESTAMP};
 
-/// The camera feature's name.
-pub const IMAGE: &str = "observation.images.front";
 pub const STATE: &str = "observation.state";
 pub const ACTION: &str = "action";
 pub const CUBE: &str = "observation.cube_position";
 /// Where the object is to be put: on the benchmark's table, the card that the instruction names.
 pub const GOAL: &str = "observation.target_card_position";
-pub const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
-pub const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 pub const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
 
 /// What a demonstration shows at one control step.
 #[derive(Clone)]
 pub struct Step {
-    /// The camera frame as a PNG file; `None` throughout a dataset without images.
-    pub png: Option<Vec<u8>>,
-    /// Proprioception before the action.
-    pub state: [f32; 7],
+    /// Each camera's frame as a PNG file; none in a dataset without images.
+    pub pngs: Vec<Vec<u8>>,
+    /// What was measured of the arm before the action.
+    pub state: Vec<f32>,
     /// What the demonstrator wanted.
-    pub action: [f32; 7],
+    pub action: Vec<f32>,
     /// Centre of the cube, or of the object that the task is about, in the world, metres: truth, for auxiliary losses.
     pub cube: [f32; 3],
     /// Centre of the card that the instruction names, or wherever else the object is to be put, in the world, metres.
@@ -53,16 +49,16 @@ fn image_fields() -> Fields {
     .into()
 }
 
-pub fn image_column(part: &str) -> ColumnPath {
-    ColumnPath::new(vec![IMAGE.to_owned(), part.to_owned()])
+pub fn image_column(camera: &str, part: &str) -> ColumnPath {
+    ColumnPath::new(vec![camera.to_owned(), part.to_owned()])
 }
 
-/// The schema of the data files.
-pub fn data_schema(images: bool) -> Schema {
+/// The schema of the data files of a dataset with frames of these cameras.
+pub fn data_schema(cameras: &[String]) -> Schema {
     let floats = || DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
     let mut fields = Vec::new();
-    if images {
-        fields.push(Field::new(IMAGE, DataType::Struct(image_fields()), true));
+    for camera in cameras {
+        fields.push(Field::new(camera, DataType::Struct(image_fields()), true));
     }
     fields.extend([STATE, ACTION, CUBE, GOAL].map(|name| Field::new(name, floats(), true)));
     fields.push(Field::new(TIMESTAMP, DataType::Float32, true));
@@ -70,8 +66,13 @@ pub fn data_schema(images: bool) -> Schema {
     Schema::new(fields)
 }
 
-/// One episode's rows of the data files.
-pub fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Result<RecordBatch> {
+/// One episode's rows of the data files, with the frames of so many cameras.
+pub fn data_batch(
+    schema: &Arc<Schema>,
+    cameras: usize,
+    steps: &[Step],
+    rows: &[RowIndex],
+) -> Result<RecordBatch> {
     fn lists<'a>(rows: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
         let (mut values, mut lengths) = (Vec::new(), Vec::new());
         for row in rows {
@@ -86,8 +87,8 @@ pub fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Re
         ))
     }
     let mut columns: Vec<ArrayRef> = Vec::new();
-    if schema.column_with_name(IMAGE).is_some() {
-        columns.push(Arc::new(images(steps, rows)));
+    for camera in 0..cameras {
+        columns.push(Arc::new(images(camera, steps, rows)));
     }
     columns.extend([
         lists(steps.iter().map(|step| &step.state[..])),
@@ -106,12 +107,12 @@ pub fn data_batch(schema: &Arc<Schema>, steps: &[Step], rows: &[RowIndex]) -> Re
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
-fn images(steps: &[Step], rows: &[RowIndex]) -> StructArray {
+fn images(camera: usize, steps: &[Step], rows: &[RowIndex]) -> StructArray {
     StructArray::new(
         image_fields(),
         vec![
             Arc::new(BinaryArray::from_iter(
-                steps.iter().map(|step| step.png.as_ref()),
+                steps.iter().map(|step| step.pngs.get(camera)),
             )),
             Arc::new(StringArray::from_iter_values(
                 rows.iter()

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
 use wink_sim::render::Appearance;
-use wink_sim::{DiverseScene, MAX_STEPS, Scene, Table, Truth};
+use wink_sim::{DiverseScene, MAX_STEPS, Scene, Setup, Table, Truth};
 
 use crate::rollout::{Pilot, Rollout};
 
@@ -29,10 +29,10 @@ pub enum Course {
 }
 
 impl Course {
-    /// The course with this number, the same whenever it is asked for.
-    pub fn new(tasks: Tasks, number: u64) -> Self {
+    /// The course of a cell with this number, the same whenever it is asked for. The other tasks are the benchmark's cell's.
+    pub fn new(setup: &'static Setup, tasks: Tasks, number: u64) -> Self {
         match tasks {
-            Tasks::Emoji => Self::Emoji(Scene::demonstration(number)),
+            Tasks::Emoji => Self::Emoji(Scene::demonstration_on(setup, number)),
             Tasks::Diverse => Self::Diverse(Box::new(DiverseScene::new(number))),
         }
     }

@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
+use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_sim::render::{Appearance, Window};
 use wink_sim::setup::UNITS;
@@ -15,9 +16,11 @@ use wink_sim::{SimBoard, SimOptions, Truth};
 
 use super::columns::Step;
 use super::course::{Course, Tasks};
+use super::features::Features;
 use super::lerobot::Episode;
 use super::noise::Gaussian;
 use super::stats::ImageStats;
+use crate::cell::CellArm;
 use crate::rollout::{Pilot, Rollout};
 
 /// Times that a demonstration is tried with ever other noise before it is left out.
@@ -34,6 +37,9 @@ pub const FRAME_PX: RangeInclusive<i64> = 16..=1024;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Whose table it is on.
+    #[serde(default, skip_serializing_if = "CellArm::is_benchmarks")]
+    pub arm: CellArm,
     /// Standard deviation of the disturbance in metres a step; 0 for none.
     pub noise_m: f64,
     /// What is demonstrated.
@@ -81,16 +87,22 @@ pub struct Demonstrated {
 /// Demonstrates; keeps its buffers from one demonstration to the next.
 pub struct Demonstrator {
     settings: Settings,
+    cameras: usize,
     frame: Frame,
 }
 
 impl Demonstrator {
     /// With nothing demonstrated yet.
-    pub fn new(settings: &Settings) -> Self {
-        Self {
+    pub fn new(settings: &Settings) -> Result<Self> {
+        Ok(Self {
             settings: *settings,
+            cameras: if settings.images {
+                settings.arm.setup().cameras.len()
+            } else {
+                0
+            },
             frame: Frame::default(),
-        }
+        })
     }
 
     /// The demonstration with this number, the same whenever it is asked for.
@@ -114,7 +126,7 @@ impl Demonstrator {
             }
         }
         Ok(Demonstrated {
-            kind: Course::new(self.settings.tasks, number).kind(),
+            kind: Course::new(self.settings.arm.setup(), self.settings.tasks, number).kind(),
             episode: None,
             retries: attempts - 1,
         })
@@ -132,19 +144,18 @@ impl Demonstrator {
     fn film(&mut self, number: u64, attempt: u64) -> Result<Option<Episode>> {
         let mut filmed = Attempt::begin(&self.settings, None, number, attempt)?;
         let mut steps = Vec::new();
-        let mut image_stats = ImageStats::new();
+        let mut image_stats = vec![ImageStats::new(); self.cameras];
         while filmed.goes_on() {
-            let png = if self.settings.images {
-                filmed.look(&mut self.frame)?;
-                image_stats.add(&self.frame.rgb);
-                Some(png(&self.frame)?)
-            } else {
-                None
-            };
+            let mut pngs = Vec::with_capacity(self.cameras);
+            for (camera, stats) in image_stats.iter_mut().enumerate() {
+                filmed.look(camera, &mut self.frame)?;
+                stats.add(&self.frame.rgb);
+                pngs.push(png(&self.frame)?);
+            }
             let truth = filmed.rollout.truth();
             let (state, action) = filmed.step()?;
             steps.push(Step {
-                png,
+                pngs,
                 state,
                 action,
                 cube: truth.cube_position().cast::<f32>().into(),
@@ -173,6 +184,7 @@ pub struct Attempt {
     course: Course,
     expert: Disturbed,
     rollout: Rollout,
+    features: Features,
     tail: Range<u32>,
 }
 
@@ -184,7 +196,8 @@ impl Attempt {
         number: u64,
         attempt: u64,
     ) -> Result<Self> {
-        let course = Course::new(settings.tasks, number);
+        let setup = settings.arm.setup();
+        let course = Course::new(setup, settings.tasks, number);
         let appearance = if settings.randomise {
             course.random_look(number)
         } else {
@@ -207,6 +220,7 @@ impl Attempt {
             course,
             expert,
             rollout,
+            features: Features::of(setup)?,
             tail: 0..settings.tail,
         })
     }
@@ -216,15 +230,18 @@ impl Attempt {
         !self.course.is_over(&self.rollout) || self.tail.next().is_some()
     }
 
-    /// What the camera sees before the next step.
-    pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
-        self.rollout.look(frame)
+    /// What a camera sees before the next step, by its place among the cell's.
+    pub fn look(&mut self, camera: usize, frame: &mut Frame) -> Result<()> {
+        self.rollout.look_through(camera, frame)
     }
 
-    /// One control step: the proprioception before it, and what the expert wanted to do.
-    pub fn step(&mut self) -> Result<([f32; 7], [f32; 7])> {
+    /// One control step: the state before it, and what the expert wanted to do.
+    pub fn step(&mut self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let space = self.rollout.space().map(|space| space.boxed_clone());
+        let space = space.context("no episode is running")?;
         let report = self.rollout.tick(&mut self.expert)?;
-        Ok((report.proprio, self.expert.wanted))
+        let action = self.features.action_of(space, &self.expert.wanted)?;
+        Ok((self.features.state_of(&report), action))
     }
 
     /// Whether the demonstration shows what its instruction says.
@@ -270,6 +287,10 @@ impl Policy for Disturbed {
 
     fn chunk_shape(&self) -> ChunkShape {
         self.expert.chunk_shape()
+    }
+
+    fn manifest(&self) -> Option<&Manifest> {
+        self.expert.manifest()
     }
 
     fn control_hz(&self) -> Option<f64> {

@@ -19,10 +19,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::columns::{
-    ACTION, ACTION_NAMES, CUBE, GOAL, IMAGE, POSITION_NAMES, RowIndex, STATE, STATE_NAMES, Step,
-    data_batch, data_schema, image_column,
+    ACTION, CUBE, GOAL, POSITION_NAMES, RowIndex, STATE, Step, data_batch, data_schema,
+    image_column,
 };
 use super::demonstration::Settings;
+use super::episode_stats;
+use super::features::Features;
 use super::stats::{ImageStats, VectorStats};
 use crate::data::layout::{
     DATA_FILE, DATA_TEMPLATE, EPISODE_INDEX, EPISODES, FROM_INDEX, INDEX_COLUMNS, INFO, LENGTH,
@@ -73,8 +75,8 @@ pub struct Episode {
     pub instruction: String,
     /// Every control step in order.
     pub steps: Vec<Step>,
-    /// Statistics of its frames, taken while their pixels were at hand.
-    pub image_stats: ImageStats,
+    /// Statistics of each camera's frames, taken while their pixels were at hand.
+    pub image_stats: Vec<ImageStats>,
     /// Which demonstration this is.
     pub seed: u64,
     /// What it is of.
@@ -93,6 +95,8 @@ pub struct DatasetInfo {
     pub robot_type: String,
     /// Control steps, and frames, a second.
     pub fps: u32,
+    /// Names of its states, actions and cameras.
+    pub features: Features,
     /// How its episodes were demonstrated.
     pub settings: Settings,
 }
@@ -122,7 +126,9 @@ pub struct DatasetWriter {
     tasks: Vec<String>,
     episodes: Vec<EpisodeRow>,
     frames: usize,
-    image_stats: ImageStats,
+    /// Cameras whose frames are in the dataset.
+    cameras: Vec<String>,
+    image_stats: Vec<ImageStats>,
     vector_stats: Vec<(&'static str, VectorStats)>,
 }
 
@@ -144,28 +150,27 @@ struct EpisodeRow {
     kind: &'static str,
     cards: [String; 3],
     target: Option<usize>,
+    stats: Map<String, Value>,
 }
 
 impl DatasetWriter {
     /// Starts a dataset in the folder `root`.
     pub fn create(root: &Path, info: DatasetInfo) -> Result<Self> {
-        let names = [STATE, ACTION, CUBE, GOAL];
-        let sizes = [
-            STATE_NAMES.len(),
-            ACTION_NAMES.len(),
-            POSITION_NAMES.len(),
-            POSITION_NAMES.len(),
-        ];
-        let mut vector_stats: Vec<_> = names.into_iter().zip(sizes.map(VectorStats::new)).collect();
-        vector_stats.extend(
-            [TIMESTAMP]
-                .into_iter()
-                .chain(INDEX_COLUMNS)
-                .map(|name| (name, VectorStats::new(1))),
-        );
+        let cameras: Vec<String> = match info.settings.images {
+            true => info
+                .features
+                .cameras
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect(),
+            false => Vec::new(),
+        };
         Ok(Self {
             root: root.to_owned(),
-            schema: Arc::new(data_schema(info.settings.images)),
+            schema: Arc::new(data_schema(&cameras)),
+            image_stats: vec![ImageStats::new(); cameras.len()],
+            vector_stats: vector_stats(&info.features),
+            cameras,
             info,
             data: None,
             closed_bytes: 0,
@@ -173,8 +178,6 @@ impl DatasetWriter {
             tasks: Vec::new(),
             episodes: Vec::new(),
             frames: 0,
-            image_stats: ImageStats::new(),
-            vector_stats,
         })
     }
 
@@ -194,11 +197,11 @@ impl DatasetWriter {
                 ],
             })
             .collect();
-        let batch = data_batch(&self.schema, &episode.steps, &rows)?;
+        let batch = data_batch(&self.schema, self.cameras.len(), &episode.steps, &rows)?;
         let payload: u64 = episode
             .steps
             .iter()
-            .map(|step| step.png.as_ref().map_or(0, Vec::len) as u64 + 120)
+            .map(|step| step.pngs.iter().map(Vec::len).sum::<usize>() as u64 + 120)
             .sum();
 
         let full = |file: &DataFile| file.payload + payload > DATA_FILE_MB << 20;
@@ -217,8 +220,12 @@ impl DatasetWriter {
         let number = file.number;
         self.data = Some(file);
 
-        self.count(&episode.steps, &rows);
-        self.image_stats.merge(&episode.image_stats);
+        count(&mut self.vector_stats, &episode.steps, &rows);
+        for (all, these) in self.image_stats.iter_mut().zip(&episode.image_stats) {
+            all.merge(these);
+        }
+        let mut own = vector_stats(&self.info.features);
+        count(&mut own, &episode.steps, &rows);
         self.episodes.push(EpisodeRow {
             instruction: episode.instruction.clone(),
             length,
@@ -229,6 +236,7 @@ impl DatasetWriter {
             kind: episode.kind,
             cards: episode.cards.clone(),
             target: episode.target,
+            stats: stats_json(&self.cameras, &episode.image_stats, &own),
         });
         self.frames += length;
         Ok(())
@@ -241,7 +249,8 @@ impl DatasetWriter {
         fs::create_dir_all(&meta).with_context(|| format!("creating {}", meta.display()))?;
         self.write_tasks(&self.root.join(TASKS))?;
         self.write_episodes(&self.root.join(EPISODES))?;
-        write_json(&meta.join("stats.json"), &self.stats_json())?;
+        let stats = stats_json(&self.cameras, &self.image_stats, &self.vector_stats);
+        write_json(&meta.join("stats.json"), &Value::Object(stats))?;
         write_json(
             &self.root.join(REPLAY),
             &json!(Replay::of(&self.info.settings)),
@@ -263,41 +272,24 @@ impl DatasetWriter {
         self.tasks.len() - 1
     }
 
-    fn count(&mut self, steps: &[Step], rows: &[RowIndex]) {
-        for (step, row) in steps.iter().zip(rows) {
-            for (name, stats) in &mut self.vector_stats {
-                match *name {
-                    STATE => stats.add(&step.state),
-                    ACTION => stats.add(&step.action),
-                    CUBE => stats.add(&step.cube),
-                    GOAL => stats.add(&step.goal),
-                    TIMESTAMP => stats.add(&[row.timestamp]),
-                    index => {
-                        let place = INDEX_COLUMNS
-                            .iter()
-                            .position(|name| *name == index)
-                            .unwrap_or_default();
-                        stats.add(&[row.indices[place] as f32]);
-                    }
-                }
-            }
-        }
-    }
-
     fn open_data(&mut self) -> Result<DataFile> {
         let number = self.files;
         self.files += 1;
         let path = self
             .root
             .join(data_path(number / CHUNK_FILES, number % CHUNK_FILES));
-        let properties = properties()
+        let mut properties = properties();
+        for camera in &self.cameras {
+            let column = image_column(camera, "bytes");
             // PNG does not shrink again, and no two frames are alike.
-            .set_column_compression(image_column("bytes"), Compression::UNCOMPRESSED)
-            .set_column_dictionary_enabled(image_column("bytes"), false)
-            .set_column_statistics_enabled(
-                image_column("bytes"),
-                parquet::file::properties::EnabledStatistics::None,
-            );
+            properties = properties
+                .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_statistics_enabled(
+                    column,
+                    parquet::file::properties::EnabledStatistics::None,
+                );
+        }
         let writer = ArrowWriter::try_new(
             create(&path)?,
             self.schema.clone(),
@@ -403,38 +395,33 @@ impl DatasetWriter {
                 )),
             ),
         ];
+        let stats: Vec<&Map<String, Value>> = rows.iter().map(|row| &row.stats).collect();
+        let stats = episode_stats::columns(&stats);
         let batch = RecordBatch::try_from_iter_with_nullable(
             columns
                 .into_iter()
+                .map(|(name, column)| (name.to_owned(), column))
+                .chain(stats)
                 .map(|(name, column)| (name, column, true)),
         )?;
         write_parquet(path, &batch, properties())
     }
 
-    fn stats_json(&self) -> Value {
-        let mut stats = Map::new();
-        if self.info.settings.images {
-            stats.insert(IMAGE.to_owned(), self.image_stats.to_json());
-        }
-        for (name, feature) in &self.vector_stats {
-            stats.insert((*name).to_owned(), feature.to_json());
-        }
-        Value::Object(stats)
-    }
-
     fn info_json(&self) -> Value {
-        let vector =
-            |names: &[&str]| json!({"dtype": "float32", "shape": [names.len()], "names": names});
+        fn vector<N: Serialize>(names: &[N]) -> Value {
+            json!({"dtype": "float32", "shape": [names.len()], "names": names})
+        }
+        let named = &self.info.features;
         let mut features = json!({
-            STATE: vector(&STATE_NAMES),
-            ACTION: vector(&ACTION_NAMES),
+            STATE: vector(&named.state),
+            ACTION: vector(&named.action),
             CUBE: vector(&POSITION_NAMES),
             GOAL: vector(&POSITION_NAMES),
             TIMESTAMP: {"dtype": "float32", "shape": [1], "names": null},
         });
-        if self.info.settings.images {
+        for camera in &self.cameras {
             let side = self.info.settings.frame;
-            features[IMAGE] = json!({"dtype": "image", "shape": [side, side, 3], "names": ["height", "width", "channels"]});
+            features[camera] = json!({"dtype": "image", "shape": [side, side, 3], "names": ["height", "width", "channels"]});
         }
         for name in INDEX_COLUMNS {
             features[name] = json!({"dtype": "int64", "shape": [1], "names": null});
@@ -455,6 +442,56 @@ impl DatasetWriter {
             "features": features,
         })
     }
+}
+
+/// Statistics of every vector and counting column, with nothing counted yet.
+fn vector_stats(features: &Features) -> Vec<(&'static str, VectorStats)> {
+    let positions = POSITION_NAMES.len();
+    let vectors = [
+        (STATE, features.state.len()),
+        (ACTION, features.action.len()),
+        (CUBE, positions),
+        (GOAL, positions),
+        (TIMESTAMP, 1),
+    ];
+    let indices = INDEX_COLUMNS.map(|name| (name, 1));
+    let all = vectors.into_iter().chain(indices);
+    all.map(|(name, dims)| (name, VectorStats::new(dims)))
+        .collect()
+}
+
+fn count(all: &mut [(&'static str, VectorStats)], steps: &[Step], rows: &[RowIndex]) {
+    for (step, row) in steps.iter().zip(rows) {
+        for (name, stats) in all.iter_mut() {
+            match *name {
+                STATE => stats.add(&step.state),
+                ACTION => stats.add(&step.action),
+                CUBE => stats.add(&step.cube),
+                GOAL => stats.add(&step.goal),
+                TIMESTAMP => stats.add(&[row.timestamp]),
+                index => {
+                    let place = INDEX_COLUMNS
+                        .iter()
+                        .position(|name| *name == index)
+                        .unwrap_or_default();
+                    stats.add(&[row.indices[place] as f32]);
+                }
+            }
+        }
+    }
+}
+
+fn stats_json(
+    cameras: &[String],
+    image_stats: &[ImageStats],
+    vector_stats: &[(&'static str, VectorStats)],
+) -> Map<String, Value> {
+    let images = cameras.iter().cloned();
+    let images = images.zip(image_stats.iter().map(ImageStats::to_json));
+    let vectors = vector_stats
+        .iter()
+        .map(|(name, stats)| ((*name).to_owned(), stats.to_json()));
+    images.chain(vectors).collect()
 }
 
 fn properties() -> WriterPropertiesBuilder {

@@ -3,6 +3,8 @@
 pub mod columns;
 pub mod course;
 pub mod demonstration;
+mod episode_stats;
+pub mod features;
 pub mod lerobot;
 mod noise;
 mod stats;
@@ -17,16 +19,15 @@ use anyhow::{Result, bail};
 use clap::value_parser;
 
 use crate::bad_input::bad_input;
+use crate::cell::CellArm;
 use crate::ordered::{default_jobs, for_each_ordered};
 use crate::out_dir::OutDir;
 use crate::progress;
 
 use course::Tasks;
 use demonstration::{Demonstrator, FRAME_PX, NOISE_M, Settings, TAIL_STEPS};
+use features::Features;
 use lerobot::{DatasetInfo, DatasetWriter};
-
-/// Control steps, and frames, a second.
-const FPS: u32 = 20;
 
 /// Record the scripted expert's demonstrations as a LeRobotDataset v3.0
 ///
@@ -37,6 +38,10 @@ const FPS: u32 = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct Args {
+    /// The arm: each has a table of its own, and its data its own states, actions, cameras and rate
+    #[arg(long, value_enum, default_value_t)]
+    arm: CellArm,
+
     /// What is demonstrated
     #[arg(long, value_enum, default_value_t)]
     tasks: Tasks,
@@ -90,6 +95,7 @@ Examples:
   wink record --episodes 10000 --out data/many --no-images
   wink record --episodes 10000 --out data/other --no-images --tasks diverse --randomise
   wink record --episodes 2 --out data/tiny --frame 96
+  wink record --episodes 500 --out data/so101 --arm so101           joints in degrees, front and wrist camera, 30 Hz
 
 Load it with lerobot, offline:
   LeRobotDataset(\"local/demos\", root=\"data/demos\")";
@@ -111,7 +117,13 @@ pub fn run(args: &Args) -> Result<()> {
         )));
     }
     let out = OutDir::create(&args.out, args.force, "meta/info.json")?;
+    if args.tasks == Tasks::Diverse && !args.arm.is_benchmarks() {
+        return Err(bad_input(
+            "--tasks diverse: these tasks are the wx250s' only; record them without --arm",
+        ));
+    }
     let settings = Settings {
+        arm: args.arm,
         tasks: args.tasks,
         noise_m: args.noise,
         tail: args.tail,
@@ -119,9 +131,11 @@ pub fn run(args: &Args) -> Result<()> {
         images: !args.no_images,
         frame: args.frame,
     };
+    let setup = args.arm.setup();
     let info = DatasetInfo {
-        robot_type: "wx250s".to_owned(),
-        fps: FPS,
+        robot_type: setup.name.to_owned(),
+        fps: setup.control_hz as u32,
+        features: Features::of(setup)?,
         settings,
     };
     let mut writer = DatasetWriter::create(out.path(), info)?;
@@ -134,7 +148,9 @@ pub fn run(args: &Args) -> Result<()> {
     let attempts = 2 * args.episodes as usize + 10;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
     for_each_ordered(
-        (0..jobs).map(|_| Demonstrator::new(&settings)).collect(),
+        (0..jobs)
+            .map(|_| Demonstrator::new(&settings))
+            .collect::<Result<_>>()?,
         attempts,
         |demonstrator, index| demonstrator.demonstrate(args.seed + index as u64),
         |_, demonstrated| {

@@ -14,9 +14,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serialport::{SerialPort, TTYPort};
-use wink_runtime::arm::ArmFile;
+use wink_runtime::arm::ArmDescription;
 use wink_sim::bus::{ServoBus, ServoFaults};
 use wink_sim::servos::Servos;
+use wink_sim::setup::WX250S;
 
 const SUBSTEP: Duration = Duration::from_millis(10);
 
@@ -30,10 +31,7 @@ pub struct FarEnd {
 
 impl FarEnd {
     pub fn start(mut port: TTYPort, mut bus: ServoBus) -> Self {
-        let joints = Arc::new(Mutex::new(Servos::new(
-            &wink_sim::arm(),
-            SUBSTEP.as_secs_f64(),
-        )));
+        let joints = Arc::new(Mutex::new(Servos::new(&WX250S, &wink_sim::arm())));
         bus.exchange(&mut joints.lock().unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let (faults, told): (_, Receiver<(u8, ServoFaults)>) = channel();
@@ -91,10 +89,10 @@ impl Drop for FarEnd {
 }
 
 /// The WidowX 250S with its own servos (`dynamixel`), or with one Feetech servo a joint.
-pub fn wx250s(model: &str) -> ArmFile {
+pub fn wx250s(model: &str) -> ArmDescription {
     let text = include_str!("../../../arms/wx250s.toml");
     if model == "dynamixel" {
-        return ArmFile::from_toml(text).unwrap();
+        return ArmDescription::from_toml(text).unwrap();
     }
     // The same arm on seven Feetech servos, one a joint.
     let text = text
@@ -102,5 +100,5 @@ pub fn wx250s(model: &str) -> ArmFile {
         .replace("\"dynamixel_xl430_w250\"", "\"feetech_sts3215\"")
         .replace("[2, 3]", "[2]")
         .replace("[4, 5]", "[4]");
-    ArmFile::from_toml(&text).unwrap()
+    ArmDescription::from_toml(&text).unwrap()
 }

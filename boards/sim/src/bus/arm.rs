@@ -2,7 +2,7 @@
 
 use wink_firmware::servo::serial::{BusServo as Described, ServoModel as DescribedModel};
 use wink_firmware::servo::{Transmission, dynamixel, feetech};
-use wink_runtime::arm::{ArmFile, ArmServos};
+use wink_runtime::arm::{ArmDescription, ArmServos};
 
 use super::coupling::{Coupling, Crank, Linkage};
 use super::registers::signed;
@@ -17,8 +17,8 @@ impl ServoBus {
     /// A bus with the servos of an arm, on the joints that the arm's file has them on; `None` for an arm without bus servos. A
     /// Dynamixel that is mounted the other way round counts backwards, and the second of a joint listens to the id of the first.
     #[must_use]
-    pub fn for_arm(arm: &ArmFile) -> Option<Self> {
-        let Some(ArmServos::Bus { servos, settings }) = &arm.servos else {
+    pub fn for_arm(arm: &ArmDescription) -> Option<Self> {
+        let Some(ArmServos::Bus { servos, settings }) = arm.servos() else {
             return None;
         };
         let offset = |id: u8| {

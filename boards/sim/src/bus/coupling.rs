@@ -1,7 +1,5 @@
 //! What a servo turns: a joint directly, or a finger through a crank.
 
-use wink_runtime::arm::GRIPPER;
-
 /// Steps of a servo's encoder per turn.
 pub(super) const TICKS_PER_TURN: f64 = 4096.0;
 
@@ -81,7 +79,7 @@ impl Coupling {
                 horn_m: 0.014,
                 rod_m: 0.024,
             }),
-            ..Self::direct(GRIPPER)
+            ..Self::direct(6)
         }
     }
 

@@ -172,7 +172,7 @@ impl ServoBus {
             let load = if coupling.reversed { -load } else { load };
             servo.feel(coupling.tick(position), rate, load);
         }
-        for joint in 0..wink_runtime::arm::WIRE_JOINTS {
+        for joint in 0..joints.count() {
             let driver = self.servos.iter().find_map(|servo| {
                 let coupling = servo.coupling.filter(|coupling| coupling.joint == joint)?;
                 servo

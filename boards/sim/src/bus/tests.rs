@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::servos::Servos;
-use wink_runtime::arm::GRIPPER;
+use crate::setup::WX250S;
+
+const GRIPPER: usize = 6;
 
 const PING_1: [u8; 6] = [0xff, 0xff, 0x01, 0x02, 0x01, 0xfb];
 /// The manual's example 8, for ids 1 and 2.
@@ -154,7 +156,7 @@ fn a_homing_offset_is_taken_off_the_encoder() {
         // -100: sign in bit 11.
         .with(31, &[100, 0x08])
         .on(Coupling::direct(0))]);
-    let mut joints = Servos::new(&crate::arm(), 0.01);
+    let mut joints = Servos::new(&WX250S, &crate::arm());
     bus.exchange(&mut joints);
     assert_eq!(bus.servos()[0].registers()[56..58], 2148_u16.to_le_bytes());
     ask(&mut bus, 0, &sts(1, 3, &[42, 0x64, 0x08]));
@@ -172,7 +174,7 @@ fn a_goal_moves_the_joint_and_the_joint_moves_the_registers() {
         BusServo::new(1, ServoModel::Sts3215).on(Coupling::direct(0)),
         BusServo::new(2, ServoModel::Sts3215).on(Coupling::wx250s_gripper()),
     ]);
-    let mut joints = Servos::new(&crate::arm(), 0.01);
+    let mut joints = Servos::new(&WX250S, &crate::arm());
     let pass = |bus: &mut ServoBus, joints: &mut Servos| {
         for _ in 0..100 {
             bus.exchange(joints);
@@ -209,7 +211,7 @@ fn a_goal_moves_the_joint_and_the_joint_moves_the_registers() {
 #[test]
 fn a_hot_servo_says_so_and_lets_go() {
     let mut bus = ServoBus::new([BusServo::new(1, ServoModel::Sts3215).on(Coupling::direct(0))]);
-    let mut joints = Servos::new(&crate::arm(), 0.01);
+    let mut joints = Servos::new(&WX250S, &crate::arm());
     ask(&mut bus, 0, &sts(1, 3, &[40, 1]));
     for (faults, status, torque) in [
         (
@@ -262,7 +264,7 @@ fn a_dynamixel_tells_its_model_and_follows_a_shadow_id() {
                 ..Coupling::direct(1)
             }),
     ]);
-    let mut joints = Servos::new(&crate::arm(), 0.01);
+    let mut joints = Servos::new(&WX250S, &crate::arm());
     let answer = ask(&mut bus, 0, &DXL_PING_1);
     assert_eq!(answer[7..12], [0x55, 0, 0xfc, 0x03, 45]);
     // A write to 1 reaches both, and 1 alone answers.
@@ -293,7 +295,7 @@ fn a_dynamixel_tells_its_model_and_follows_a_shadow_id() {
 #[test]
 fn a_dynamixel_that_shut_down_waits_for_a_reboot() {
     let mut bus = ServoBus::new([BusServo::new(1, ServoModel::Xl430W250).on(Coupling::direct(0))]);
-    let mut joints = Servos::new(&crate::arm(), 0.01);
+    let mut joints = Servos::new(&WX250S, &crate::arm());
     let torque_on = dxl(1, 3, &[64, 0, 1]);
     assert_eq!(ask(&mut bus, 0, &torque_on)[8], 0);
     bus.faults_mut(1).unwrap().overload = true;

@@ -63,6 +63,7 @@ impl DiverseScene {
         let scene = Self {
             instruction: words::instruction(&task, &names, &card_labels, draw),
             table: Table {
+                setup: &crate::setup::WX250S,
                 objects,
                 cards,
                 target: task.card().unwrap_or(0),
@@ -178,7 +179,7 @@ pub(super) fn at_rest(table: &Table) -> Truth {
         cube_in_world: pose(&table.objects[0]),
         cube_speed: 0.0,
         tool_in_world: Isometry3::identity(),
-        joint_angles: [0.0; 6],
+        joint_angles: wink_runtime::arm::JointValues::filled(0.0, 6),
         max_joint_speed: 0.0,
         finger_m: 0.0,
         finger_force_n: [0.0; 2],

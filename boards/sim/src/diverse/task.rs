@@ -222,7 +222,7 @@ mod tests {
             cube_in_world: Isometry3::translation(at[0], at[1], at[2]),
             cube_speed: 0.0,
             tool_in_world: Isometry3::identity(),
-            joint_angles: [0.0; 6],
+            joint_angles: wink_runtime::arm::JointValues::filled(0.0, 6),
             max_joint_speed: 0.0,
             finger_m: 0.037,
             finger_force_n: [0.0; 2],

@@ -1,8 +1,5 @@
 //! How the world looks: the benchmark's fixed look, and random ones for training data.
 
-use nalgebra::Point3;
-
-use super::camera::PinholeCamera;
 use super::light::{Ambient, DistantLight};
 use crate::scene::{BACK_WALL_RGB, CUBE_RGB, Draw, LEFT_WALL_RGB};
 
@@ -47,12 +44,12 @@ pub struct Appearance {
     pub arm_tint: [f32; 3],
     /// The cards' paper.
     pub paper: [f32; 3],
-    /// The camera's eye, metres in the world.
-    pub eye: [f64; 3],
-    /// The point that the camera looks at.
-    pub look_at: [f64; 3],
-    /// The camera's vertical field of view.
-    pub vertical_fov_rad: f64,
+    /// How far cameras stand off their places, metres along the axes of what they are mounted on.
+    pub eye_shift_m: [f64; 3],
+    /// How far off they look.
+    pub look_at_shift_m: [f64; 3],
+    /// By how much more they see.
+    pub fov_shift_rad: f64,
 }
 
 impl Appearance {
@@ -81,9 +78,9 @@ impl Appearance {
             cube: CUBE_RGB,
             arm_tint: [1.0; 3],
             paper: [0.92; 3],
-            eye: PinholeCamera::EYE,
-            look_at: PinholeCamera::TARGET,
-            vertical_fov_rad: PinholeCamera::VERTICAL_FOV_RAD,
+            eye_shift_m: [0.0; 3],
+            look_at_shift_m: [0.0; 3],
+            fov_shift_rad: 0.0,
         }
     }
 
@@ -136,8 +133,8 @@ impl Appearance {
         let arm_level = within(draw, 0.6, 2.2);
         let arm_tint = jittered(draw, [arm_level; 3], 0.1);
         let paper = [within(draw, 0.82, 0.98); 3];
-        let mut near = |point: [f64; 3], reach: f64| point.map(|at| at + reach * draw.signed());
-        let (eye, look_at) = (near(base.eye, 0.012), near(base.look_at, 0.012));
+        let mut shift = |reach: f64| [(); 3].map(|()| reach * draw.signed());
+        let (eye_shift_m, look_at_shift_m) = (shift(0.012), shift(0.012));
         Self {
             ambient,
             lights,
@@ -149,35 +146,23 @@ impl Appearance {
             cube,
             arm_tint,
             paper,
-            eye,
-            look_at,
-            vertical_fov_rad: base.vertical_fov_rad + 0.02 * draw.signed(),
+            eye_shift_m,
+            look_at_shift_m,
+            fov_shift_rad: 0.02 * draw.signed(),
         }
     }
 
     /// Like [`Appearance::randomised`], seen from elsewhere: the camera stands up to 6 cm and looks up to 3 cm off the benchmark's in
     /// each direction, and sees more or less.
     pub fn roaming(seed: u64) -> Self {
-        let base = Self::benchmark();
         let draw = &mut Draw::from_stream(seed, ROAMING_STREAM);
-        let mut near = |point: [f64; 3], reach: f64| point.map(|at| at + reach * draw.signed());
+        let mut shift = |reach: f64| [(); 3].map(|()| reach * draw.signed());
         Self {
-            eye: near(base.eye, 0.06),
-            look_at: near(base.look_at, 0.03),
-            vertical_fov_rad: base.vertical_fov_rad + 0.08 * draw.signed(),
+            eye_shift_m: shift(0.06),
+            look_at_shift_m: shift(0.03),
+            fov_shift_rad: 0.08 * draw.signed(),
             ..Self::randomised(seed)
         }
-    }
-
-    /// The camera for a frame of `width` x `height` pixels.
-    pub fn camera(&self, width: u32, height: u32) -> PinholeCamera {
-        PinholeCamera::look_at(
-            Point3::from(self.eye),
-            Point3::from(self.look_at),
-            self.vertical_fov_rad,
-            width,
-            height,
-        )
     }
 }
 
@@ -214,11 +199,11 @@ mod tests {
         for seed in 0..50 {
             let (look, near) = (Appearance::roaming(seed), Appearance::randomised(seed));
             assert_eq!(look, Appearance::roaming(seed));
-            assert_ne!(look.eye, near.eye);
+            assert_ne!(look.eye_shift_m, near.eye_shift_m);
             let moved = Appearance {
-                eye: look.eye,
-                look_at: look.look_at,
-                vertical_fov_rad: look.vertical_fov_rad,
+                eye_shift_m: look.eye_shift_m,
+                look_at_shift_m: look.look_at_shift_m,
+                fov_shift_rad: look.fov_shift_rad,
                 ..near
             };
             assert_eq!(look, moved);
@@ -232,10 +217,7 @@ mod tests {
             assert_eq!(look, Appearance::randomised(seed));
             assert_ne!(look, Appearance::randomised(seed + 1));
             for axis in 0..3 {
-                assert!(
-                    (look.eye[axis] - PinholeCamera::EYE[axis]).abs() < 0.013,
-                    "camera"
-                );
+                assert!(look.eye_shift_m[axis].abs() < 0.013, "camera");
             }
             assert!(
                 look.cube[2] > 1.8 * look.cube[0] && look.cube[2] > 1.8 * look.cube[1],

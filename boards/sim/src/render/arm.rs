@@ -1,182 +1,56 @@
-//! The WidowX 250S's shapes, link by link.
-//!
-//! Joint offsets and servo sizes (XM430: 28.5 x 46.5 x 34 mm) are the maker's; brackets are simplified to what a camera at half a metre
-//! tells apart. Link frames are those of the arm description: x along the arm when it is stretched out, y to its left.
+//! An arm's shapes, link by link, where the arm is.
 
 use nalgebra::Isometry3;
 
 use super::primitive::{Primitive, Shape};
 use super::vector::{Pose, V3};
-use crate::world::shape::{LEFT_FINGER, PALM};
+use crate::setup::Setup;
+use crate::setup::body::{Along, Material, Part, PartShape, block, rod};
+use crate::world::shape::{Fingers, LEFT_FINGER, PALM};
 
-/// What the moving things are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Material {
-    /// Black anodised aluminium.
-    Tube,
-    /// Black plastic of servo cases.
-    Servo,
-    /// Bare metal: brackets, horns, rail.
-    Metal,
-    /// Printed finger body.
-    Finger,
-    /// Rubber of the finger pads.
-    Pad,
-}
+/// The base, up to seven joints, and a moving jaw.
+const MAX_FRAMES: usize = 9;
 
-impl Material {
-    pub const ALL: [Self; 5] = [
-        Self::Tube,
-        Self::Servo,
-        Self::Metal,
-        Self::Finger,
-        Self::Pad,
-    ];
-}
-
-/// Along which axis of its link a round part lies.
-#[derive(Clone, Copy)]
-enum Along {
-    X,
-    Y,
-    Z,
-}
-
-struct Part {
-    link: usize,
-    centre: [f64; 3],
-    shape: PartShape,
-    material: Material,
-}
-
-#[derive(Clone, Copy)]
-enum PartShape {
-    Box([f64; 3]),
-    Cylinder {
-        along: Along,
-        radius: f64,
-        half_length: f64,
-    },
-    Capsule {
-        along: Along,
-        radius: f64,
-        half_length: f64,
-    },
-}
-
-const fn block(link: usize, material: Material, centre: [f64; 3], half: [f64; 3]) -> Part {
-    Part {
-        link,
-        centre,
-        shape: PartShape::Box(half),
-        material,
-    }
-}
-
-const fn disc(
-    link: usize,
-    material: Material,
-    centre: [f64; 3],
-    along: Along,
-    radius: f64,
-    half_length: f64,
-) -> Part {
-    Part {
-        link,
-        centre,
-        shape: PartShape::Cylinder {
-            along,
-            radius,
-            half_length,
-        },
-        material,
-    }
-}
-
-const fn rod(
-    link: usize,
-    material: Material,
-    centre: [f64; 3],
-    along: Along,
-    radius: f64,
-    half_length: f64,
-) -> Part {
-    Part {
-        link,
-        centre,
-        shape: PartShape::Capsule {
-            along,
-            radius,
-            half_length,
-        },
-        material,
-    }
-}
-
-/// Base, waist, shoulder, elbow, forearm roll, wrist angle, wrist rotate.
-const PARTS: &[Part] = {
-    use Along::{X, Y, Z};
-    use Material::{Metal, Servo, Tube};
-    &[
-        // Base: foot plate, case, turntable.
-        block(0, Tube, [0.0, 0.0, 0.004], [0.058, 0.052, 0.004]),
-        block(0, Servo, [-0.006, 0.0, 0.031], [0.042, 0.030, 0.023]),
-        disc(0, Metal, [0.0, 0.0, 0.058], Z, 0.040, 0.004),
-        // Waist: turntable top, the pair of shoulder servos, their side plates.
-        disc(1, Tube, [0.0, 0.0, -0.004], Z, 0.043, 0.006),
-        block(1, Servo, [0.0, 0.019, 0.026], [0.0145, 0.017, 0.024]),
-        block(1, Servo, [0.0, -0.019, 0.026], [0.0145, 0.017, 0.024]),
-        block(1, Metal, [0.0, 0.0385, 0.022], [0.021, 0.002, 0.020]),
-        block(1, Metal, [0.0, -0.0385, 0.022], [0.021, 0.002, 0.020]),
-        // Shoulder: horns, the upper arm's twin plates and tube, the offset to the elbow.
-        disc(2, Metal, [0.0, 0.0, 0.0], Y, 0.012, 0.045),
-        block(2, Tube, [0.0, 0.042, 0.035], [0.015, 0.002, 0.048]),
-        block(2, Tube, [0.0, -0.042, 0.035], [0.015, 0.002, 0.048]),
-        block(2, Metal, [0.0, 0.0, 0.062], [0.016, 0.042, 0.003]),
-        block(2, Tube, [0.0, 0.0, 0.150], [0.0175, 0.0175, 0.088]),
-        block(2, Servo, [0.010, 0.0, 0.250], [0.0285, 0.017, 0.0165]),
-        rod(2, Tube, [0.04975, 0.0, 0.25], Y, 0.0175, 0.010),
-        disc(2, Metal, [0.04975, 0.0, 0.25], Y, 0.011, 0.030),
-        // Elbow: fork plates, the forearm's tube, the roll servo.
-        block(3, Tube, [0.026, 0.0255, 0.0], [0.038, 0.002, 0.0145]),
-        block(3, Tube, [0.026, -0.0255, 0.0], [0.038, 0.002, 0.0145]),
-        block(3, Metal, [0.060, 0.0, 0.0], [0.003, 0.0255, 0.0145]),
-        block(3, Tube, [0.097, 0.0, 0.0], [0.036, 0.015, 0.015]),
-        block(3, Servo, [0.146, 0.0, 0.0], [0.022, 0.017, 0.0145]),
-        // Forearm roll: horn, neck, fork around the wrist.
-        disc(4, Metal, [-0.003, 0.0, 0.0], X, 0.013, 0.005),
-        block(4, Servo, [0.026, 0.0, 0.0], [0.024, 0.0145, 0.017]),
-        block(4, Tube, [0.056, 0.0195, 0.0], [0.030, 0.002, 0.013]),
-        block(4, Tube, [0.056, -0.0195, 0.0], [0.030, 0.002, 0.013]),
-        // Wrist angle: axle and the rotating servo.
-        disc(5, Metal, [0.0, 0.0, 0.0], Y, 0.010, 0.024),
-        rod(5, Tube, [0.0, 0.0, 0.0], Y, 0.0145, 0.003),
-        block(5, Servo, [0.031, 0.0, 0.0], [0.0235, 0.0165, 0.0145]),
-        disc(5, Metal, [0.058, 0.0, 0.0], X, 0.014, 0.006),
-        // Wrist rotate: the gripper's servo; rail and palm are added below where the physics has them.
-        block(6, Servo, [0.016, 0.0, 0.0], [0.014, 0.0235, 0.017]),
-    ]
-};
-
-/// The tool point along x of the last link: `ee_arm`, fingers and gripper frames of the maker's description.
+/// The WidowX 250S' tool point along x of the last link: `ee_arm`, fingers and gripper frames of the maker's description.
 const TOOL_X_M: f64 = 0.043 + 0.023 + 0.027_575;
 
-/// How many primitives [`assemble`] makes.
-pub(super) const COUNT: usize = PARTS.len() + GRIPPER_PARTS;
-/// Palm, two rails, and four parts a finger.
+/// Palm, two rails, and four parts a finger of a parallel gripper.
 const GRIPPER_PARTS: usize = 3 + 2 * 4;
 
-/// Lists the arm and its gripper in the world.
+/// Most primitives of a cell's arm.
+pub(super) const fn count(setup: &Setup) -> usize {
+    setup.body.len()
+        + match setup.hand.fingers {
+            Fingers::Parallel { .. } => GRIPPER_PARTS,
+            Fingers::OneJaw { .. } => 0,
+        }
+}
+
+/// Lists the arm and its gripper in the world. `fingers_m` is the travel of the left and right finger from the middle; of a
+/// gripper with one moving jaw the first is the position of its tip.
 pub(super) fn assemble(
-    links_in_world: &[Isometry3<f64>; 7],
+    setup: &Setup,
+    links_in_world: &[Isometry3<f64>],
     fingers_m: [f64; 2],
     out: &mut Vec<Primitive>,
 ) {
     out.clear();
-    let links = links_in_world.each_ref().map(Pose::from_isometry);
-    let mut add = |part: &Part| out.push(part.in_world(&links[part.link]));
-    PARTS.iter().for_each(&mut add);
-    gripper(fingers_m).iter().for_each(&mut add);
+    let mut links: heapless::Vec<Pose, MAX_FRAMES> =
+        links_in_world.iter().map(Pose::from_isometry).collect();
+    if let (Fingers::OneJaw { .. }, Some(last)) = (&setup.hand.fingers, links_in_world.last()) {
+        let [_, _, jaw] = setup.hand.bodies(&(last * setup.tool()), fingers_m[0]);
+        // A frame that there is no room for would be one past those of seven joints.
+        let _ = links.push(Pose::from_isometry(&jaw));
+    }
+    let mut add = |part: &Part| {
+        if let Some(link) = links.get(part.link) {
+            out.push(in_world(part, link));
+        }
+    };
+    setup.body.iter().for_each(&mut add);
+    if let Fingers::Parallel { .. } = setup.hand.fingers {
+        gripper(fingers_m).iter().for_each(&mut add);
+    }
 }
 
 /// Palm, rail and the two fingers at their travel, in the last link's frame. Pads lie where the physics has the fingers' inner faces.
@@ -253,53 +127,52 @@ fn gripper([left_m, right_m]: [f64; 2]) -> [Part; GRIPPER_PARTS] {
     ]
 }
 
-impl Part {
-    fn in_world(&self, link: &Pose) -> Primitive {
-        let single = |v: [f64; 3]| V3::new(v[0] as f32, v[1] as f32, v[2] as f32);
-        let (x, y, z) = (
-            V3::new(1.0, 0.0, 0.0),
-            V3::new(0.0, 1.0, 0.0),
-            V3::new(0.0, 0.0, 1.0),
-        );
-        // Local z of a round part is its axis.
-        let turned = |along: Along| match along {
-            Along::X => [y, z, x],
-            Along::Y => [z, x, y],
-            Along::Z => [x, y, z],
-        };
-        let (axes, shape) = match self.shape {
-            PartShape::Box(half) => ([x, y, z], Shape::Box(single(half))),
-            PartShape::Cylinder {
-                along,
-                radius,
-                half_length,
-            } => (
-                turned(along),
-                Shape::Cylinder {
-                    radius: radius as f32,
-                    half_length: half_length as f32,
-                },
-            ),
-            PartShape::Capsule {
-                along,
-                radius,
-                half_length,
-            } => (
-                turned(along),
-                Shape::Capsule {
-                    radius: radius as f32,
-                    half_length: half_length as f32,
-                },
-            ),
-        };
-        let local = Pose {
-            axes,
-            origin: single(self.centre),
-        };
-        Primitive {
-            shape,
-            pose: link.then(&local),
-            material: self.material as usize,
-        }
+/// A part of a link at this pose.
+fn in_world(part: &Part, link: &Pose) -> Primitive {
+    let single = |v: [f64; 3]| V3::new(v[0] as f32, v[1] as f32, v[2] as f32);
+    let (x, y, z) = (
+        V3::new(1.0, 0.0, 0.0),
+        V3::new(0.0, 1.0, 0.0),
+        V3::new(0.0, 0.0, 1.0),
+    );
+    // Local z of a round part is its axis.
+    let turned = |along: Along| match along {
+        Along::X => [y, z, x],
+        Along::Y => [z, x, y],
+        Along::Z => [x, y, z],
+    };
+    let (axes, shape) = match part.shape {
+        PartShape::Box(half) => ([x, y, z], Shape::Box(single(half))),
+        PartShape::Cylinder {
+            along,
+            radius_m,
+            half_length_m,
+        } => (
+            turned(along),
+            Shape::Cylinder {
+                radius: radius_m as f32,
+                half_length: half_length_m as f32,
+            },
+        ),
+        PartShape::Capsule {
+            along,
+            radius_m,
+            half_length_m,
+        } => (
+            turned(along),
+            Shape::Capsule {
+                radius: radius_m as f32,
+                half_length: half_length_m as f32,
+            },
+        ),
+    };
+    let local = Pose {
+        axes,
+        origin: single(part.centre_m),
+    };
+    Primitive {
+        shape,
+        pose: link.then(&local),
+        material: part.material as usize,
     }
 }

@@ -1,10 +1,12 @@
 //! The pinhole camera of the benchmark.
 
-use nalgebra::{Point3, Vector3};
+use nalgebra::{Isometry3, Point3, Vector3};
 
+use super::Appearance;
 use super::bound::MaskGrid;
 use super::primitive::Primitive;
 use super::vector::V3;
+use crate::setup::{CameraMount, Mount};
 
 /// Where the camera stands, where it looks, and how wide. World frame, z up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,8 +50,61 @@ impl PinholeCamera {
         width: u32,
         height: u32,
     ) -> Self {
+        Self::upright(eye, target, Vector3::z(), vertical_fov_rad, width, height)
+    }
+
+    /// A cell's camera in a look, for a frame of `width` x `height` pixels, with an arm whose links are there: the base, then
+    /// the frame after each joint.
+    pub fn mounted(
+        camera: &CameraMount,
+        look: &Appearance,
+        links_in_world: &[Isometry3<f64>],
+        (width, height): (u32, u32),
+    ) -> Self {
+        let moved = |point: [f64; 3], shift: [f64; 3]| {
+            Point3::from([0, 1, 2].map(|axis| point[axis] + shift[axis]))
+        };
+        let fov_rad = camera.vertical_fov_rad + look.fov_shift_rad;
+        let (frame, eye_m, look_at_m, up) = match camera.mount {
+            Mount::World { eye_m, look_at_m } => {
+                (Isometry3::identity(), eye_m, look_at_m, [0.0, 0.0, 1.0])
+            }
+            Mount::Link {
+                link,
+                eye_m,
+                look_at_m,
+                up,
+            } => {
+                let frame = links_in_world.get(link).copied().unwrap_or_default();
+                (frame, eye_m, look_at_m, up)
+            }
+        };
+        let eye = moved(eye_m, look.eye_shift_m);
+        let target = moved(look_at_m, look.look_at_shift_m);
+        match camera.mount {
+            Mount::World { .. } => Self::look_at(eye, target, fov_rad, width, height),
+            Mount::Link { .. } => Self::upright(
+                frame * eye,
+                frame * target,
+                frame * Vector3::from(up),
+                fov_rad,
+                width,
+                height,
+            ),
+        }
+    }
+
+    /// Like [`look_at`](Self::look_at), upright with respect to any direction.
+    fn upright(
+        eye: Point3<f64>,
+        target: Point3<f64>,
+        up: Vector3<f64>,
+        vertical_fov_rad: f64,
+        width: u32,
+        height: u32,
+    ) -> Self {
         let forward = (target - eye).normalize();
-        let right = forward.cross(&Vector3::z()).normalize();
+        let right = forward.cross(&up).normalize();
         let half_angle = 0.5 * vertical_fov_rad;
         Self {
             eye,

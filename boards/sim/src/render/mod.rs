@@ -35,8 +35,9 @@ pub use window::Window;
 use nalgebra::Isometry3;
 
 use crate::emoji;
+use crate::setup::body::Material;
+use crate::setup::{self, Mount, Setup};
 use crate::table::{MAX_OBJECTS, Object, Print, Solid, Table};
-use arm::Material;
 use bound::{MAX_PRIMITIVES, MaskGrid};
 use camera::Rays;
 use caster::{Caster, Finish, Hit};
@@ -56,9 +57,17 @@ const SAMPLES: [[f32; 2]; 4] = [
     [0.625, 0.875],
 ];
 const MEAN: f32 = 1.0 / SAMPLES.len() as f32;
+/// Yellow printed plastic, linear.
+const PRINT: V3 = V3::new(0.62, 0.38, 0.05);
 /// Longest side of a frame in pixels.
 const MAX_SIDE: u32 = 2048;
-const _: () = assert!(arm::COUNT + MAX_OBJECTS <= MAX_PRIMITIVES);
+const _: () = {
+    let mut cell = 0;
+    while cell < setup::ALL.len() {
+        assert!(arm::count(setup::ALL[cell]) + MAX_OBJECTS <= MAX_PRIMITIVES);
+        cell += 1;
+    }
+};
 
 /// Why a frame cannot be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +99,14 @@ pub enum RenderError {
         /// Poses given.
         got: usize,
     },
+    /// The cell has no such camera.
+    #[error("there is no camera {place}, the cell has {count}")]
+    NoCamera {
+        /// The one asked for, from 0.
+        place: usize,
+        /// How many there are.
+        count: usize,
+    },
     /// The buffer's length is not width x height x 3.
     #[error("the frame buffer holds {got} bytes instead of {want}")]
     BufferSize {
@@ -102,6 +119,11 @@ pub enum RenderError {
 
 /// Draws the frames of one episode.
 pub struct Renderer {
+    setup: &'static Setup,
+    /// Which of the cell's cameras.
+    place: usize,
+    /// What a camera that moves with the arm sees anew in every frame.
+    moves: Option<Box<(Table, Appearance)>>,
     camera: PinholeCamera,
     rays: Rays,
     encoder: Encoder,
@@ -143,6 +165,25 @@ impl Renderer {
         height: u32,
         window: Window,
     ) -> Result<Self, RenderError> {
+        Self::of_camera(table, appearance, 0, (width, height), window)
+    }
+
+    /// Like [`Renderer::windowed`], for another camera of the table's cell than its first.
+    ///
+    /// # Errors
+    /// As [`Renderer::new`], and when the cell has no such camera.
+    pub fn of_camera(
+        table: &Table,
+        appearance: &Appearance,
+        place: usize,
+        (width, height): (u32, u32),
+        window: Window,
+    ) -> Result<Self, RenderError> {
+        let cameras = table.setup.cameras;
+        let mount = cameras.get(place).ok_or(RenderError::NoCamera {
+            place,
+            count: cameras.len(),
+        })?;
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return Err(RenderError::FrameSize { width, height });
         }
@@ -156,7 +197,7 @@ impl Renderer {
         if table.objects.len() > MAX_OBJECTS {
             return Err(RenderError::TooManyObjects(table.objects.len()));
         }
-        let camera = appearance.camera(width, height);
+        let camera = PinholeCamera::mounted(mount, appearance, &[], (width, height));
         let rays = camera.rays();
         let size = [width as usize, height as usize];
         let lighting = Lighting::new(&appearance.ambient, &appearance.lights);
@@ -166,11 +207,15 @@ impl Renderer {
             TILE as f32,
             [0.0, 0.0],
         );
+        let moves = matches!(mount.mount, Mount::Link { .. });
         Ok(Self {
+            setup: table.setup,
+            place,
+            moves: moves.then(|| Box::new((table.clone(), appearance.clone()))),
             camera,
             rays,
             encoder: Encoder::new(),
-            stage: stage::capture(&table.cards, appearance, &lighting, &rays, size, &window),
+            stage: stage::capture(table, appearance, &lighting, &rays, size, &window),
             caster: Caster::new(lighting, finishes(appearance, &table.objects), tiles),
             objects: table
                 .objects
@@ -187,16 +232,16 @@ impl Renderer {
         &self.camera
     }
 
-    /// Draws a frame into `rgb` (height x width x 3, rows from the top, sRGB). Allocates nothing.
+    /// Draws a frame into `rgb` (height x width x 3, rows from the top, sRGB). A camera that is fixed to the world allocates nothing.
     ///
-    /// `links_in_world` are the base and the frame after each of the six joints; `fingers_m` is the travel of the left and right finger
-    /// from the middle; `objects_in_world` are the poses of the objects' centres, in the table's order.
+    /// `links_in_world` are the base and the frame after each joint; `fingers_m` is the travel of the left and right finger
+    /// from the middle (of a gripper with one moving jaw, the first is its position); `objects_in_world` are the poses of the objects' centres, in the table's order.
     ///
     /// # Errors
     /// If `rgb` has another length, or there is not one pose for each object.
     pub fn render(
         &mut self,
-        links_in_world: &[Isometry3<f64>; 7],
+        links_in_world: &[Isometry3<f64>],
         fingers_m: [f64; 2],
         objects_in_world: &[Isometry3<f64>],
         rgb: &mut [u8],
@@ -213,7 +258,8 @@ impl Renderer {
                 got: objects_in_world.len(),
             });
         }
-        arm::assemble(links_in_world, fingers_m, &mut self.moving);
+        self.follow(links_in_world);
+        arm::assemble(self.setup, links_in_world, fingers_m, &mut self.moving);
         for (index, (shape, pose)) in self.objects.iter().zip(objects_in_world).enumerate() {
             self.moving.push(Primitive {
                 shape: *shape,
@@ -224,6 +270,26 @@ impl Renderer {
         self.caster.place(&self.moving, &self.rays);
         self.draw(rgb);
         Ok(())
+    }
+
+    /// Takes the picture of what does not move anew, where the camera does.
+    fn follow(&mut self, links_in_world: &[Isometry3<f64>]) {
+        let (Some(moves), Some(mount)) = (&self.moves, self.setup.cameras.get(self.place)) else {
+            return;
+        };
+        let (table, appearance) = &**moves;
+        let size = self.camera.size();
+        self.camera = PinholeCamera::mounted(mount, appearance, links_in_world, size);
+        self.rays = self.camera.rays();
+        let lighting = Lighting::new(&appearance.ambient, &appearance.lights);
+        self.stage = stage::capture(
+            table,
+            appearance,
+            &lighting,
+            &self.rays,
+            [size.0 as usize, size.1 as usize],
+            &self.window,
+        );
     }
 
     /// Casts the rays of every tile in which something that moves is seen or casts its shadow.
@@ -326,6 +392,12 @@ fn finishes(look: &Appearance, objects: &[Object]) -> Vec<Finish> {
             Material::Metal => (0.30, 0.35),
             Material::Finger => (0.11, 0.12),
             Material::Pad => (0.32, 0.0),
+            Material::Print => {
+                return Finish {
+                    albedo: V3::new(r, g, b).times(PRINT),
+                    gloss: 0.08,
+                };
+            }
         };
         Finish {
             albedo: V3::new(r, g, b) * level,

@@ -9,10 +9,10 @@ use super::surface::{Art, CARD_PRINT_SHARE, Surface};
 use super::vector::{Pose, V3};
 use super::{SAMPLES, TILE, Window};
 use crate::scene::{
-    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M,
-    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
+    BACK_WALL_X_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M, TABLE_THICKNESS_M, TABLE_X_M,
+    TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
 };
-use crate::table::FlatCard;
+use crate::table::Table;
 
 /// Half the side of the pedestal under the arm.
 const PEDESTAL_HALF_M: f64 = 0.06;
@@ -120,7 +120,7 @@ impl<'a> Boxes<'a> {
     }
 }
 
-fn boxes<'a>(cards: &[FlatCard], arts: &'a [Art], look: &Appearance) -> Boxes<'a> {
+fn boxes<'a>(table: &Table, arts: &'a [Art], look: &Appearance) -> Boxes<'a> {
     let mut all = Boxes {
         primitives: Vec::new(),
         surfaces: Vec::new(),
@@ -146,19 +146,21 @@ fn boxes<'a>(cards: &[FlatCard], arts: &'a [Art], look: &Appearance) -> Boxes<'a
         ],
         plain(look.left_wall),
     );
-    let [bx, by, bz] = BASE_IN_WORLD_M;
-    all.add(
-        [bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0],
-        [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz],
-        Surface::Plain(PEDESTAL),
-    );
+    let [bx, by, bz] = table.setup.base_in_world_m;
+    if bz > 0.0 {
+        all.add(
+            [bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0],
+            [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz],
+            Surface::Plain(PEDESTAL),
+        );
+    }
     all.add(
         [-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1],
         [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],
         Surface::Plain(FLOOR),
     );
     let [r, g, b] = look.paper;
-    for (card, art) in cards.iter().zip(arts) {
+    for (card, art) in table.cards.iter().zip(arts) {
         let [x, y] = card.centre_xy;
         let half = card.half_size_m;
         let [tint_r, tint_g, tint_b] = card.tint;
@@ -178,18 +180,18 @@ fn boxes<'a>(cards: &[FlatCard], arts: &'a [Art], look: &Appearance) -> Boxes<'a
 
 /// Looks at the stage through every sample of the frame's window.
 pub(super) fn capture(
-    cards: &[FlatCard],
+    table: &Table,
     look: &Appearance,
     lighting: &Lighting,
     rays: &Rays,
     [width, height]: [usize; 2],
     window: &Window,
 ) -> Stage {
-    let arts: Vec<Art> = cards.iter().map(Art::of).collect();
+    let arts: Vec<Art> = table.cards.iter().map(Art::of).collect();
     let Boxes {
         primitives,
         surfaces,
-    } = boxes(cards, &arts, look);
+    } = boxes(table, &arts, look);
     let mut screen = MaskGrid::new(
         width.div_ceil(TILE),
         height.div_ceil(TILE),

@@ -414,9 +414,9 @@ fn the_cube_is_told_from_table_and_fingers() {
         // The camera stays put, so that the pixels are known.
         let base = Appearance::benchmark();
         let look = Appearance {
-            eye: base.eye,
-            look_at: base.look_at,
-            vertical_fov_rad: base.vertical_fov_rad,
+            eye_shift_m: base.eye_shift_m,
+            look_at_shift_m: base.look_at_shift_m,
+            fov_shift_rad: base.fov_shift_rad,
             ..look
         };
         let scene = Scene::new(Split::Val, 1);

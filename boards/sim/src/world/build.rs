@@ -1,10 +1,10 @@
 //! Puts bodies and colliders into the physics.
 
-use super::shape::{HandBox, LEFT_FINGER, PALM, right_finger};
-use super::{HandPose, SUBSTEP_S, pose_of};
+use super::shape::HandBox;
+use super::{HandPose, pose_of};
 use crate::scene::{
-    BACK_WALL_X_M, BASE_IN_WORLD_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M,
-    TABLE_THICKNESS_M, TABLE_X_M, TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
+    BACK_WALL_X_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M, TABLE_THICKNESS_M, TABLE_X_M,
+    TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
 };
 use crate::table::{Object, Solid, Table};
 use rapier3d::math::{Pose, Rotation, Vector};
@@ -36,7 +36,7 @@ pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
     let mut physics = PhysicsWorld {
         gravity: Vector::new(0.0, 0.0, -9.81),
         integration_parameters: IntegrationParameters {
-            dt: SUBSTEP_S as f32,
+            dt: table.setup.substep_s() as f32,
             num_solver_iterations: 4,
             // The scene's objects are centimetres: at 1.0 the tolerances are as large as the cube is held deep.
             length_unit: 0.1,
@@ -61,14 +61,11 @@ pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
         })
         .collect();
 
-    let shapes = [
-        (PALM, PLAIN_FRICTION),
-        (LEFT_FINGER, PAD_FRICTION),
-        (right_finger(), PAD_FRICTION),
-    ];
-    let poses = hand.bodies();
+    let shapes = table.setup.hand.shapes();
+    let frictions = [PLAIN_FRICTION, PAD_FRICTION, PAD_FRICTION];
+    let poses = table.setup.hand.bodies(&hand.tool, hand.finger_m);
     let parts: [_; 3] = std::array::from_fn(|part| {
-        let (shape, friction) = shapes[part];
+        let (shape, friction) = (shapes[part], frictions[part]);
         physics.insert(
             RigidBodyBuilder::kinematic_position_based().pose(pose_of(&poses[part])),
             cuboid(shape).friction(friction),
@@ -110,11 +107,13 @@ fn furniture(physics: &mut PhysicsWorld, table: &Table) {
             WALL_HEIGHT_M,
         ],
     );
-    let [bx, by, bz] = BASE_IN_WORLD_M;
-    fixed(
-        [bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0],
-        [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz],
-    );
+    let [bx, by, bz] = table.setup.base_in_world_m;
+    if bz > 0.0 {
+        fixed(
+            [bx - PEDESTAL_HALF_M, by - PEDESTAL_HALF_M, 0.0],
+            [bx + PEDESTAL_HALF_M, by + PEDESTAL_HALF_M, bz],
+        );
+    }
     fixed(
         [-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1],
         [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],

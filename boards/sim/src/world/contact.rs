@@ -1,7 +1,8 @@
 //! What the hand feels of the objects.
 
 use super::build::Handles;
-use super::{SUBSTEP_S, isometry_of};
+use super::isometry_of;
+use super::shape::Hand;
 use nalgebra::Vector3;
 use rapier3d::math::Pose;
 use rapier3d::parry::query;
@@ -51,13 +52,19 @@ impl Contacts {
     }
 }
 
-pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
+pub(super) fn read(
+    physics: &PhysicsWorld,
+    handles: &Handles,
+    hand: &Hand,
+    substep_s: f64,
+) -> Contacts {
+    let openings = hand.openings();
     let mut contacts = Contacts::default();
     let mut on_fingers = [Vector3::zeros(); 2];
     for (object, &(_, object_collider)) in handles.objects.iter().enumerate() {
         let mut gripping = 0;
         for (part, collider) in handles.hand_colliders.into_iter().enumerate() {
-            let Some(force) = force_on(physics, collider, object_collider) else {
+            let Some(force) = force_on(physics, collider, object_collider, substep_s) else {
                 continue;
             };
             contacts.hand_n += force;
@@ -66,9 +73,8 @@ pub(super) fn read(physics: &PhysicsWorld, handles: &Handles) -> Contacts {
             };
             on_fingers[finger] += force;
             let magnitude = force.norm();
-            let y =
-                isometry_of(physics.bodies[handles.hand[part]].position()).rotation * Vector3::y();
-            let opening = if finger == 0 { y } else { -y };
+            let opening = isometry_of(physics.bodies[handles.hand[part]].position()).rotation
+                * openings[finger];
             if magnitude >= GRASP_FORCE_N && force.dot(&opening) / magnitude >= GRASP_COS {
                 gripping += 1;
             }
@@ -86,12 +92,13 @@ fn force_on(
     physics: &PhysicsWorld,
     part: ColliderHandle,
     object: ColliderHandle,
+    substep_s: f64,
 ) -> Option<Vector3<f64>> {
     let pair = physics.narrow_phase.contact_pair(part, object)?;
     // The impulse is that on the pair's second collider.
     let sign = if pair.collider1 == part { -1.0 } else { 1.0 };
     let impulse = pair.total_impulse();
-    Some(Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / SUBSTEP_S))
+    Some(Vector3::new(impulse.x, impulse.y, impulse.z).cast::<f64>() * (sign / substep_s))
 }
 
 /// How deep palm, left and right finger sink into an object when the hand's parts and the object are at these poses, metres.

@@ -5,9 +5,9 @@
 //! the servos' force. What is left of the step slides along.
 
 use super::contact::Contacts;
-use super::shape::{FINGERTIP_REACH_M, HandBox, LEFT_FINGER, LINK_RADIUS_M, PALM};
+use crate::setup::Setup;
 use nalgebra::{Isometry3, Point3, Vector3};
-use wink_runtime::arm::{ARM_JOINTS, ArmDescription};
+use wink_runtime::arm::{ArmDescription, JointValues, LinkPoses};
 
 /// Nothing of the arm comes lower than this: a millimetre over the face of a card.
 const GUARD_HEIGHT_M: f64 = 0.003;
@@ -18,7 +18,7 @@ const ROUNDS: usize = 4;
 /// The arm's frames at one set of joint angles, in the world.
 pub(crate) struct ArmPose {
     /// The base, then each joint's frame after its rotation.
-    pub links: [Isometry3<f64>; ARM_JOINTS + 1],
+    pub links: LinkPoses,
     /// The tool frame.
     pub tool: Isometry3<f64>,
 }
@@ -27,12 +27,13 @@ impl ArmPose {
     pub(crate) fn new(
         arm: &ArmDescription,
         base_in_world: &Isometry3<f64>,
-        angles: &[f64; ARM_JOINTS],
+        angles: &[f64],
     ) -> Self {
-        let links = arm.link_poses(angles).map(|link| base_in_world * link);
+        let in_base = arm.link_poses(angles);
+        let links: LinkPoses = in_base.iter().map(|link| base_in_world * link).collect();
         Self {
+            tool: links.last().copied().unwrap_or(*base_in_world) * arm.tool(),
             links,
-            tool: links[ARM_JOINTS] * arm.tool(),
         }
     }
 
@@ -43,8 +44,8 @@ impl ArmPose {
         joints: usize,
         point: &Point3<f64>,
         direction: &Vector3<f64>,
-    ) -> [f64; ARM_JOINTS] {
-        let mut row = [0.0; ARM_JOINTS];
+    ) -> JointValues {
+        let mut row = JointValues::filled(0.0, arm.joints().len());
         for (index, joint) in arm.joints().iter().enumerate().take(joints) {
             let link = &self.links[index + 1];
             let axis = link.rotation * joint.axis.into_inner();
@@ -65,26 +66,24 @@ struct LowPoint {
 
 /// The joint step that is left of `step` when table and contacts have pushed back.
 pub(crate) fn yield_to_contact(
+    setup: &Setup,
     arm: &ArmDescription,
     base_in_world: &Isometry3<f64>,
-    angles: &[f64; ARM_JOINTS],
+    angles: &[f64],
     finger_m: f64,
-    mut step: [f64; ARM_JOINTS],
+    mut step: JointValues,
     contacts: &Contacts,
-) -> [f64; ARM_JOINTS] {
+) -> JointValues {
+    let joints = arm.joints().len();
     let here = ArmPose::new(arm, base_in_world, angles);
     let tool = Point3::from(here.tool.translation.vector);
     if let Some(way_out) = contacts.way_out() {
-        project(
-            &mut step,
-            &here.gradient(arm, ARM_JOINTS, &tool, &way_out),
-            0.0,
-        );
+        project(&mut step, &here.gradient(arm, joints, &tool, &way_out), 0.0);
     }
     for _ in 0..ROUNDS {
-        let target = std::array::from_fn(|joint| angles[joint] + step[joint]);
+        let target = JointValues::from_fn(joints, |joint| angles[joint] + step[joint]);
         let there = ArmPose::new(arm, base_in_world, &target);
-        let Some((depth, low)) = deepest(&here, &there, finger_m) else {
+        let Some((depth, low)) = deepest(setup, &here, &there, finger_m) else {
             return step;
         };
         if depth < TOLERANCE_M * 0.1 {
@@ -94,16 +93,16 @@ pub(crate) fn yield_to_contact(
         let reached = dot(&row, &step);
         project(&mut step, &row, reached + depth);
     }
-    let target = std::array::from_fn(|joint| angles[joint] + step[joint]);
+    let target = JointValues::from_fn(joints, |joint| angles[joint] + step[joint]);
     let there = ArmPose::new(arm, base_in_world, &target);
-    match deepest(&here, &there, finger_m) {
-        Some((depth, _)) if depth > TOLERANCE_M => [0.0; ARM_JOINTS],
+    match deepest(setup, &here, &there, finger_m) {
+        Some((depth, _)) if depth > TOLERANCE_M => JointValues::filled(0.0, joints),
         _ => step,
     }
 }
 
 /// Changes `step` as little as possible so that it moves at least `least` along `row`.
-fn project(step: &mut [f64; ARM_JOINTS], row: &[f64; ARM_JOINTS], least: f64) {
+fn project(step: &mut [f64], row: &[f64], least: f64) {
     let norm_squared = dot(row, row);
     let missing = least - dot(row, step);
     if missing > 0.0 && norm_squared > 1e-9 {
@@ -114,7 +113,12 @@ fn project(step: &mut [f64; ARM_JOINTS], row: &[f64; ARM_JOINTS], least: f64) {
 }
 
 /// By how much the point that goes furthest below what is allowed does so, and where it is now.
-fn deepest(here: &ArmPose, there: &ArmPose, finger_m: f64) -> Option<(f64, LowPoint)> {
+fn deepest(
+    setup: &Setup,
+    here: &ArmPose,
+    there: &ArmPose,
+    finger_m: f64,
+) -> Option<(f64, LowPoint)> {
     // Far above the table nothing has to be looked at.
     let mut worst: Option<(f64, LowPoint)> = None;
     let mut visit = |joints: usize, now: Point3<f64>, then: f64| {
@@ -130,10 +134,10 @@ fn deepest(here: &ArmPose, there: &ArmPose, finger_m: f64) -> Option<(f64, LowPo
             ));
         }
     };
-    for joints in [3, 4, 5, 6] {
+    for &joints in setup.low_links {
         let lowest = |pose: &ArmPose| {
             let mut centre = Point3::from(pose.links[joints].translation.vector);
-            centre.z -= LINK_RADIUS_M;
+            centre.z -= setup.link_radius_m;
             centre
         };
         visit(joints, lowest(here), lowest(there).z);
@@ -142,33 +146,14 @@ fn deepest(here: &ArmPose, there: &ArmPose, finger_m: f64) -> Option<(f64, LowPo
     if there.tool.translation.z > REACH_M {
         return worst;
     }
-    for corner in hand_corners(finger_m) {
-        visit(ARM_JOINTS, here.tool * corner, (there.tool * corner).z);
-    }
+    let joints = here.links.len() - 1;
+    setup.hand.each_corner(finger_m, |corner| {
+        visit(joints, here.tool * corner, (there.tool * corner).z);
+    });
     worst.filter(|(_, low)| low.z < GUARD_HEIGHT_M)
 }
 
-/// The corners of fingertips and palm in the tool frame.
-fn hand_corners(finger_m: f64) -> impl Iterator<Item = Point3<f64>> {
-    let HandBox {
-        centre_m: [_, finger_y, _],
-        half_m: [_, half_y, half_z],
-    } = LEFT_FINGER;
-    let outside = finger_m + finger_y + half_y;
-    let tips = [finger_m, outside]
-        .into_iter()
-        .map(move |y| (FINGERTIP_REACH_M, y, half_z));
-    let palm = [PALM.half_m[0], -PALM.half_m[0]]
-        .into_iter()
-        .map(|x| (PALM.centre_m[0] + x, PALM.half_m[1], PALM.half_m[2]));
-    tips.chain(palm).flat_map(|(x, y, z)| {
-        [(y, z), (y, -z), (-y, z), (-y, -z)]
-            .into_iter()
-            .map(move |(y, z)| Point3::new(x, y, z))
-    })
-}
-
-fn dot(a: &[f64; ARM_JOINTS], b: &[f64; ARM_JOINTS]) -> f64 {
+fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -176,10 +161,10 @@ fn dot(a: &[f64; ARM_JOINTS], b: &[f64; ARM_JOINTS]) -> f64 {
 mod tests {
     use super::*;
     use crate::scene::base_in_world;
-    use crate::world::shape::right_finger;
+    use crate::setup::WX250S;
 
     /// The hand low over the table: about 25 mm between tool and table.
-    fn low(arm: &ArmDescription) -> [f64; ARM_JOINTS] {
+    fn low(arm: &ArmDescription) -> JointValues {
         let base = base_in_world();
         let mut angles = arm.home();
         for _ in 0..4000 {
@@ -193,11 +178,13 @@ mod tests {
         angles
     }
 
-    fn lowest_tip(arm: &ArmDescription, angles: &[f64; ARM_JOINTS]) -> f64 {
+    fn lowest_tip(arm: &ArmDescription, angles: &[f64]) -> f64 {
         let tool = ArmPose::new(arm, &base_in_world(), angles).tool;
-        hand_corners(0.02)
-            .map(|corner| (tool * corner).z)
-            .fold(f64::INFINITY, f64::min)
+        let mut lowest = f64::INFINITY;
+        WX250S
+            .hand
+            .each_corner(0.02, |corner| lowest = lowest.min((tool * corner).z));
+        lowest
     }
 
     #[test]
@@ -206,8 +193,9 @@ mod tests {
         let mut angles = low(&arm);
         let start = angles;
         for _ in 0..100 {
-            let step = [0.004, 0.01, 0.0, 0.0, 0.0, 0.0];
+            let step = JointValues::from([0.004, 0.01, 0.0, 0.0, 0.0, 0.0]);
             let step = yield_to_contact(
+                &WX250S,
                 &arm,
                 &base_in_world(),
                 &angles,
@@ -215,7 +203,7 @@ mod tests {
                 step,
                 &Contacts::default(),
             );
-            angles = std::array::from_fn(|joint| angles[joint] + step[joint]);
+            angles = JointValues::from_fn(6, |joint| angles[joint] + step[joint]);
             let tip = lowest_tip(&arm, &angles);
             assert!(tip > GUARD_HEIGHT_M - 2.0 * TOLERANCE_M, "tip at {tip}");
         }
@@ -224,9 +212,10 @@ mod tests {
             "the waist turned by {} only",
             angles[0] - start[0]
         );
-        let up = [0.0, -0.01, 0.0, 0.0, 0.0, 0.0];
+        let up = JointValues::from([0.0, -0.01, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(
             yield_to_contact(
+                &WX250S,
                 &arm,
                 &base_in_world(),
                 &angles,
@@ -241,8 +230,9 @@ mod tests {
     #[test]
     fn high_over_the_table_steps_pass_unchanged() {
         let arm = crate::arm();
-        let step = [0.01, -0.02, 0.03, 0.01, 0.01, -0.03];
+        let step = JointValues::from([0.01, -0.02, 0.03, 0.01, 0.01, -0.03]);
         let left = yield_to_contact(
+            &WX250S,
             &arm,
             &base_in_world(),
             &arm.home(),
@@ -263,7 +253,7 @@ mod tests {
             hand_n: Vector3::new(0.0, 0.0, 31.0),
             ..Contacts::default()
         };
-        let down = [0.0, 0.01, 0.0, 0.0, 0.0, 0.0];
+        let down = JointValues::from([0.0, 0.01, 0.0, 0.0, 0.0, 0.0]);
         for (contacts, yields) in [
             (contacts, true),
             (
@@ -274,8 +264,8 @@ mod tests {
                 false,
             ),
         ] {
-            let step = yield_to_contact(&arm, &base, &angles, 0.037, down, &contacts);
-            let angles = std::array::from_fn(|joint| angles[joint] + step[joint]);
+            let step = yield_to_contact(&WX250S, &arm, &base, &angles, 0.037, down, &contacts);
+            let angles = JointValues::from_fn(6, |joint| angles[joint] + step[joint]);
             let fallen = here.z - ArmPose::new(&arm, &base, &angles).tool.translation.z;
             assert_eq!(fallen < 1e-4, yields, "fell by {fallen}");
         }
@@ -283,8 +273,9 @@ mod tests {
 
     #[test]
     fn the_guard_knows_the_hand_that_physics_moves() {
-        let corners: Vec<_> = hand_corners(0.0).collect();
-        for shape in [LEFT_FINGER, right_finger(), PALM] {
+        let mut corners = vec![];
+        WX250S.hand.each_corner(0.0, |corner| corners.push(corner));
+        for shape in WX250S.hand.shapes() {
             let front = shape.centre_m[0] + shape.half_m[0];
             for y in [
                 shape.centre_m[1] - shape.half_m[1],

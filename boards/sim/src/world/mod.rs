@@ -16,14 +16,7 @@ use build::Handles;
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 use rapier3d::math::{Pose, Rotation, Vector};
 use rapier3d::prelude::{PhysicsWorld, RigidBody};
-
-/// Physics substep in microseconds; five make one control step.
-pub const SUBSTEP_US: u64 = 10_000;
-/// Physics substep in seconds.
-pub const SUBSTEP_S: f64 = 0.01;
-
-/// No part of the hand is further than this from the tool point.
-const HAND_RADIUS_M: f32 = 0.1;
+use shape::Hand;
 
 /// The table with everything on it.
 pub struct World {
@@ -32,14 +25,16 @@ pub struct World {
     /// For each object: further from the tool point than this, its centre is out of the hand's reach.
     reach_m: Vec<f32>,
     contacts: Contacts,
+    hand: Hand,
+    substep_s: f64,
 }
 
 /// Where the moved parts of the arm are, in the world frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HandPose {
-    /// The tool frame: x points out between the fingertips, y from the right finger to the left.
+    /// The tool frame: x points out between the fingertips.
     pub tool: Isometry3<f64>,
-    /// Travel of each finger from the middle, metres.
+    /// Position of the gripper as its wire has it: the travel of each finger from the middle, or of a jaw's tip, metres.
     pub finger_m: f64,
 }
 
@@ -50,25 +45,28 @@ impl World {
         let (physics, handles) = build::build(table, hand);
         let reach_m = table.objects.iter().map(|object| {
             let [x, y, z] = object.solid.half_extents_m();
-            HAND_RADIUS_M + (x * x + y * y + z * z).sqrt() as f32
+            table.setup.hand.radius_m + (x * x + y * y + z * z).sqrt() as f32
         });
         Self {
             physics,
             handles,
             reach_m: reach_m.collect(),
             contacts: Contacts::default(),
+            hand: table.setup.hand,
+            substep_s: table.setup.substep_s(),
         }
     }
 
-    /// Moves the hand to `hand` over one substep of [`SUBSTEP_US`], and everything it touches.
+    /// Moves the hand to `hand` over one substep, and everything it touches.
     pub fn step(&mut self, hand: &HandPose) {
-        for (handle, pose) in self.handles.hand.into_iter().zip(hand.bodies()) {
+        let bodies = self.hand.bodies(&hand.tool, hand.finger_m);
+        for (handle, pose) in self.handles.hand.into_iter().zip(bodies) {
             if let Some(body) = self.physics.bodies.get_mut(handle) {
                 body.set_next_kinematic_position(pose_of(&pose));
             }
         }
         self.physics.step();
-        self.contacts = contact::read(&self.physics, &self.handles);
+        self.contacts = contact::read(&self.physics, &self.handles, &self.hand, self.substep_s);
     }
 
     /// The objects' centres and orientations in the world, in the table's order.
@@ -123,7 +121,7 @@ impl World {
 
     fn depth_in_m(&self, object: usize, hand: &HandPose) -> f64 {
         let body = self.body(object);
-        let ahead = body.position().translation + body.linvel() * SUBSTEP_S as f32;
+        let ahead = body.position().translation + body.linvel() * self.substep_s as f32;
         let tool = hand.tool.translation.vector.cast::<f32>();
         if (ahead - Vector::new(tool.x, tool.y, tool.z)).length() > self.reach_m[object] {
             return 0.0;
@@ -132,7 +130,10 @@ impl World {
         contact::depths_m(
             &self.physics,
             &self.handles,
-            &hand.bodies().map(|part| pose_of(&part)),
+            &self
+                .hand
+                .bodies(&hand.tool, hand.finger_m)
+                .map(|part| pose_of(&part)),
             object,
             &pose,
         )
@@ -159,17 +160,6 @@ impl World {
 
     fn body(&self, object: usize) -> &RigidBody {
         &self.physics.bodies[self.handles.objects[object].0]
-    }
-}
-
-impl HandPose {
-    /// Poses of palm, left and right finger.
-    fn bodies(&self) -> [Isometry3<f64>; 3] {
-        [
-            self.tool,
-            self.tool * Translation3::new(0.0, self.finger_m, 0.0),
-            self.tool * Translation3::new(0.0, -self.finger_m, 0.0),
-        ]
     }
 }
 
@@ -229,7 +219,7 @@ mod tests {
             .physics
             .narrow_phase
             .contact_pairs_with(world.handles.objects[0].1)
-            .map(|pair| f64::from(pair.total_impulse().z).abs() / SUBSTEP_S)
+            .map(|pair| f64::from(pair.total_impulse().z).abs() / self.substep_s)
             .sum();
         assert!(
             (weight_n - 0.027 * 9.81).abs() < 0.01,

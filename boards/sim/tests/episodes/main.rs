@@ -11,3 +11,4 @@ mod diverse;
 mod expert;
 mod robustness;
 mod runner;
+mod so101;

@@ -3,7 +3,7 @@
 use wink_runtime::episode::{ControlLoop, TickReport};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_sim::expert::Expert;
-use wink_sim::{MAX_STEPS, Outcome, Scene, SimBoard, SimOptions, Truth};
+use wink_sim::{Outcome, Scene, SimBoard, SimOptions, Truth};
 
 /// A policy that may look at the truth before each step.
 pub trait Script: Policy {
@@ -81,7 +81,7 @@ pub struct Episode {
     pub hash: u64,
 }
 
-/// Runs to the end of the episode: something executed, or `MAX_STEPS`.
+/// Runs to the end of the episode: something executed, or the cell's most steps.
 pub fn run<S: Script>(scene: &Scene, instruction: &str, policy: &mut S) -> Episode {
     run_watched(scene, instruction, policy, true, |_, _| {})
 }
@@ -95,11 +95,13 @@ pub fn run_watched<S: Script>(
     mut watch: impl FnMut(&SimBoard, &TickReport),
 ) -> Episode {
     let mut board = SimBoard::new(scene, SimOptions::default()).unwrap();
-    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
+    let mut control = ControlLoop::new(scene.setup.arm(), scene.setup.control_config());
     control.connect(&mut board).unwrap();
     control.begin(&mut board, policy, instruction).unwrap();
     let mut steps = 0;
-    while steps < MAX_STEPS && !(stop_when_executed && board.outcome().executed().is_some()) {
+    while steps < scene.setup.max_steps
+        && !(stop_when_executed && board.outcome().executed().is_some())
+    {
         policy.observe(&board.truth());
         let report = control.tick(&mut board, policy).unwrap();
         watch(&board, &report);

@@ -1,13 +1,13 @@
 use wink_firmware::servo::feetech;
 
 use super::*;
-use crate::arm::ArmFile;
+use crate::arm::ArmDescription;
 
 const WX250S: &str = include_str!("../../../../boards/arms/wx250s.toml");
 const SO101: &str = include_str!("../../../../boards/arms/so101.toml");
 
 fn bus(text: &str) -> (Vec<BusServo>, Vec<(u8, Setting)>) {
-    match ArmFile::from_toml(text).unwrap().servos.unwrap() {
+    match ArmDescription::from_toml(text).unwrap().servos.unwrap() {
         ArmServos::Bus { servos, settings } => (servos, settings),
         ArmServos::Pwm(_) => panic!("not a bus"),
     }
@@ -64,7 +64,7 @@ fn the_widowx_has_nine_dynamixels_as_the_factory_sets_them_up() {
 
 #[test]
 fn the_so101_has_six_feetech_servos_and_lerobots_settings() {
-    let file = ArmFile::from_toml(SO101).unwrap();
+    let file = ArmDescription::from_toml(SO101).unwrap();
     assert_eq!(file.wire_joints(), 6);
     file.firmware_config().check().unwrap();
     let (servos, settings) = bus(SO101);
@@ -152,7 +152,7 @@ fn pwm_arm() -> String {
 
 #[test]
 fn an_arm_of_hobby_servos_names_channels_and_pulses() {
-    let file = ArmFile::from_toml(&pwm_arm()).unwrap();
+    let file = ArmDescription::from_toml(&pwm_arm()).unwrap();
     let Some(ArmServos::Pwm(channels)) = &file.servos else {
         panic!("not PWM");
     };
@@ -307,7 +307,7 @@ fn what_does_not_fit_is_refused_with_the_line() {
         ),
     ];
     for (text, expected) in cases {
-        let message = ArmFile::from_toml(&text)
+        let message = ArmDescription::from_toml(&text)
             .err()
             .unwrap_or_else(|| panic!("nothing is wrong instead of: {expected}"))
             .to_string();

@@ -1,0 +1,50 @@
+//! The scripted expert on the SO-101's table, through wire, firmware and simulated STS3215 servos.
+
+use wink_sim::expert::Expert;
+use wink_sim::scene::{Scene, Split};
+use wink_sim::setup::SO101;
+
+use crate::runner::{run, run_watched};
+
+#[test]
+fn the_expert_places_the_cube_on_the_card_that_it_was_told() {
+    for split in Split::ALL {
+        let done = (0..4)
+            .filter(|seed| {
+                let scene = Scene::on(&SO101, split, *seed);
+                let episode = run(&scene, &scene.instruction(), &mut Expert::new(&scene));
+                if !episode.outcome.success(scene.target) {
+                    eprintln!("{split} {seed}: {:?}", episode.outcome);
+                }
+                episode.outcome.success(scene.target)
+            })
+            .count();
+        assert_eq!(done, 4, "{split}");
+    }
+}
+
+#[test]
+fn the_jaw_grasps_by_contact_and_sinks_in_no_deeper_than_soft_contact_does() {
+    let scene = Scene::on(&SO101, Split::Val, 0);
+    let (mut deepest, mut held) = (0.0_f64, 0);
+    run_watched(
+        &scene,
+        &scene.instruction(),
+        &mut Expert::new(&scene),
+        true,
+        |board, _| {
+            let [fixed, moving] = board.finger_penetration_m();
+            deepest = deepest.max(fixed).max(moving);
+            held += usize::from(board.truth().grasped);
+        },
+    );
+    assert!(held > 60, "held for {held} steps");
+    assert!(deepest < 0.004, "{deepest}");
+}
+
+#[test]
+fn the_same_scene_gives_the_same_bits() {
+    let scene = Scene::on(&SO101, Split::Train, 1);
+    let hash = || run(&scene, &scene.instruction(), &mut Expert::new(&scene)).hash;
+    assert_eq!(hash(), hash());
+}
