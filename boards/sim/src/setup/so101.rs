@@ -86,10 +86,10 @@ pub const SO101: Setup = Setup {
         CameraMount {
             name: "observation.images.front",
             mount: Mount::World {
-                eye_m: from_base(-0.02, -0.26, 0.40),
-                look_at_m: from_base(0.17, -0.02, 0.0),
+                eye_m: from_base(-0.06, -0.10, 0.70),
+                look_at_m: from_base(0.18, 0.0, 0.0),
             },
-            vertical_fov_rad: 0.95,
+            vertical_fov_rad: 0.70,
             frame_px: (224, 224),
         },
         CameraMount {
@@ -101,7 +101,7 @@ pub const SO101: Setup = Setup {
                 up: [0.0, 0.0, 1.0],
             },
             vertical_fov_rad: 1.2,
-            frame_px: (224, 224),
+            frame_px: (112, 112),
         },
     ],
     script: Script {
