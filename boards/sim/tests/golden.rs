@@ -10,8 +10,9 @@ mod physics;
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use sha2::{Digest, Sha256};
 use wink_runtime::arm::{JointValues, LinkPoses};
-use wink_sim::render::{Appearance, Renderer};
+use wink_sim::render::{Appearance, Renderer, Window};
 use wink_sim::scene::{Scene, Split, base_in_world};
+use wink_sim::setup::SO101;
 use wink_sim::{DiverseScene, Table};
 
 fn hex(digest: impl AsRef<[u8]>) -> String {
@@ -67,6 +68,36 @@ fn carrying() -> Pose {
             UnitQuaternion::new(Vector3::new(0.4, -0.7, 0.2)),
         )],
     }
+}
+
+/// What a camera of the SO-101's table sees with the arm at home.
+fn so101_digest(camera: usize) -> String {
+    let table = Table::from(&Scene::on(&SO101, Split::Val, 3));
+    let look = Appearance::benchmark();
+    let base = SO101.base_in_world();
+    let in_base = SO101.arm().link_poses(&SO101.arm().home());
+    let links: LinkPoses = in_base.iter().map(|link| base * link).collect();
+    let (width, height) = SO101.cameras[camera].frame_px;
+    let window = Window::whole(width, height);
+    let mut renderer =
+        Renderer::of_camera(&table, &look, camera, (width, height), window).unwrap();
+    let mut rgb = vec![0; (width * height * 3) as usize];
+    let objects = home(&table).objects;
+    renderer
+        .render(&links, [0.05; 2], &objects, &mut rgb)
+        .unwrap();
+    if let Ok(folder) = std::env::var("WINK_GOLDEN_FRAMES") {
+        let text = format!("P6 {width} {height} 255\n");
+        let path = format!("{folder}/so101-{camera}.ppm");
+        std::fs::write(path, [text.as_bytes(), &rgb].concat()).unwrap();
+    }
+    hex(Sha256::digest(&rgb))
+}
+
+#[test]
+fn the_so101s_frames_are_the_same_on_every_machine() {
+    let got = [so101_digest(0), so101_digest(1)];
+    assert_eq!(got, ["", ""], "front, wrist");
 }
 
 #[test]

@@ -93,16 +93,15 @@ pub struct Demonstrator {
 
 impl Demonstrator {
     /// With nothing demonstrated yet.
-    pub fn new(settings: &Settings) -> Result<Self> {
-        Ok(Self {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
             settings: *settings,
-            cameras: if settings.images {
-                settings.arm.setup().cameras.len()
-            } else {
-                0
+            cameras: match settings.images {
+                true => settings.arm.setup().cameras.len(),
+                false => 0,
             },
             frame: Frame::default(),
-        })
+        }
     }
 
     /// The demonstration with this number, the same whenever it is asked for.

@@ -148,9 +148,7 @@ pub fn run(args: &Args) -> Result<()> {
     let attempts = 2 * args.episodes as usize + 10;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
     for_each_ordered(
-        (0..jobs)
-            .map(|_| Demonstrator::new(&settings))
-            .collect::<Result<_>>()?,
+        (0..jobs).map(|_| Demonstrator::new(&settings)).collect(),
         attempts,
         |demonstrator, index| demonstrator.demonstrate(args.seed + index as u64),
         |_, demonstrated| {

@@ -6,7 +6,8 @@ use wink_runtime::episode::ControlLoop;
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
-use wink_sim::{DiverseScene, MAX_STEPS, Scene, SimBoard, SimOptions, Split, Truth};
+use wink_sim::setup::{SO101, WX250S};
+use wink_sim::{DiverseScene, Scene, Setup, SimBoard, SimOptions, Split, Truth};
 
 const EXPERT: [(Split, u64, u64); 6] = [
     (Split::Id, 0, 0x1dbc_adff_0bbf_f85b),
@@ -28,6 +29,9 @@ const DIVERSE: [(u64, &str, u64); 3] = [
     (10, "stack", 0x82c1_109f_063d_76c4),
 ];
 
+/// The expert on the SO-101's table.
+const SO101_EXPERT: [(Split, u64, u64); 2] = [(Split::Train, 8, 0), (Split::Val, 9, 0)];
+
 fn digest<P: Policy>(scene: &Scene, policy: &mut P, observe: impl Fn(&mut P, &Truth)) -> u64 {
     let board = SimBoard::new(scene, SimOptions::default()).unwrap();
     digest_of(board, &scene.instruction(), policy, observe)
@@ -39,27 +43,35 @@ fn digest_of<P: Policy>(
     policy: &mut P,
     observe: impl Fn(&mut P, &Truth),
 ) -> u64 {
-    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
+    let setup = board.table().setup;
+    let mut control = ControlLoop::new(setup.arm(), setup.control_config());
     control.connect(&mut board).unwrap();
     control.begin(&mut board, policy, instruction).unwrap();
-    for _ in 0..MAX_STEPS {
+    for _ in 0..setup.max_steps {
         observe(policy, &board.truth());
         control.tick(&mut board, policy).unwrap();
     }
     board.state_hash()
 }
 
-fn check(want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
+fn check(setup: &'static Setup, want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
     let got: Vec<_> = want
         .iter()
-        .map(|&(split, seed, _)| (split, seed, digest(&Scene::new(split, seed))))
+        .map(|&(split, seed, _)| (split, seed, digest(&Scene::on(setup, split, seed))))
         .collect();
     assert_eq!(got, want, "got {got:#x?}");
 }
 
 #[test]
 fn the_experts_episodes_are_the_same_on_every_machine() {
-    check(&EXPERT, |scene| {
+    check(&WX250S, &EXPERT, |scene| {
+        digest(scene, &mut Expert::new(scene), Expert::observe)
+    });
+}
+
+#[test]
+fn the_so101s_episodes_are_the_same_on_every_machine() {
+    check(&SO101, &SO101_EXPERT, |scene| {
         digest(scene, &mut Expert::new(scene), Expert::observe)
     });
 }
@@ -79,7 +91,7 @@ fn other_tasks_are_the_same_on_every_machine() {
 
 #[test]
 fn random_episodes_are_the_same_on_every_machine() {
-    check(&RANDOM, |scene| {
+    check(&WX250S, &RANDOM, |scene| {
         digest(scene, &mut RandomPolicy::new(scene.seed), |_, _| {})
     });
 }
