@@ -24,18 +24,18 @@ use wink_runtime::clock::Clock;
 pub struct SimOptions {
     /// How the world looks.
     pub appearance: Appearance,
-    /// Width and height of the frames.
-    pub frame_px: (u32, u32),
+    /// Width and height of the frames; `None` for those of each camera.
+    pub frame_px: Option<(u32, u32)>,
     /// The part of the frames that is drawn, where not all of it is wanted.
     pub window: Option<Window>,
 }
 
 impl Default for SimOptions {
-    /// The benchmark: its own appearance, 224 x 224.
+    /// The benchmark's appearance, each camera's own frames.
     fn default() -> Self {
         Self {
             appearance: Appearance::benchmark(),
-            frame_px: (224, 224),
+            frame_px: None,
             window: None,
         }
     }
@@ -64,6 +64,15 @@ fn ideal(mut config: Config) -> Config {
     }
     for guard in &mut config.guards {
         *guard = JointGuard::OFF;
+    }
+    config
+}
+
+/// The limits and guards of the arm's file, but for stalls: a simulated drive's load tells how far its goal is away, as in every
+/// fast move.
+fn without_stalls(mut config: Config) -> Config {
+    for guard in &mut config.guards {
+        guard.stall = None;
     }
     config
 }
@@ -139,7 +148,10 @@ impl SimBoard {
         let mut cell = Workcell::new(table, options);
         let (config, drives) = match setup.drives {
             setup::Drives::Ideal => (ideal(config), Drives::Ideal),
-            setup::Drives::Bus => (config, Drives::bus(&arm, cell.servos_mut())?),
+            setup::Drives::Bus => (
+                without_stalls(config),
+                Drives::bus(&arm, cell.servos_mut())?,
+            ),
         };
         Ok(Self {
             cell,
@@ -351,7 +363,7 @@ mod tests {
     fn frames_have_the_size_asked_for() {
         let scene = Scene::new(Split::Val, 0);
         let options = SimOptions {
-            frame_px: (64, 48),
+            frame_px: Some((64, 48)),
             ..SimOptions::default()
         };
         let mut board = SimBoard::new(&scene, options).unwrap();
@@ -361,7 +373,7 @@ mod tests {
         assert!(frame.is_consistent());
         assert_eq!((frame.width, frame.height, frame.time_us), (64, 48, 20_000));
         let options = SimOptions {
-            frame_px: (0, 48),
+            frame_px: Some((0, 48)),
             ..SimOptions::default()
         };
         let error = SimBoard::new(&scene, options)

@@ -97,12 +97,25 @@ impl Workcell {
         self.render_camera(0, frame)
     }
 
+    /// Width and height of a camera's frames.
+    fn frame_px(&self, place: usize) -> Result<(u32, u32), RenderError> {
+        let cameras = self.table.setup.cameras;
+        match (self.options.frame_px, cameras.get(place)) {
+            (Some(size), Some(_)) => Ok(size),
+            (None, Some(camera)) => Ok(camera.frame_px),
+            (_, None) => Err(RenderError::NoCamera {
+                place,
+                count: cameras.len(),
+            }),
+        }
+    }
+
     /// Draws what one of the cell's cameras sees now, by its place among them.
     ///
     /// # Errors
     /// When the frame size cannot be drawn, or there is no such camera.
     pub fn render_camera(&mut self, place: usize, frame: &mut Frame) -> Result<(), RenderError> {
-        let (width, height) = self.options.frame_px;
+        let (width, height) = self.frame_px(place)?;
         if self.renderers.len() <= place {
             self.renderers.resize_with(place + 1, || None);
         }

@@ -79,8 +79,7 @@ fn so101_digest(camera: usize) -> String {
     let links: LinkPoses = in_base.iter().map(|link| base * link).collect();
     let (width, height) = SO101.cameras[camera].frame_px;
     let window = Window::whole(width, height);
-    let mut renderer =
-        Renderer::of_camera(&table, &look, camera, (width, height), window).unwrap();
+    let mut renderer = Renderer::of_camera(&table, &look, camera, (width, height), window).unwrap();
     let mut rgb = vec![0; (width * height * 3) as usize];
     let objects = home(&table).objects;
     renderer

@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let dataset = Dataset::open(&args.data).context("--data")?;
     let settings = Settings {
-        frame: args.frame.unwrap_or(dataset.settings.frame),
+        frame: args.frame.or(dataset.settings.frame),
         ..dataset.settings
     };
     let cameras = dataset.settings.arm.setup().cameras;
@@ -109,13 +109,11 @@ pub fn run(args: &Args) -> Result<()> {
                 ))
             })?,
     };
-    let crop = args
-        .crop
-        .unwrap_or(Window::whole(settings.frame, settings.frame));
-    if !crop.fits(settings.frame, settings.frame) {
+    let (width, height) = settings.frame_px(camera);
+    let crop = args.crop.unwrap_or(Window::whole(width, height));
+    if !crop.fits(width, height) {
         return Err(bad_input(format!(
-            "--crop: reaches beyond the frame of {0} x {0} pixels",
-            settings.frame
+            "--crop: reaches beyond the frame of {width} x {height} pixels"
         )));
     }
 

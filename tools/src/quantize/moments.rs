@@ -154,7 +154,7 @@ fn on_the_spot() -> Settings {
         tail: 0,
         randomise: false,
         images: false,
-        frame: 224,
+        frame: Some(224),
     }
 }
 

@@ -51,11 +51,19 @@ pub struct Settings {
     pub randomise: bool,
     /// Whether the recording shows frames.
     pub images: bool,
-    /// Width and height of the frames, pixels.
-    pub frame: u32,
+    /// Width and height of the frames, pixels; those of each camera where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u32>,
 }
 
 impl Settings {
+    /// Width and height of a camera's frames, by its place among the cell's.
+    pub fn frame_px(&self, camera: usize) -> (u32, u32) {
+        let own = self.arm.setup().cameras.get(camera);
+        let own = own.map_or((0, 0), |camera| camera.frame_px);
+        self.frame.map_or(own, |side| (side, side))
+    }
+
     /// What is wrong with settings that come from a file, if anything is.
     pub fn check(&self) -> Result<(), String> {
         let told = |name: &str, least: &dyn Display, most: &dyn Display| {
@@ -67,7 +75,10 @@ impl Settings {
         if !TAIL_STEPS.contains(&i64::from(self.tail)) {
             return told("tail", TAIL_STEPS.start(), TAIL_STEPS.end());
         }
-        if !FRAME_PX.contains(&i64::from(self.frame)) {
+        if self
+            .frame
+            .is_some_and(|side| !FRAME_PX.contains(&i64::from(side)))
+        {
             return told("frame", FRAME_PX.start(), FRAME_PX.end());
         }
         Ok(())
@@ -204,7 +215,7 @@ impl Attempt {
         };
         let options = SimOptions {
             appearance,
-            frame_px: (settings.frame, settings.frame),
+            frame_px: settings.frame.map(|side| (side, side)),
             window,
         };
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);

@@ -419,9 +419,9 @@ impl DatasetWriter {
             GOAL: vector(&POSITION_NAMES),
             TIMESTAMP: {"dtype": "float32", "shape": [1], "names": null},
         });
-        for camera in &self.cameras {
-            let side = self.info.settings.frame;
-            features[camera] = json!({"dtype": "image", "shape": [side, side, 3], "names": ["height", "width", "channels"]});
+        for (place, camera) in self.cameras.iter().enumerate() {
+            let (width, height) = self.info.settings.frame_px(place);
+            features[camera] = json!({"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]});
         }
         for name in INDEX_COLUMNS {
             features[name] = json!({"dtype": "int64", "shape": [1], "names": null});

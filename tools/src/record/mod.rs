@@ -29,6 +29,9 @@ use demonstration::{Demonstrator, FRAME_PX, NOISE_M, Settings, TAIL_STEPS};
 use features::Features;
 use lerobot::{DatasetInfo, DatasetWriter};
 
+/// Width and height of the benchmark's frames, pixels.
+const BENCHMARK_FRAME: u32 = 224;
+
 /// Record the scripted expert's demonstrations as a LeRobotDataset v3.0
 ///
 /// Demonstration i is the scene that seed S + i stands for; those of the benchmark are 0 to 499. The same arguments
@@ -79,9 +82,9 @@ pub struct Args {
     #[arg(long)]
     no_images: bool,
 
-    /// Width and height of the frames, in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = value_parser!(u32).range(FRAME_PX))]
-    frame: u32,
+    /// Width and height of the frames, in pixels; those of each camera unless given (224 in front, 112 at the wrist)
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(FRAME_PX))]
+    frame: Option<u32>,
 
     /// Threads; one per core unless given
     #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
@@ -129,7 +132,9 @@ pub fn run(args: &Args) -> Result<()> {
         tail: args.tail,
         randomise: args.randomise,
         images: !args.no_images,
-        frame: args.frame,
+        frame: args
+            .frame
+            .or(args.arm.is_benchmarks().then_some(BENCHMARK_FRAME)),
     };
     let setup = args.arm.setup();
     let info = DatasetInfo {

@@ -64,7 +64,11 @@ fn random_actions_shoot_nothing_away_and_push_nothing_through_the_table() {
             lowest = lowest.min(truth.tool_in_world.translation.z);
         });
     }
-    println!("cube at most {fastest:.2} m/s, jaws {:.1} mm deep, tool at least {:.1} mm high", deepest * 1e3, lowest * 1e3);
+    println!(
+        "cube at most {fastest:.2} m/s, jaws {:.1} mm deep, tool at least {:.1} mm high",
+        deepest * 1e3,
+        lowest * 1e3
+    );
     // A fall to the floor ends at 3.8 m/s.
     assert!(fastest <= 4.5, "{fastest}");
     assert!(deepest <= 0.0125, "{deepest}");
