@@ -48,11 +48,40 @@ def read_columns(demos):
     return {n: np.concatenate(v) for n, v in parts.items()}
 
 
-def chunks(actions, episodes, steps):
-    """[n, steps, A]: what the expert does from each frame on; the last action is repeated beyond the end."""
+# Frames over which a robot's motion is looked at, and the change over them, in the spread of each value, below which it is idle.
+WINDOW, IDLE = 9, 0.12
+
+
+def idle(actions, states, episodes):
+    """[n]: whether a frame shows an arm that waits for nothing that a policy could see: neither actions nor states go anywhere. The
+    noise of the demonstrations is averaged out."""
+    still = np.ones(len(actions), bool)
+    for first, last in bounds(episodes):
+        for values in (actions, states):
+            part = values[first:last] / np.maximum(values.std(0), 1e-6)
+            padded = np.pad(part, ((WINDOW, WINDOW), (0, 0)), "edge")
+            sums = np.cumsum(np.r_[np.zeros((1, part.shape[1]), padded.dtype), padded], 0)
+            mean = (sums[WINDOW:] - sums[:-WINDOW]) / WINDOW
+            change = np.abs(mean[WINDOW:] - mean[:-WINDOW]).max(1)
+            # Between the mean of the frames before and that of the frames from here on.
+            still[first:last] &= change[: len(part)] < IDLE
+    return still
+
+
+def bounds(episodes):
+    """First frame of each episode, and the one behind its last."""
+    first = np.nonzero(np.r_[True, episodes[1:] != episodes[:-1]])[0]
+    return zip(first, np.r_[first[1:], len(episodes)])
+
+
+def chunks(actions, episodes, steps, skipped=None):
+    """[n, steps, A]: what the expert does from each frame on; the last action is repeated beyond the end. Frames that are `skipped` [n]
+    are left out of what follows: a policy without memory would learn to wait, and wait for ever."""
     n = len(actions)
-    last = np.searchsorted(episodes, episodes, side="right") - 1
-    return actions[np.minimum(np.arange(n)[:, None] + np.arange(steps), last[:, None])]
+    kept = np.arange(n) if skipped is None else np.nonzero(~skipped)[0]
+    first = np.searchsorted(kept, np.arange(n))
+    last = np.searchsorted(kept, np.searchsorted(episodes, episodes, side="right")) - 1
+    return actions[kept[np.minimum(first[:, None] + np.arange(steps), last[:, None])]]
 
 
 def shrink(frame, size):
@@ -92,7 +121,7 @@ def convert(demos, frames, wrist, out, every, robot, chunk):
     order = {t: i for i, t in enumerate(names)}
     moves = robot.moves()
     np.savez(
-        out / "columns.npz", kept=kept, chunk=chunks(action, episodes, chunk), state=state, episode=episodes,
+        out / "columns.npz", kept=kept, chunk=chunks(action, episodes, chunk, idle(action, state, episodes) if robot.arm else None), state=state, episode=episodes,
         block=columns["observation.cube_position"].astype(np.float32), card=columns["observation.target_card_position"].astype(np.float32),
         task=np.array([order[task_of[t]] for t in columns["task_index"].tolist()]),
         state_mean=state.mean(0), state_std=np.maximum(state.std(0), 0.01), action_mean=action.mean(0) * moves, action_std=np.where(moves, np.maximum(action.std(0), 0.01), 1),

@@ -106,8 +106,8 @@ pub const SO101: Setup = Setup {
     ],
     script: Script {
         way_steps: 75,
-        close_steps: 24,
-        lift_steps: 45,
+        close_steps: 16,
+        lift_steps: 22,
         gain: 60.0,
         // The fixed jaw stands beside the cube before it comes down.
         hover_m: Some(0.05),
