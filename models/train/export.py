@@ -295,7 +295,7 @@ def golden(folder, c, robot, words, graphs, precisions, saved):
         std, mean = saved["action_std"].numpy(), saved["action_mean"].numpy()
         action = chunk[0] * std + mean
         content[p] = {"action": {"shape": list(action.shape), "values": numbers(action.flatten()), "tolerance": float(TOLERANCE[p] * std.max())}}
-        if p == "f32":
+        if "see.onnx" in files_of(graphs, p).values():
             content[p]["values"] = {"see.told": told("see.told", 7, 1e-3), "step.velocity": told("step.velocity", 7, 1e-3)}
     head = {"reference": "onnxruntime", "instruction": instruction, "tokens": inputs["tokens"][0].tolist()}
     feeds = {name: {"shape": list(inputs[name].shape), "seed": seed, "low": -1, "high": 1} for name, seed in named.items()}
@@ -375,6 +375,7 @@ def main():
     parser.add_argument("--data", type=Path, help="what data.py wrote: frames to calibrate and to check on")
     parser.add_argument("--calibration-frames", type=int, default=128)
     parser.add_argument("--execute", type=int, default=8, help="actions of a chunk that are executed")
+    parser.add_argument("--keep", nargs="+", choices=("f32", "int8"), help="precisions that the package holds (default: all that are made)")
     parser.add_argument("--name", default="wink-s")
     parser.add_argument("--version", default="0.2.0")
     parser.add_argument("--description", default="A small vision-language-action model that puts the block on the named emoji card.")
@@ -422,6 +423,13 @@ def main():
         d = difference("int8")
         told.append(f"int8 {max(x.max() for x in d):.1e} (mean {np.mean(d):.1e})")
     print(f"largest difference to PyTorch over {len(checks)} inputs, normalised actions: {', '.join(told)}")
+    if args.keep:
+        if missing := set(args.keep) - set(precisions):
+            raise loop.Refused(f"--keep: {', '.join(sorted(missing))} is not made: give --int8")
+        kept = {f for p in args.keep for f in files_of(graphs, p).values()}
+        for file in {f for p in precisions for f in files_of(graphs, p).values()} - kept:
+            (args.out / file).unlink()
+        precisions = args.keep
     (args.out / "tokenizer.json").write_bytes((args.art / "tokenizer.json").read_bytes())
     (args.out / "golden.json").write_text(json.dumps(golden(args.out, c, robot, words, graphs, precisions, saved)) + "\n")
     content = manifest(args.out, c, robot, args, saved, graphs, precisions)
