@@ -6,8 +6,7 @@ use wink_runtime::episode::ControlLoop;
 use wink_runtime::policy::Policy;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
-use wink_sim::setup::{SO101, WX250S};
-use wink_sim::{DiverseScene, Scene, Setup, SimBoard, SimOptions, Split, Truth};
+use wink_sim::{DiverseScene, Scene, SimBoard, SimOptions, Split, Truth};
 
 const EXPERT: [(Split, u64, u64); 6] = [
     (Split::Id, 0, 0x1dbc_adff_0bbf_f85b),
@@ -28,9 +27,6 @@ const DIVERSE: [(u64, &str, u64); 3] = [
     (4, "push", 0xe3ee_b0db_b767_8277),
     (10, "stack", 0x82c1_109f_063d_76c4),
 ];
-
-/// The expert on the SO-101's table.
-const SO101_EXPERT: [(Split, u64, u64); 2] = [(Split::Train, 8, 0), (Split::Val, 9, 0)];
 
 fn digest<P: Policy>(scene: &Scene, policy: &mut P, observe: impl Fn(&mut P, &Truth)) -> u64 {
     let board = SimBoard::new(scene, SimOptions::default()).unwrap();
@@ -54,24 +50,17 @@ fn digest_of<P: Policy>(
     board.state_hash()
 }
 
-fn check(setup: &'static Setup, want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
+fn check(want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
     let got: Vec<_> = want
         .iter()
-        .map(|&(split, seed, _)| (split, seed, digest(&Scene::on(setup, split, seed))))
+        .map(|&(split, seed, _)| (split, seed, digest(&Scene::new(split, seed))))
         .collect();
     assert_eq!(got, want, "got {got:#x?}");
 }
 
 #[test]
 fn the_experts_episodes_are_the_same_on_every_machine() {
-    check(&WX250S, &EXPERT, |scene| {
-        digest(scene, &mut Expert::new(scene), Expert::observe)
-    });
-}
-
-#[test]
-fn the_so101s_episodes_are_the_same_on_every_machine() {
-    check(&SO101, &SO101_EXPERT, |scene| {
+    check(&EXPERT, |scene| {
         digest(scene, &mut Expert::new(scene), Expert::observe)
     });
 }
@@ -91,7 +80,7 @@ fn other_tasks_are_the_same_on_every_machine() {
 
 #[test]
 fn random_episodes_are_the_same_on_every_machine() {
-    check(&WX250S, &RANDOM, |scene| {
+    check(&RANDOM, |scene| {
         digest(scene, &mut RandomPolicy::new(scene.seed), |_, _| {})
     });
 }
