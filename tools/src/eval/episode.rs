@@ -1,12 +1,14 @@
 //! What is kept of an episode that was run.
 
+use serde::{Deserialize, Serialize};
 use wink_sim::outcome::Failure;
 
 use super::board::LinkStats;
 use super::plan::Group;
 
 /// A card as the reader knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CardName {
     /// The word in the instruction.
     pub label: String,
@@ -70,7 +72,8 @@ impl Episode {
 }
 
 /// Latencies in microseconds, one sample each time it happened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Timing {
     /// Preprocessing and inference, where the policy was asked.
     pub policy_us: Vec<u64>,

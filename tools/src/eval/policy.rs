@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use wink_runtime::camera::Frame;
 use wink_runtime::control::{StateReader, action_space};
 use wink_runtime::policy::manifest::Manifest;
@@ -97,6 +98,23 @@ impl Choice {
         match self {
             Self::Network(network, _) => Some(network),
             Self::Expert(_) | Self::Random(_) => None,
+        }
+    }
+
+    /// SHA-256 of the package's policy.json, which holds the hashes of all its files; `None` where there is no package.
+    pub fn policy_sha256(&self, dir: &str) -> Result<Option<String>> {
+        match self {
+            Self::Expert(_) | Self::Random(_) => Ok(None),
+            Self::Network(..) => {
+                let path = find(dir).join("policy.json");
+                let bytes = std::fs::read(&path).map_err(|error| {
+                    as_bad_input(anyhow::Error::new(error).context(path.display().to_string()))
+                })?;
+                let digest = Sha256::digest(&bytes);
+                Ok(Some(
+                    digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                ))
+            }
         }
     }
 

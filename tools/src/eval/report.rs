@@ -10,6 +10,7 @@ use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
 use super::instruction::Control;
 use super::plan::Group;
+use super::run::Order;
 use crate::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.
@@ -75,6 +76,33 @@ pub struct Latency {
     pub tick: Percentiles,
 }
 
+impl Report {
+    /// The figures of these episodes, which are all that `order` asks for.
+    pub fn of(
+        order: &Order<'_>,
+        policy: String,
+        precision: Option<String>,
+        episodes: &[Episode],
+    ) -> Self {
+        let (splits, controls) = scores(order.groups, episodes);
+        let is_sim = order.board.is_sim();
+        Self {
+            policy,
+            precision,
+            board: order.board,
+            seed: order.seed,
+            wink: env!("CARGO_PKG_VERSION"),
+            episodes: order.episodes,
+            jobs: order.jobs,
+            splits,
+            controls,
+            latency_us: Latency::of(episodes),
+            link: (!is_sim).then(|| LinkStats::sum(episodes.iter().map(|episode| episode.link))),
+            emulated_episode_s: mean_episode_s(episodes).filter(|_| !is_sim),
+        }
+    }
+}
+
 impl Scores {
     /// Counts the episodes of one group.
     pub fn of<'a>(group: Group, episodes: impl Iterator<Item = &'a Episode> + Clone) -> Self {
@@ -119,14 +147,14 @@ impl Latency {
 }
 
 /// Real time of an episode's ticks, seconds, the mean.
-pub fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
+fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
     let ticks = episodes.iter().flat_map(|episode| &episode.timing.tick_us);
     let total_us: u64 = ticks.sum();
     (!episodes.is_empty()).then(|| total_us as f64 * 1e-6 / episodes.len() as f64)
 }
 
 /// Scores by key: the splits, and the controls.
-pub fn scores(
+fn scores(
     groups: &[Group],
     episodes: &[Episode],
 ) -> (BTreeMap<String, Scores>, BTreeMap<String, Scores>) {

@@ -14,6 +14,7 @@ use super::instruction::instruct;
 use super::picture::{EVERY_STEPS, small_jpeg};
 use super::plan::Group;
 use super::policy::{AnyPilot, Choice};
+use super::shard::Shard;
 use crate::ordered::for_each_ordered;
 use crate::progress;
 use crate::rollout::Rollout;
@@ -37,11 +38,19 @@ pub struct Order<'a> {
     pub jobs: usize,
     /// Take pictures for the report, and keep those of this many episodes of each group and of some beyond.
     pub pictures: Option<usize>,
+    /// Which of the episodes.
+    pub shard: Shard,
 }
 
 impl Order<'_> {
-    /// The group, the place in it and the scene of a piece of work.
-    fn piece(&self, index: usize) -> (Group, usize, Scene) {
+    /// Episodes of all groups.
+    pub fn total(&self) -> usize {
+        self.groups.len() * self.episodes
+    }
+
+    /// The group, the place in it and the scene of the shard's piece of work `place`.
+    fn piece(&self, place: usize) -> (Group, usize, Scene) {
+        let index = self.shard.piece(place);
         let group = self.groups[index / self.episodes];
         let place = index % self.episodes;
         (
@@ -52,9 +61,9 @@ impl Order<'_> {
     }
 }
 
-/// All episodes, group by group. Only their timing depends on how many run side by side.
+/// The shard's episodes, group by group. Only their timing depends on how many run side by side.
 pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
-    let total = order.groups.len() * order.episodes;
+    let total = order.shard.size(order.total());
     for index in 0..total {
         let (group, _, scene) = order.piece(index);
         choice.check_instruction(&instruct(&scene, group.control).text)?;
@@ -89,6 +98,19 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
     )?;
     bar.finish_and_clear();
     Ok(done)
+}
+
+/// Drops the pictures that a run of all these episodes, which are in order, would not have kept. Each part of the run has kept
+/// at least those that the whole keeps.
+pub fn drop_pictures(episodes: &mut [Episode], first: usize) {
+    for index in 0..episodes.len() {
+        let (done, rest) = episodes.split_at_mut(index);
+        if let Some(episode) = rest.first_mut()
+            && !keeps_pictures(episode, done, first)
+        {
+            episode.strip.clear();
+        }
+    }
 }
 
 /// The first `first` episodes of a group keep their pictures, and beyond them some of each ending, so that rare failures are seen.
