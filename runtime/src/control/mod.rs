@@ -10,6 +10,7 @@ mod error;
 mod ik;
 mod proprio;
 mod rate;
+pub mod schedule;
 mod states;
 
 pub use action_space::{

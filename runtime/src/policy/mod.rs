@@ -6,6 +6,7 @@
 
 #[cfg(feature = "onnx")]
 mod action;
+mod condition;
 mod error;
 #[cfg(feature = "onnx")]
 mod feeds;
@@ -27,6 +28,7 @@ mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 
+pub use condition::{Condition, Conditioning};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::{GoldenReport, GoldenValue};
@@ -112,6 +114,36 @@ pub trait Policy: Send {
         observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError>;
+
+    /// [`Policy::act`] on the rest of the chunk before. Without a condition it is the same.
+    ///
+    /// # Errors
+    /// As for [`Policy::act`], and when the policy cannot be conditioned so.
+    fn act_on(
+        &mut self,
+        observation: &Observation<'_>,
+        condition: &Condition,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        self.check_conditioning(condition.how, condition.delay)?;
+        self.act(observation, out)
+    }
+
+    /// Whether chunks can be conditioned so, with `delay` actions executed meanwhile.
+    ///
+    /// # Errors
+    /// Says what the policy lacks.
+    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        let _ = delay;
+        match how {
+            Conditioning::None => Ok(()),
+            how => Err(PolicyError::Conditioning {
+                how: how.name(),
+                message: "needs actions that a flow makes, and this policy has no network"
+                    .to_owned(),
+            }),
+        }
+    }
 
     /// Whether [`Observation::cameras`] are looked at; where false, the loop captures nothing.
     fn needs_frame(&self) -> bool;
