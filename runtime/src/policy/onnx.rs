@@ -485,8 +485,8 @@ impl Policy for OnnxPolicy {
         }
     }
 
-    fn manifest(&self) -> Option<&Manifest> {
-        Some(&self.shared.manifest)
+    fn manifest(&self) -> Option<Manifest> {
+        Some(self.shared.manifest.clone())
     }
 
     fn control_hz(&self) -> Option<f64> {

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
-use wink_runtime::arm::RoundTrip;
+use wink_runtime::arm::{ArmClient, RoundTrip};
 use wink_sim::setup::WX250S;
 use wink_sim::{Scene, SimBoard, SimOptions};
 
 use crate::bad_input::bad_input;
-use crate::rollout::{Rollout, World};
+use crate::rollout::World;
 
 /// `--board`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -138,8 +138,7 @@ impl RoundTrips {
 
 impl LinkStats {
     /// What went over an episode's link.
-    pub fn of(rollout: &Rollout) -> Self {
-        let client = rollout.client();
+    pub fn of(client: &ArmClient) -> Self {
         let host = client.counters();
         let board = client.telemetry().map(|telemetry| telemetry.counters);
         let board = board.unwrap_or_default();

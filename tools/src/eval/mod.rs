@@ -3,10 +3,13 @@
 mod board;
 mod comparison;
 mod confusion;
+mod drive;
 pub mod episode;
 mod html;
 mod instruction;
 mod json;
+pub mod latency;
+mod motion;
 mod open_loop;
 mod picture;
 pub mod plan;
@@ -15,7 +18,10 @@ pub mod report;
 mod rows;
 pub mod run;
 pub mod shard;
+mod sweep;
 mod table;
+pub mod timing;
+mod timing_args;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,6 +43,8 @@ use plan::{Controls, SplitChoice};
 use policy::Choice;
 use report::Report;
 use shard::Shard;
+use timing::Plan;
+use timing_args::TimingArgs;
 
 /// Evaluate a policy on the emoji table: execution, recognition, grounding, latency
 ///
@@ -96,6 +104,9 @@ pub struct Args {
     #[command(flatten)]
     threads: ThreadArgs,
 
+    #[command(flatten)]
+    timing: TimingArgs,
+
     /// Which of the package's graphs to run; the package's own default unless given. Several, with commas between them,
     /// are evaluated on the same episodes and compared with the first, each with a folder of its own in --out
     #[arg(long, value_name = "f32|int8|...", value_delimiter = ',')]
@@ -149,6 +160,8 @@ Examples:
   wink eval --policy models/wink-s --precision f32 --json
   wink eval --precision f32,int8 --controls none        what does int8 forget? paired tests on the same episodes
   wink eval --policy my-act --data my-recording --out out/open   predicted against recorded actions, joint by joint
+  wink eval --scheduler asynchronous --latency 40ms --jitter 10ms --split val    what latency costs
+  wink eval --sweep-latency 0,50,100,200,400ms --precision f32,int8 --out out/sweep   plotted, schedulers side by side
   wink eval --shard 2/4 --out out/2                     a quarter of the episodes, the second; then `wink merge`
   wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
@@ -168,16 +181,23 @@ pub fn run(args: &Args) -> Result<()> {
     for choice in &mut choices {
         choice.use_threads(args.threads.threads())?;
     }
-    let marker = match (args.shard, choices.len()) {
-        (Some(_), _) => shard::FILE,
-        (None, 1) => REPORT,
-        (None, _) => comparison::FILE,
+    let axes = args.timing.sweep();
+    args.timing
+        .check(&choices, args.shard.is_some(), args.out.is_some())?;
+    let marker = match (args.shard, &axes, choices.len()) {
+        (Some(_), ..) => shard::FILE,
+        (None, Some(_), _) => sweep::FILE,
+        (None, None, 1) => REPORT,
+        (None, None, _) => comparison::FILE,
     };
-    let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
-        Controls::all()
-    } else {
-        Controls::none()
-    });
+    let controls = args
+        .controls
+        .clone()
+        .unwrap_or(if args.board.is_sim() && axes.is_none() {
+            Controls::all()
+        } else {
+            Controls::none()
+        });
     let groups = plan::groups(args.split, &controls);
     if let Some(shard) = args.shard {
         check_shard(args, shard, groups.len() * episodes)?;
@@ -194,10 +214,16 @@ pub fn run(args: &Args) -> Result<()> {
         seed: args.seed,
         board: args.board,
         setup: choices[0].setup(),
+        timing: &Plan::instant(),
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
-        pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
+        pictures: (out.is_some() && !args.no_html)
+            .then_some(args.pictures as usize)
+            .filter(|_| axes.is_none()),
         shard: args.shard.unwrap_or(Shard::WHOLE),
     };
+    if let Some(axes) = axes {
+        return sweep::run(&order, &axes, &choices, out, args.json);
+    }
     match &choices[..] {
         [choice] if args.shard.is_some() => run_shard(args, &order, choice, out),
         [choice] => evaluate_one(args, &order, choice, out),
@@ -259,11 +285,17 @@ fn evaluate_one(
     choice: &Choice,
     out: Option<OutDir>,
 ) -> Result<()> {
+    let (plan, measured) = args.timing.plan(order, choice)?;
+    let order = &run::Order {
+        timing: &plan,
+        ..*order
+    };
     let (report, done) = evaluate(order, choice)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(told(&report, args.json)?.as_bytes())?;
     if let Some(out) = out {
         store(out.path(), &report, &done, args.no_html)?;
+        store_latency(out.path(), measured.as_ref())?;
         let path = out.publish()?;
         if !args.json {
             writeln!(stdout, "\n{}", stored(&path, args.no_html))?;
@@ -279,6 +311,11 @@ fn run_shard(
     choice: &Choice,
     out: Option<OutDir>,
 ) -> Result<()> {
+    let (timing, _) = args.timing.plan(order, choice)?;
+    let order = &run::Order {
+        timing: &timing,
+        ..*order
+    };
     let plan = shard::plan::Plan {
         shard: order.shard,
         jobs: order.jobs,
@@ -336,6 +373,11 @@ fn compare(
     let records = comparison::records(choices, order.episodes, &package)?;
     let mut sides = Vec::new();
     for (choice, record) in choices.iter().zip(records) {
+        let (plan, measured) = args.timing.plan(order, choice)?;
+        let order = &run::Order {
+            timing: &plan,
+            ..*order
+        };
         let (report, done) = evaluate(order, choice)?;
         if let Some(out) = &out {
             let dir = out
@@ -343,6 +385,7 @@ fn compare(
                 .join(report.precision.as_deref().unwrap_or("none"));
             fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
             store(&dir, &report, &done, args.no_html)?;
+            store_latency(&dir, measured.as_ref())?;
             if let Some(record) = &record {
                 write(&dir, comparison::RECORD, &json::text(record)?)?;
             }
@@ -400,6 +443,11 @@ pub fn store(dir: &Path, report: &Report, done: &[Episode], no_html: bool) -> Re
         write(dir, "report.html", &html::render(report, done))?;
     }
     rows::write(&dir.join("episodes.parquet"), done)
+}
+
+/// Puts measured latencies beside a report.
+fn store_latency(dir: &Path, measured: Option<&latency::LatencyFile>) -> Result<()> {
+    measured.map_or(Ok(()), |file| write(dir, latency::FILE, &json::text(file)?))
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<()> {

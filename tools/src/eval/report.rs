@@ -11,6 +11,7 @@ use super::episode::{Episode, Timing};
 use super::instruction::Control;
 use super::plan::Group;
 use super::run::Order;
+use super::timing::TimingReport;
 use crate::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.
@@ -31,6 +32,9 @@ pub struct Report {
     pub episodes: usize,
     /// Threads that ran episodes side by side: latencies depend on it, nothing else does.
     pub jobs: usize,
+    /// What latency was charged and what came of it, where any was or the scheduler is not the synchronous one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingReport>,
     /// By split.
     pub splits: BTreeMap<String, Scores>,
     /// By control.
@@ -94,6 +98,7 @@ impl Report {
             wink: env!("CARGO_PKG_VERSION"),
             episodes: order.episodes,
             jobs: order.jobs,
+            timing: TimingReport::of(order.timing, episodes),
             splits,
             controls,
             latency_us: Latency::of(episodes),

@@ -35,6 +35,8 @@ impl Merged {
             episodes: self.run.episodes,
             seed: self.run.seed,
             board: self.run.board,
+            setup: self.run.arm.setup(),
+            timing: &self.run.timing,
             jobs: self.jobs,
             pictures: self.run.pictures,
             shard: crate::eval::shard::Shard::WHOLE,

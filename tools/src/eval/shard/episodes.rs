@@ -12,7 +12,9 @@ use wink_sim::outcome::Failure;
 
 use super::super::board::LinkStats;
 use super::super::episode::{CardName, Episode, Timing};
+use super::super::motion::Jerk;
 use super::super::plan::Group;
+use super::super::timing::Late;
 use super::Shard;
 use crate::bad_input::bad_input;
 use crate::results::files::told;
@@ -38,6 +40,11 @@ struct Line {
     steps: usize,
     state_hash: u64,
     failure: Option<String>,
+    /// As `cube`.
+    seconds: String,
+    /// As `cube`; and how many times it was measured.
+    jerk: (u64, String),
+    late: Late,
     link: LinkStats,
     timing: Timing,
     strip: Vec<String>,
@@ -130,6 +137,9 @@ impl Line {
             steps: episode.steps,
             state_hash: episode.state_hash,
             failure: episode.failure.map(|kind| kind.name().to_owned()),
+            seconds: episode.seconds.to_string(),
+            jerk: (episode.jerk.n, episode.jerk.rms.to_string()),
+            late: episode.late,
             link: episode.link,
             timing: episode.timing.clone(),
             strip: episode
@@ -152,8 +162,11 @@ impl Line {
             return Err(format!("card {card} of {cards}"));
         }
         let mut cube = [0.0; 3];
+        let number = |name: &str, text: &str| -> Result<f64, String> {
+            text.parse().map_err(|e| format!("{name} {text:.40}: {e}"))
+        };
         for (metres, text) in cube.iter_mut().zip(&self.cube) {
-            *metres = text.parse().map_err(|e| format!("cube {text:.40}: {e}"))?;
+            *metres = number("cube", text)?;
         }
         let failure = self.failure.map(|name| {
             let mut kinds = Failure::ALL.into_iter();
@@ -177,6 +190,12 @@ impl Line {
             steps: self.steps,
             state_hash: self.state_hash,
             failure: failure.transpose()?,
+            seconds: number("seconds", &self.seconds)?,
+            jerk: Jerk {
+                n: self.jerk.0,
+                rms: number("jerk", &self.jerk.1)?,
+            },
+            late: self.late,
             link: self.link,
             timing: self.timing,
             strip: pictures

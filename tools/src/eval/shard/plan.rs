@@ -10,6 +10,7 @@ use super::super::plan::Group;
 use super::super::policy::Choice;
 use super::super::run::Order;
 use super::Shard;
+use crate::cell::CellArm;
 
 /// What `shard.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +36,12 @@ pub struct Run {
     pub policy_sha256: Option<String>,
     /// Precision of the graphs.
     pub precision: Option<String>,
+    /// Whose cell the episodes are in.
+    pub arm: CellArm,
     /// What the episodes run on.
     pub board: BoardChoice,
+    /// What happens while inference runs, and how long it does.
+    pub timing: super::super::timing::Plan,
     /// Base seed.
     pub seed: u64,
     /// Episodes in each group.
@@ -67,7 +72,9 @@ impl Run {
             policy: choice.name(),
             policy_sha256,
             precision: choice.precision(),
+            arm: CellArm::of(order.setup),
             board: order.board,
+            timing: order.timing.clone(),
             seed: order.seed,
             episodes: order.episodes,
             pictures: order.pictures,
