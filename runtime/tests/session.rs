@@ -133,7 +133,7 @@ fn asynchronous_schedulers_act_at_every_tick_while_inference_runs() {
     ] {
         let timing = charged(scheduler, 120_000);
         let (mut session, _, _) = begun(policy(AHEAD), timing);
-        let reports = ticks(&mut session, 40);
+        let reports = ticks(&mut session, 30);
         let held: Vec<bool> = reports.iter().map(|report| report.step.is_none()).collect();
         assert_eq!(held[..3], [true; 3], "{scheduler}");
         assert!(held[3..].iter().all(|held| !held), "{scheduler}");
