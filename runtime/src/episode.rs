@@ -41,6 +41,14 @@ pub enum RuntimeError {
     /// `tick` without `begin`, or after it failed.
     #[error("no episode is running: begin one (after an error, begin anew)")]
     NoEpisode,
+    /// The policy panicked.
+    #[error(
+        "the thread of the policy has ended: the policy failed in a way that it does not report"
+    )]
+    WorkerGone,
+    /// The operating system gives no thread.
+    #[error("the thread of the policy cannot be started: {0}")]
+    Thread(std::io::Error),
 }
 
 /// What one tick did.
@@ -165,9 +173,10 @@ impl ControlLoop {
         let space = action_space(
             &self.arm,
             &self.config,
-            declared.map(|manifest| &manifest.action),
+            declared.as_ref().map(|manifest| &manifest.action),
         )?;
-        let states = declared.map(|manifest| manifest.observations.states.as_slice());
+        let states = declared.as_ref();
+        let states = states.map(|manifest| manifest.observations.states.as_slice());
         let states = StateReader::new(&self.arm, &self.config, states)?;
         policy.begin_episode(instruction)?;
         self.client.arm(board, self.config.connect_timeout_us)?;

@@ -15,4 +15,7 @@ pub mod clock;
 pub mod control;
 pub mod episode;
 pub mod policy;
+pub mod rig;
+pub mod session;
 pub mod telemetry;
+mod worker;

@@ -25,6 +25,13 @@ impl CellArm {
         }
     }
 
+    /// The arm of a cell.
+    pub fn of(setup: &Setup) -> Self {
+        let mut all = Self::value_variants().iter().copied();
+        all.find(|arm| arm.setup().name == setup.name)
+            .unwrap_or_default()
+    }
+
     /// Whether it is the benchmark's.
     pub fn is_benchmarks(&self) -> bool {
         *self == Self::default()

@@ -14,6 +14,7 @@ mod import;
 mod inspect;
 mod log;
 mod memory;
+mod merge;
 mod ordered;
 mod out_dir;
 mod out_file;
@@ -45,6 +46,7 @@ const EXAMPLES: &str = "\
 Examples:
   wink eval                                           the shipped policy on all three splits, with its controls
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
+  wink merge out/shard-* --out out/all                the shards of an evaluation as one report
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink import --onnx act.onnx --config ckpt --out p   a policy package from another exporter's ONNX file; see --help
@@ -66,6 +68,7 @@ enum Command {
     Bench(bench::Args),
     Profile(profile::Args),
     Eval(eval::Args),
+    Merge(merge::Args),
     Record(record::Args),
     Frames(frames::Args),
     Import(Box<import::Args>),
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Frames(args) => frames::run(&args),
         Command::Import(args) => import::run(&args),

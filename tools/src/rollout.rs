@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use wink_emulate::EmulatedBoard;
-use wink_runtime::arm::ArmClient;
 use wink_runtime::camera::Frame;
 use wink_runtime::control::ActionSpace;
 use wink_runtime::episode::{Board, ControlLoop, RuntimeError, TickReport};
@@ -16,17 +15,30 @@ use crate::bad_input::as_bad_input;
 
 /// A policy that may be shown what only a script is allowed to know.
 pub trait Pilot: Policy {
+    /// Whether it looks at the world's truth.
+    fn wants_truth(&self) -> bool {
+        false
+    }
+
     /// Called before each tick with the world's truth. A policy that uses the camera ignores it.
     fn show(&mut self, _truth: &Truth) {}
 }
 
 impl Pilot for Expert {
+    fn wants_truth(&self) -> bool {
+        true
+    }
+
     fn show(&mut self, truth: &Truth) {
         self.observe(truth);
     }
 }
 
 impl Pilot for TaskExpert {
+    fn wants_truth(&self) -> bool {
+        true
+    }
+
     fn show(&mut self, truth: &Truth) {
         self.observe(truth);
     }
@@ -138,11 +150,6 @@ impl Rollout {
         Ok(report)
     }
 
-    /// The host's end of the wire, for its counters.
-    pub fn client(&self) -> &ArmClient {
-        self.control.client()
-    }
-
     /// Whether the cube has been set down on a card, or the time is up.
     pub fn is_over(&self) -> bool {
         self.steps >= self.setup().max_steps || self.outcome().executed().is_some()
@@ -166,16 +173,6 @@ impl Rollout {
     /// The world's truth.
     pub fn truth(&self) -> Truth {
         self.board.truth()
-    }
-
-    /// A digest of every state so far, bit for bit.
-    pub fn state_hash(&self) -> u64 {
-        self.board.state_hash()
-    }
-
-    /// What the cell's first camera sees now.
-    pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
-        self.look_through(0, frame)
     }
 
     /// What one of the cell's cameras sees now, by its place among them.

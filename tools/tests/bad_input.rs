@@ -153,6 +153,70 @@ fn one_line_exit_code_2_nothing_written() {
             &["frames", "--data", "full", "--out", "file"],
             &["--out file", "--force"],
         ),
+        (
+            &[
+                "eval",
+                "--policy",
+                "random",
+                "--scheduler",
+                "best",
+                "--out",
+                "x",
+            ],
+            &["--scheduler", "best", "synchronous, naive"],
+        ),
+        (
+            &[
+                "eval",
+                "--policy",
+                "random",
+                "--latency",
+                "40",
+                "--out",
+                "x",
+            ],
+            &["--latency", "40ms"],
+        ),
+        (
+            &[
+                "eval",
+                "--policy",
+                "random",
+                "--latency",
+                "nowhere.json",
+                "--out",
+                "x",
+            ],
+            &["nowhere.json"],
+        ),
+        (
+            &["eval", "--policy", "random", "--latency", "measured"],
+            &["--latency measured", "--out"],
+        ),
+        (
+            &[
+                "eval",
+                "--scheduler",
+                "naive",
+                "--latency",
+                "450ms",
+                "--out",
+                "x",
+            ],
+            &["--latency 450 ms", "d = 9 steps", "H - s = 16 - 9 = 7"],
+        ),
+        (
+            &["eval", "--scheduler", "guided", "--out", "x"],
+            &["--scheduler guided", "a flow", "act.action"],
+        ),
+        (
+            &["eval", "--scheduler", "naive,guided", "--out", "x"],
+            &["--scheduler", "--sweep-latency"],
+        ),
+        (
+            &["eval", "--sweep-latency", "50,0ms", "--out", "x"],
+            &["--sweep-latency", "rise"],
+        ),
         (&["frobnicate"], &["frobnicate"]),
     ];
     for (args, told) in table {

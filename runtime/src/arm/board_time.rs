@@ -36,7 +36,10 @@ impl BoardTime {
     /// The board's time at `host_us`, or `None` before the first message.
     pub(super) fn at(&self, host_us: u64) -> Option<u64> {
         self.best
-            .map(|best| best.board_us + host_us.saturating_sub(best.host_us))
+            .map(|best| match host_us.checked_sub(best.host_us) {
+                Some(since_us) => best.board_us + since_us,
+                None => best.board_us.saturating_sub(best.host_us - host_us),
+            })
     }
 }
 
@@ -56,6 +59,8 @@ mod tests {
         time.heard(1_000_000, 500);
         time.heard(1_010_000, 10_200);
         assert_eq!(time.at(20_000), Some(1_019_800));
+        // Before the line was read, too.
+        assert_eq!(time.at(5_200), Some(1_005_000));
         for tick in 2..50 {
             time.heard(1_000_000 + tick * 10_000, tick * 10_000 + 30_000);
         }

@@ -361,6 +361,18 @@ impl ArmClient {
         known.then(|| measured.iter().copied().map(f64::from).collect())
     }
 
+    /// The positions measured at a time of the host, linear between two measurements; outside of those that are kept the nearest.
+    /// `None` until the board has told any.
+    #[must_use]
+    pub fn positions_at(&self, host_us: u64) -> Option<JointValues> {
+        let board_us = self.session.board_time.at(host_us)?;
+        let mut positions = self.positions()?;
+        for (joint, position) in positions.iter_mut().enumerate() {
+            *position = self.session.history.at(board_us, joint)?;
+        }
+        Some(positions)
+    }
+
     /// What went over the link so far.
     #[must_use]
     pub fn counters(&self) -> ClientCounters {

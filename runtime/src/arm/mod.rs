@@ -12,6 +12,7 @@ mod client_error;
 mod description;
 mod error;
 mod firmware;
+mod history;
 mod kinematics;
 mod link;
 mod parse;

@@ -4,6 +4,7 @@ use wink_firmware::wire::{BoardMessage, Health, Hello, HoldReason, State, Teleme
 
 use super::RoundTrip;
 use super::board_time::BoardTime;
+use super::history::History;
 
 /// What went over the link so far. What the board itself refused stands in [`Telemetry::counters`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(super) struct Session {
     pub health: Option<Health>,
     pub heard_us: u64,
     pub board_time: BoardTime,
+    pub history: History,
     pub round_trip: RoundTrip,
     pub armed: bool,
     /// A hold or disarm was sent and not taken back by arming.
@@ -69,6 +71,8 @@ impl Session {
             BoardMessage::Telemetry(telemetry) => {
                 counters.telemetry += 1;
                 self.board_time.heard(telemetry.time_us, now_us);
+                self.history
+                    .measured(telemetry.time_us, &telemetry.positions);
                 self.heard_us = now_us;
                 self.telemetry = Some(telemetry);
             }

@@ -25,18 +25,7 @@ impl Controller {
         measured: &[f64],
         shape: ChunkShape,
     ) -> Result<Self, ControlError> {
-        if shape.dim != space.names().len() {
-            return Err(ControlError::ActionDim {
-                found: shape.dim,
-                names: space.names().to_vec(),
-            });
-        }
-        if shape.execute == 0 || shape.execute > shape.steps {
-            return Err(ControlError::Execute {
-                execute: shape.execute,
-                steps: shape.steps,
-            });
-        }
+        check_shape(shape, space.names())?;
         space.begin(measured);
         let mut chunk = ActionChunk::default();
         chunk.reset(shape.steps, shape.dim);
@@ -66,29 +55,7 @@ impl Controller {
     /// When its size is not the announced one, or any of its values is not finite.
     pub fn accept_chunk(&mut self, observed: &[f64]) -> Result<(), ControlError> {
         self.next = None;
-        let ActionChunk { steps, dim, data } = &self.chunk;
-        if (*steps, *dim, data.len())
-            != (
-                self.shape.steps,
-                self.shape.dim,
-                self.shape.steps * self.shape.dim,
-            )
-        {
-            return Err(ControlError::ChunkSize {
-                values: data.len(),
-                steps: *steps,
-                dim: *dim,
-                expected_steps: self.shape.steps,
-                expected_dim: self.shape.dim,
-            });
-        }
-        if let Some(index) = data.iter().position(|value| !value.is_finite()) {
-            return Err(ControlError::NotFinite {
-                step: Some(index / self.shape.dim),
-                name: self.space.names()[index % self.shape.dim].clone(),
-                value: data[index],
-            });
-        }
+        check_chunk(&self.chunk, self.shape, self.space.names())?;
         self.space.ground(observed, &mut self.chunk.data);
         self.next = Some(0);
         Ok(())
@@ -109,6 +76,55 @@ impl Controller {
     #[must_use]
     pub fn space(&self) -> &dyn ActionSpace {
         &*self.space
+    }
+}
+
+/// Checks that chunks of this shape can be executed as actions of these names.
+///
+/// # Errors
+/// When actions have not as many values, or `execute` is not between 1 and `steps`.
+pub fn check_shape(shape: ChunkShape, names: &[String]) -> Result<(), ControlError> {
+    if shape.dim != names.len() {
+        return Err(ControlError::ActionDim {
+            found: shape.dim,
+            names: names.to_vec(),
+        });
+    }
+    if shape.execute == 0 || shape.execute > shape.steps {
+        return Err(ControlError::Execute {
+            execute: shape.execute,
+            steps: shape.steps,
+        });
+    }
+    Ok(())
+}
+
+/// Checks a chunk that was written.
+///
+/// # Errors
+/// When its size is not the announced one, or any of its values is not finite.
+pub fn check_chunk(
+    chunk: &ActionChunk,
+    shape: ChunkShape,
+    names: &[String],
+) -> Result<(), ControlError> {
+    let ActionChunk { steps, dim, data } = chunk;
+    if (*steps, *dim, data.len()) != (shape.steps, shape.dim, shape.steps * shape.dim) {
+        return Err(ControlError::ChunkSize {
+            values: data.len(),
+            steps: *steps,
+            dim: *dim,
+            expected_steps: shape.steps,
+            expected_dim: shape.dim,
+        });
+    }
+    match data.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(ControlError::NotFinite {
+            step: Some(index / shape.dim),
+            name: names[index % shape.dim].clone(),
+            value: data[index],
+        }),
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod ik;
 mod proprio;
 mod rate;
+pub mod schedule;
 mod states;
 
 pub use action_space::{
@@ -19,7 +20,7 @@ pub use action_space::{
 #[cfg(test)]
 pub(crate) use config::on_a_table;
 pub use config::{ControlConfig, EndEffectorUnits, Workspace};
-pub use controller::Controller;
+pub use controller::{Controller, check_chunk, check_shape};
 pub use error::ControlError;
 pub use ik::{InverseKinematics, Solution};
 pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, PROPRIO_STATE, proprio, proprio_state};

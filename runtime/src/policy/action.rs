@@ -28,6 +28,11 @@ impl ActionWriter {
         }
     }
 
+    /// Brings an action from its units into the numbers of the value.
+    pub(super) fn normalise(&self, action: &[f32], out: &mut [f32]) {
+        self.normaliser.forward(action, out);
+    }
+
     /// Writes the chunk; `values` are those of `action.from`, row by row.
     pub(super) fn run(&self, values: &[f32], out: &mut ActionChunk) -> Result<(), PolicyError> {
         let dim = self.thresholds.len();

@@ -185,6 +185,15 @@ pub enum PolicyError {
         held: String,
     },
 
+    /// The policy cannot take the rest of the chunk before into account.
+    #[error("{how} {message}")]
+    Conditioning {
+        /// What was asked for.
+        how: &'static str,
+        /// What the policy lacks.
+        message: String,
+    },
+
     /// A failure of a policy that is not a network (a script, a remote policy).
     #[error("{0}")]
     Other(String),

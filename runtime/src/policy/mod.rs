@@ -6,6 +6,7 @@
 
 #[cfg(feature = "onnx")]
 mod action;
+mod condition;
 mod error;
 #[cfg(feature = "onnx")]
 mod feeds;
@@ -27,6 +28,9 @@ mod tests;
 #[cfg(feature = "onnx")]
 mod text;
 
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use condition::{Condition, Conditioning};
 pub use error::PolicyError;
 #[cfg(feature = "onnx")]
 pub use golden::{GoldenReport, GoldenValue};
@@ -113,6 +117,36 @@ pub trait Policy: Send {
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError>;
 
+    /// [`Policy::act`] on the rest of the chunk before. Without a condition it is the same.
+    ///
+    /// # Errors
+    /// As for [`Policy::act`], and when the policy cannot be conditioned so.
+    fn act_on(
+        &mut self,
+        observation: &Observation<'_>,
+        condition: &Condition,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        self.check_conditioning(condition.how, condition.delay)?;
+        self.act(observation, out)
+    }
+
+    /// Whether chunks can be conditioned so, with `delay` actions executed meanwhile.
+    ///
+    /// # Errors
+    /// Says what the policy lacks.
+    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        let _ = delay;
+        match how {
+            Conditioning::None => Ok(()),
+            how => Err(PolicyError::Conditioning {
+                how: how.name(),
+                message: "needs actions that a flow makes, and this policy has no network"
+                    .to_owned(),
+            }),
+        }
+    }
+
     /// Whether [`Observation::cameras`] are looked at; where false, the loop captures nothing.
     fn needs_frame(&self) -> bool;
 
@@ -125,7 +159,7 @@ pub trait Policy: Send {
     }
 
     /// What the policy's actions and states are. `None` for a script: end-effector deltas from the proprioception.
-    fn manifest(&self) -> Option<&manifest::Manifest> {
+    fn manifest(&self) -> Option<manifest::Manifest> {
         None
     }
 
@@ -147,4 +181,70 @@ pub trait Policy: Send {
     fn times(&self) -> PolicyTimes {
         PolicyTimes::default()
     }
+}
+
+/// A policy that its owner looks at between inferences. Whoever calls it waits until nobody else does.
+impl<P: Policy> Policy for Arc<Mutex<P>> {
+    fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
+        locked(self)?.begin_episode(instruction)
+    }
+
+    fn act(
+        &mut self,
+        observation: &Observation<'_>,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        locked(self)?.act(observation, out)
+    }
+
+    fn act_on(
+        &mut self,
+        observation: &Observation<'_>,
+        condition: &Condition,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        locked(self)?.act_on(observation, condition, out)
+    }
+
+    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        locked(self)?.check_conditioning(how, delay)
+    }
+
+    fn needs_frame(&self) -> bool {
+        locked(self).is_ok_and(|policy| policy.needs_frame())
+    }
+
+    fn chunk_shape(&self) -> ChunkShape {
+        let none = ChunkShape {
+            steps: 0,
+            execute: 0,
+            dim: 0,
+        };
+        locked(self).map_or(none, |policy| policy.chunk_shape())
+    }
+
+    fn manifest(&self) -> Option<manifest::Manifest> {
+        locked(self).ok().and_then(|policy| policy.manifest())
+    }
+
+    fn control_hz(&self) -> Option<f64> {
+        locked(self).ok().and_then(|policy| policy.control_hz())
+    }
+
+    fn keeps_history(&self) -> bool {
+        locked(self).is_ok_and(|policy| policy.keeps_history())
+    }
+
+    fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
+        locked(self)?.see(observation)
+    }
+
+    fn times(&self) -> PolicyTimes {
+        locked(self).map_or_else(|_| PolicyTimes::default(), |policy| policy.times())
+    }
+}
+
+fn locked<P>(policy: &Mutex<P>) -> Result<MutexGuard<'_, P>, PolicyError> {
+    let poisoned = |_| PolicyError::Other("the policy panicked in an earlier call".to_owned());
+    policy.lock().map_err(poisoned)
 }

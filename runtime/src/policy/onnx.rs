@@ -9,11 +9,14 @@ use wink_engine::{
 
 use super::action::ActionWriter;
 use super::feeds::Feeds;
-use super::loops::NoiseSource;
-use super::manifest::{Manifest, Method, Run};
+use super::loops::{Guide, NoiseSource};
+use super::manifest::{ActionSpace, FlowSpec, Manifest, Method, Reference, Run};
 use super::stages::{Network, Runs, StageRun, ValueRef};
 use super::text::TextEncoder;
-use super::{ActionChunk, ChunkShape, Observation, Package, Policy, PolicyError, PolicyTimes};
+use super::{
+    ActionChunk, ChunkShape, Condition, Conditioning, Observation, Package, Policy, PolicyError,
+    PolicyTimes,
+};
 
 /// The seed of a policy's noise, until [`OnnxPolicy::seed`].
 const SEED: u64 = 0;
@@ -28,6 +31,8 @@ pub struct OnnxPolicy {
     pub(super) feeds: Feeds,
     pub(super) runs: Runs,
     pub(super) noise: NoiseSource,
+    /// `None` where the actions do not come from a flow.
+    guide: Option<Guide>,
     begun: bool,
     times: PolicyTimes,
 }
@@ -102,6 +107,7 @@ impl OnnxPolicy {
         let feeds = Feeds::new(&manifest, &network.observed, encoder.clone())?;
         let runs = Runs::new(&network)?;
         Ok(Self {
+            guide: guide(&network, &manifest),
             shared: Arc::new(Shared {
                 action: ActionWriter::new(&manifest.action),
                 manifest,
@@ -140,6 +146,7 @@ impl OnnxPolicy {
             }),
             feeds: self.feeds.clone(),
             noise: self.noise.clone(),
+            guide: self.guide.clone(),
             begun: false,
             times: PolicyTimes::default(),
         })
@@ -363,8 +370,13 @@ impl OnnxPolicy {
     ) -> Result<(), PolicyError> {
         let network = &self.shared.network;
         let observed = &self.feeds.tensors;
-        self.runs
-            .observation(network, observed, &mut self.noise, watch)?;
+        self.runs.observation(
+            network,
+            observed,
+            &mut self.noise,
+            self.guide.as_ref(),
+            watch,
+        )?;
         let values = self.floats(network.action.0)?;
         self.shared.action.run(values, out)
     }
@@ -388,6 +400,61 @@ impl Policy for OnnxPolicy {
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
         self.infer(observation, out, None)
+    }
+
+    fn act_on(
+        &mut self,
+        observation: &Observation<'_>,
+        condition: &Condition,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        self.check_conditioning(condition.how, condition.delay)?;
+        if let Some(guide) = &mut self.guide {
+            let action = &self.shared.action;
+            guide.set(condition, |values, out| action.normalise(values, out));
+        }
+        let done = self.infer(observation, out, None);
+        if let Some(guide) = &mut self.guide {
+            guide.clear();
+        }
+        done
+    }
+
+    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        if how == Conditioning::None {
+            return Ok(());
+        }
+        let refused = |message: String| PolicyError::Conditioning {
+            how: how.name(),
+            message,
+        };
+        let manifest = &self.shared.manifest;
+        let Some(flow) = flow(&self.shared.network) else {
+            let from = &manifest.action.from;
+            return Err(refused(format!(
+                "needs actions that a flow makes, and those of {} are \"{from}\", which none does",
+                manifest.name
+            )));
+        };
+        let relative = manifest.action.space == ActionSpace::JointPosition
+            && manifest.action.reference == Reference::Relative;
+        if relative || manifest.action.first != 0 {
+            return Err(refused(format!(
+                "needs chunks that begin at the observation and are not measured from its state; those of {} do not",
+                manifest.name
+            )));
+        }
+        match (how, flow.prefix) {
+            (Conditioning::Prefix, None) => Err(refused(format!(
+                "needs a policy that was trained for it, and {} was not (no `prefix` in its flow)",
+                manifest.name
+            ))),
+            (Conditioning::Prefix, Some(most)) if delay > most => Err(refused(format!(
+                "of {} takes at most {most} actions for executed while inference runs, not {delay}",
+                manifest.name
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
@@ -418,8 +485,8 @@ impl Policy for OnnxPolicy {
         }
     }
 
-    fn manifest(&self) -> Option<&Manifest> {
-        Some(&self.shared.manifest)
+    fn manifest(&self) -> Option<Manifest> {
+        Some(self.shared.manifest.clone())
     }
 
     fn control_hz(&self) -> Option<f64> {
@@ -429,6 +496,24 @@ impl Policy for OnnxPolicy {
     fn times(&self) -> PolicyTimes {
         self.times
     }
+}
+
+/// The flow whose sample is the chunk; `None` where the actions come from something else.
+fn flow(network: &Network) -> Option<&FlowSpec> {
+    let ValueRef::Result(stage) = network.action.0 else {
+        return None;
+    };
+    match network.stages.get(stage)?.spec.method() {
+        Some(Method::Flow(flow, _)) => Some(flow),
+        _ => None,
+    }
+}
+
+fn guide(network: &Network, manifest: &Manifest) -> Option<Guide> {
+    flow(network)?;
+    let rows = network.action.1.shape.get(1).copied()?;
+    let action = &manifest.action;
+    Some(Guide::new(rows, action.width, action.names.len()))
 }
 
 fn micros(from: Instant, to: Instant) -> u64 {

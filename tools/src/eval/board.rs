@@ -4,17 +4,17 @@ use std::fmt;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
-use wink_runtime::arm::RoundTrip;
+use wink_runtime::arm::{ArmClient, RoundTrip};
 use wink_sim::setup::WX250S;
 use wink_sim::{Scene, SimBoard, SimOptions};
 
 use crate::bad_input::bad_input;
-use crate::rollout::{Rollout, World};
+use crate::rollout::World;
 
 /// `--board`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoardChoice {
     /// The firmware core in this program, ideal servos
@@ -54,7 +54,8 @@ impl BoardChoice {
 }
 
 /// What went over the link, of one episode or of several together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LinkStats {
     /// Setpoints that the host sent.
     pub setpoints: u64,
@@ -95,7 +96,8 @@ pub struct LinkStats {
 }
 
 /// Pings and their answers: how long they took, the board's own time not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RoundTrips {
     /// Answers.
     pub count: u64,
@@ -136,8 +138,7 @@ impl RoundTrips {
 
 impl LinkStats {
     /// What went over an episode's link.
-    pub fn of(rollout: &Rollout) -> Self {
-        let client = rollout.client();
+    pub fn of(client: &ArmClient) -> Self {
         let host = client.counters();
         let board = client.telemetry().map(|telemetry| telemetry.counters);
         let board = board.unwrap_or_default();

@@ -1,12 +1,16 @@
 //! What is kept of an episode that was run.
 
+use serde::{Deserialize, Serialize};
 use wink_sim::outcome::Failure;
 
 use super::board::LinkStats;
+use super::motion::Jerk;
 use super::plan::Group;
+use super::timing::Late;
 
 /// A card as the reader knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CardName {
     /// The word in the instruction.
     pub label: String,
@@ -49,6 +53,12 @@ pub struct Episode {
     pub state_hash: u64,
     /// Why it failed; `None` where it succeeded.
     pub failure: Option<Failure>,
+    /// Time of the board that it took, seconds.
+    pub seconds: f64,
+    /// How smoothly the tool moved.
+    pub jerk: Jerk,
+    /// Ticks and chunks that were late.
+    pub late: Late,
     /// What went over the link to the board.
     pub link: LinkStats,
     /// What it cost.
@@ -70,7 +80,8 @@ impl Episode {
 }
 
 /// Latencies in microseconds, one sample each time it happened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Timing {
     /// Preprocessing and inference, where the policy was asked.
     pub policy_us: Vec<u64>,
@@ -127,6 +138,9 @@ pub mod tests {
             steps: 1,
             state_hash: 0,
             failure: (!success).then_some(missed),
+            seconds: 0.05,
+            jerk: Jerk::default(),
+            late: Late::default(),
             link: LinkStats::default(),
             timing: Timing::default(),
             strip: vec![vec![0]],

@@ -53,6 +53,12 @@ impl Control {
             Self::Paraphrase => "paraphrase",
         }
     }
+
+    /// The control of this name, [`Control::None`] among them.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let mut all = [Self::None].into_iter().chain(Self::ALL);
+        all.find(|control| control.name() == name)
+    }
 }
 
 /// What the policy is told, and by which card the episode is judged.

@@ -3,18 +3,25 @@
 mod board;
 mod comparison;
 mod confusion;
-mod episode;
+mod drive;
+pub mod episode;
 mod html;
 mod instruction;
 mod json;
+pub mod latency;
+mod motion;
 mod open_loop;
 mod picture;
-mod plan;
+pub mod plan;
 pub mod policy;
-mod report;
+pub mod report;
 mod rows;
-mod run;
+pub mod run;
+pub mod shard;
+mod sweep;
 mod table;
+pub mod timing;
+mod timing_args;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,11 +37,14 @@ use crate::ordered::default_jobs;
 use crate::out_dir::OutDir;
 use crate::threads::ThreadArgs;
 
-use board::{BoardChoice, LinkStats};
+use board::BoardChoice;
 use episode::Episode;
 use plan::{Controls, SplitChoice};
 use policy::Choice;
-use report::{Latency, Report};
+use report::Report;
+use shard::Shard;
+use timing::Plan;
+use timing_args::TimingArgs;
 
 /// Evaluate a policy on the emoji table: execution, recognition, grounding, latency
 ///
@@ -94,6 +104,9 @@ pub struct Args {
     #[command(flatten)]
     threads: ThreadArgs,
 
+    #[command(flatten)]
+    timing: TimingArgs,
+
     /// Which of the package's graphs to run; the package's own default unless given. Several, with commas between them,
     /// are evaluated on the same episodes and compared with the first, each with a folder of its own in --out
     #[arg(long, value_name = "f32|int8|...", value_delimiter = ',')]
@@ -118,6 +131,11 @@ pub struct Args {
     #[arg(long, requires = "out")]
     no_html: bool,
 
+    /// Run every N-th episode only, the K-th and so on, for `wink merge` to put together; K from 1. --out then holds the
+    /// shard instead of a report
+    #[arg(long, value_name = "K/N", requires = "out", conflicts_with = "data")]
+    shard: Option<Shard>,
+
     /// Replace an earlier report
     #[arg(long, requires = "out")]
     force: bool,
@@ -128,7 +146,7 @@ pub struct Args {
 }
 
 /// The figures of an evaluation.
-const REPORT: &str = "report.json";
+pub const REPORT: &str = "report.json";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,6 +160,9 @@ Examples:
   wink eval --policy models/wink-s --precision f32 --json
   wink eval --precision f32,int8 --controls none        what does int8 forget? paired tests on the same episodes
   wink eval --policy my-act --data my-recording --out out/open   predicted against recorded actions, joint by joint
+  wink eval --scheduler asynchronous --latency 40ms --jitter 10ms --split val    what latency costs
+  wink eval --sweep-latency 0,50,100,200,400ms --precision f32,int8 --out out/sweep   plotted, schedulers side by side
+  wink eval --shard 2/4 --out out/2                     a quarter of the episodes, the second; then `wink merge`
   wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
 /// Runs the command.
@@ -160,32 +181,51 @@ pub fn run(args: &Args) -> Result<()> {
     for choice in &mut choices {
         choice.use_threads(args.threads.threads())?;
     }
-    let marker = match choices.len() {
-        1 => REPORT,
-        _ => comparison::FILE,
+    let axes = args.timing.sweep();
+    args.timing
+        .check(&choices, args.shard.is_some(), args.out.is_some())?;
+    let marker = match (args.shard, &axes, choices.len()) {
+        (Some(_), ..) => shard::FILE,
+        (None, Some(_), _) => sweep::FILE,
+        (None, None, 1) => REPORT,
+        (None, None, _) => comparison::FILE,
     };
+    let controls = args
+        .controls
+        .clone()
+        .unwrap_or(if args.board.is_sim() && axes.is_none() {
+            Controls::all()
+        } else {
+            Controls::none()
+        });
+    let groups = plan::groups(args.split, &controls);
+    if let Some(shard) = args.shard {
+        check_shard(args, shard, groups.len() * episodes)?;
+    }
     let out = args
         .out
         .as_deref()
         .map(|path| OutDir::create(path, args.force, marker))
         .transpose()?;
 
-    let controls = args.controls.clone().unwrap_or(if args.board.is_sim() {
-        Controls::all()
-    } else {
-        Controls::none()
-    });
-    let groups = plan::groups(args.split, &controls);
     let order = run::Order {
         groups: &groups,
         episodes,
         seed: args.seed,
         board: args.board,
         setup: choices[0].setup(),
+        timing: &Plan::instant(),
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
-        pictures: (out.is_some() && !args.no_html).then_some(args.pictures as usize),
+        pictures: (out.is_some() && !args.no_html)
+            .then_some(args.pictures as usize)
+            .filter(|_| axes.is_none()),
+        shard: args.shard.unwrap_or(Shard::WHOLE),
     };
+    if let Some(axes) = axes {
+        return sweep::run(&order, &axes, &choices, out, args.json);
+    }
     match &choices[..] {
+        [choice] if args.shard.is_some() => run_shard(args, &order, choice, out),
         [choice] => evaluate_one(args, &order, choice, out),
         several => compare(args, &order, several, out),
     }
@@ -245,25 +285,79 @@ fn evaluate_one(
     choice: &Choice,
     out: Option<OutDir>,
 ) -> Result<()> {
+    let (plan, measured) = args.timing.plan(order, choice)?;
+    let order = &run::Order {
+        timing: &plan,
+        ..*order
+    };
     let (report, done) = evaluate(order, choice)?;
     let mut stdout = io::stdout().lock();
-    let json = json::text(&report)?;
-    let told = match args.json {
-        true => json,
-        false => table::render(&report),
-    };
-    stdout.write_all(told.as_bytes())?;
+    stdout.write_all(told(&report, args.json)?.as_bytes())?;
     if let Some(out) = out {
         store(out.path(), &report, &done, args.no_html)?;
+        store_latency(out.path(), measured.as_ref())?;
         let path = out.publish()?;
         if !args.json {
-            writeln!(
-                stdout,
-                "\n{}: {}report.json, episodes.parquet",
-                path.display(),
-                if args.no_html { "" } else { "report.html, " }
-            )?;
+            writeln!(stdout, "\n{}", stored(&path, args.no_html))?;
         }
+    }
+    Ok(())
+}
+
+/// Runs a part of the episodes and stores them for `wink merge`.
+fn run_shard(
+    args: &Args,
+    order: &run::Order<'_>,
+    choice: &Choice,
+    out: Option<OutDir>,
+) -> Result<()> {
+    let (timing, _) = args.timing.plan(order, choice)?;
+    let order = &run::Order {
+        timing: &timing,
+        ..*order
+    };
+    let plan = shard::plan::Plan {
+        shard: order.shard,
+        jobs: order.jobs,
+        run: shard::plan::Run::of(order, choice, choice.policy_sha256(&args.policy)?),
+    };
+    let done = run::run(order, choice)?;
+    let json = json::text(&plan)?;
+    let mut stdout = io::stdout().lock();
+    if args.json {
+        stdout.write_all(json.as_bytes())?;
+    }
+    let Some(out) = out else {
+        return Ok(());
+    };
+    shard::episodes::write(&out.path().join(shard::EPISODES), order.shard, &done)?;
+    write(out.path(), shard::FILE, &json)?;
+    let path = out.publish()?;
+    if !args.json {
+        writeln!(
+            stdout,
+            "{}: shard {}, {} of {} episodes; put all shards together with `wink merge`",
+            path.display(),
+            order.shard,
+            done.len(),
+            order.total()
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether there is anything in the shard, and one policy to run it with.
+fn check_shard(args: &Args, shard: Shard, total: usize) -> Result<()> {
+    if args.precision.len() > 1 {
+        return Err(bad_input(format!(
+            "--shard {shard}: takes one precision at a time, not {}",
+            args.precision.join(",")
+        )));
+    }
+    if shard.count() > total {
+        return Err(bad_input(format!(
+            "--shard {shard}: there are {total} episodes, so at most {total} shards"
+        )));
     }
     Ok(())
 }
@@ -279,6 +373,11 @@ fn compare(
     let records = comparison::records(choices, order.episodes, &package)?;
     let mut sides = Vec::new();
     for (choice, record) in choices.iter().zip(records) {
+        let (plan, measured) = args.timing.plan(order, choice)?;
+        let order = &run::Order {
+            timing: &plan,
+            ..*order
+        };
         let (report, done) = evaluate(order, choice)?;
         if let Some(out) = &out {
             let dir = out
@@ -286,6 +385,7 @@ fn compare(
                 .join(report.precision.as_deref().unwrap_or("none"));
             fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
             store(&dir, &report, &done, args.no_html)?;
+            store_latency(&dir, measured.as_ref())?;
             if let Some(record) = &record {
                 write(&dir, comparison::RECORD, &json::text(record)?)?;
             }
@@ -318,32 +418,36 @@ fn compare(
 /// Runs the episodes with one policy.
 fn evaluate(order: &run::Order<'_>, choice: &Choice) -> Result<(Report, Vec<Episode>)> {
     let done = run::run(order, choice)?;
-    let (splits, controls) = report::scores(order.groups, &done);
-    let is_sim = order.board.is_sim();
-    let report = Report {
-        policy: choice.name(),
-        precision: choice.precision(),
-        board: order.board,
-        seed: order.seed,
-        wink: env!("CARGO_PKG_VERSION"),
-        episodes: order.episodes,
-        jobs: order.jobs,
-        splits,
-        controls,
-        latency_us: Latency::of(&done),
-        link: (!is_sim).then(|| LinkStats::sum(done.iter().map(|episode| episode.link))),
-        emulated_episode_s: report::mean_episode_s(&done).filter(|_| !is_sim),
-    };
+    let report = Report::of(order, choice.name(), choice.precision(), &done);
     Ok((report, done))
 }
 
+/// A report for the terminal.
+pub fn told(report: &Report, json: bool) -> Result<String> {
+    match json {
+        true => json::text(report),
+        false => Ok(table::render(report)),
+    }
+}
+
+/// Which files a report's folder holds.
+pub fn stored(dir: &Path, no_html: bool) -> String {
+    let html = if no_html { "" } else { "report.html, " };
+    format!("{}: {html}report.json, episodes.parquet", dir.display())
+}
+
 /// Puts the files of a report into a folder.
-fn store(dir: &Path, report: &Report, done: &[Episode], no_html: bool) -> Result<()> {
+pub fn store(dir: &Path, report: &Report, done: &[Episode], no_html: bool) -> Result<()> {
     write(dir, REPORT, &json::text(report)?)?;
     if !no_html {
         write(dir, "report.html", &html::render(report, done))?;
     }
     rows::write(&dir.join("episodes.parquet"), done)
+}
+
+/// Puts measured latencies beside a report.
+fn store_latency(dir: &Path, measured: Option<&latency::LatencyFile>) -> Result<()> {
+    measured.map_or(Ok(()), |file| write(dir, latency::FILE, &json::text(file)?))
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<()> {

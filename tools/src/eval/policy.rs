@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use wink_runtime::camera::Frame;
-use wink_runtime::control::{StateReader, action_space};
+use wink_runtime::control::{ACTION_DIM, StateReader, action_space};
 use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{
-    ActionChunk, CameraFrame, ChunkShape, Observation, OnnxPolicy, Package, Policy, PolicyError,
-    PolicyTimes, Threads,
+    ActionChunk, CameraFrame, ChunkShape, Condition, Conditioning, Observation, OnnxPolicy,
+    Package, Policy, PolicyError, PolicyTimes, Threads,
 };
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::{Scene, Setup};
@@ -100,6 +101,23 @@ impl Choice {
         }
     }
 
+    /// SHA-256 of the package's policy.json, which holds the hashes of all its files; `None` where there is no package.
+    pub fn policy_sha256(&self, dir: &str) -> Result<Option<String>> {
+        match self {
+            Self::Expert(_) | Self::Random(_) => Ok(None),
+            Self::Network(..) => {
+                let path = find(dir).join("policy.json");
+                let bytes = std::fs::read(&path).map_err(|error| {
+                    as_bad_input(anyhow::Error::new(error).context(path.display().to_string()))
+                })?;
+                let digest = Sha256::digest(&bytes);
+                Ok(Some(
+                    digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                ))
+            }
+        }
+    }
+
     /// Finds out before the first episode whether the policy takes an instruction.
     pub fn check_instruction(&self, instruction: &str) -> Result<()> {
         match self {
@@ -108,6 +126,37 @@ impl Choice {
                 .map(|_| ())
                 .map_err(as_bad_input),
             Self::Expert(_) | Self::Random(_) => Ok(()),
+        }
+    }
+
+    /// The size of its chunks.
+    pub fn chunk_shape(&self) -> ChunkShape {
+        match self {
+            // The scripts give an action at a time.
+            Self::Expert(_) | Self::Random(_) => ChunkShape {
+                steps: 1,
+                execute: 1,
+                dim: ACTION_DIM,
+            },
+            Self::Network(network, _) => network.chunk_shape(),
+        }
+    }
+
+    /// Ticks a second.
+    pub fn control_hz(&self) -> f64 {
+        match self {
+            Self::Expert(setup) | Self::Random(setup) => setup.control_hz,
+            Self::Network(network, _) => network.manifest().control_hz,
+        }
+    }
+
+    /// Whether its chunks can be conditioned so.
+    pub fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        match self {
+            Self::Expert(_) | Self::Random(_) => {
+                RandomPolicy::new(0).check_conditioning(how, delay)
+            }
+            Self::Network(network, _) => network.check_conditioning(how, delay),
         }
     }
 
@@ -224,6 +273,10 @@ fn faceless() -> PolicyError {
 }
 
 impl Pilot for AnyPilot {
+    fn wants_truth(&self) -> bool {
+        matches!(self, Self::Expert(_))
+    }
+
     fn show(&mut self, truth: &wink_sim::Truth) {
         if let Self::Expert(Some(expert)) = self {
             expert.show(truth);
@@ -244,6 +297,19 @@ impl Policy for AnyPilot {
         self.policy_mut()?.act(observation, out)
     }
 
+    fn act_on(
+        &mut self,
+        observation: &Observation<'_>,
+        condition: &Condition,
+        out: &mut ActionChunk,
+    ) -> Result<(), PolicyError> {
+        self.policy_mut()?.act_on(observation, condition, out)
+    }
+
+    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
+        self.policy()?.check_conditioning(how, delay)
+    }
+
     fn needs_frame(&self) -> bool {
         self.policy().is_ok_and(|policy| policy.needs_frame())
     }
@@ -259,7 +325,7 @@ impl Policy for AnyPilot {
         )
     }
 
-    fn manifest(&self) -> Option<&Manifest> {
+    fn manifest(&self) -> Option<Manifest> {
         self.policy().ok().and_then(|policy| policy.manifest())
     }
 

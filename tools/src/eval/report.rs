@@ -10,6 +10,8 @@ use super::confusion::Confusion;
 use super::episode::{Episode, Timing};
 use super::instruction::Control;
 use super::plan::Group;
+use super::run::Order;
+use super::timing::TimingReport;
 use crate::stats::{Percentiles, Proportion};
 
 /// What was run, and what came of it.
@@ -30,6 +32,9 @@ pub struct Report {
     pub episodes: usize,
     /// Threads that ran episodes side by side: latencies depend on it, nothing else does.
     pub jobs: usize,
+    /// What latency was charged and what came of it, where any was or the scheduler is not the synchronous one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingReport>,
     /// By split.
     pub splits: BTreeMap<String, Scores>,
     /// By control.
@@ -73,6 +78,34 @@ pub struct Latency {
     pub world: Percentiles,
     /// A whole tick.
     pub tick: Percentiles,
+}
+
+impl Report {
+    /// The figures of these episodes, which are all that `order` asks for.
+    pub fn of(
+        order: &Order<'_>,
+        policy: String,
+        precision: Option<String>,
+        episodes: &[Episode],
+    ) -> Self {
+        let (splits, controls) = scores(order.groups, episodes);
+        let is_sim = order.board.is_sim();
+        Self {
+            policy,
+            precision,
+            board: order.board,
+            seed: order.seed,
+            wink: env!("CARGO_PKG_VERSION"),
+            episodes: order.episodes,
+            jobs: order.jobs,
+            timing: TimingReport::of(order.timing, episodes),
+            splits,
+            controls,
+            latency_us: Latency::of(episodes),
+            link: (!is_sim).then(|| LinkStats::sum(episodes.iter().map(|episode| episode.link))),
+            emulated_episode_s: mean_episode_s(episodes).filter(|_| !is_sim),
+        }
+    }
 }
 
 impl Scores {
@@ -119,14 +152,14 @@ impl Latency {
 }
 
 /// Real time of an episode's ticks, seconds, the mean.
-pub fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
+fn mean_episode_s(episodes: &[Episode]) -> Option<f64> {
     let ticks = episodes.iter().flat_map(|episode| &episode.timing.tick_us);
     let total_us: u64 = ticks.sum();
     (!episodes.is_empty()).then(|| total_us as f64 * 1e-6 / episodes.len() as f64)
 }
 
 /// Scores by key: the splits, and the controls.
-pub fn scores(
+fn scores(
     groups: &[Group],
     episodes: &[Episode],
 ) -> (BTreeMap<String, Scores>, BTreeMap<String, Scores>) {

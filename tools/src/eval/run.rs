@@ -5,23 +5,27 @@ use std::time::Duration;
 
 use anyhow::Result;
 use wink_runtime::camera::Frame;
-use wink_runtime::episode::TickReport;
+use wink_runtime::session::TickReport;
 use wink_sim::{Scene, Setup, SimOptions, emoji};
 
 use super::board::{BoardChoice, LinkStats};
+use super::drive::{Drive, Handle};
 use super::episode::{CardName, Episode, Timing};
 use super::instruction::instruct;
+use super::motion::Smoothness;
 use super::picture::{EVERY_STEPS, small_jpeg};
 use super::plan::Group;
-use super::policy::{AnyPilot, Choice};
+use super::policy::Choice;
+use super::shard::Shard;
+use super::timing::Plan;
 use crate::ordered::for_each_ordered;
 use crate::progress;
-use crate::rollout::Rollout;
 
 /// Beyond the first few of a group, this many of each ending keep their pictures.
 const PICTURED_OF_AN_ENDING: usize = 10;
 
 /// What to run.
+#[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// Splits and controls.
     pub groups: &'a [Group],
@@ -33,15 +37,25 @@ pub struct Order<'a> {
     pub board: BoardChoice,
     /// The cell that they are in.
     pub setup: &'static Setup,
+    /// What happens while inference runs, and how long it does.
+    pub timing: &'a Plan,
     /// Threads.
     pub jobs: usize,
     /// Take pictures for the report, and keep those of this many episodes of each group and of some beyond.
     pub pictures: Option<usize>,
+    /// Which of the episodes.
+    pub shard: Shard,
 }
 
 impl Order<'_> {
-    /// The group, the place in it and the scene of a piece of work.
-    fn piece(&self, index: usize) -> (Group, usize, Scene) {
+    /// Episodes of all groups.
+    pub fn total(&self) -> usize {
+        self.groups.len() * self.episodes
+    }
+
+    /// The group, the place in it and the scene of the shard's piece of work `place`.
+    fn piece(&self, place: usize) -> (Group, usize, Scene) {
+        let index = self.shard.piece(place);
         let group = self.groups[index / self.episodes];
         let place = index % self.episodes;
         (
@@ -52,9 +66,9 @@ impl Order<'_> {
     }
 }
 
-/// All episodes, group by group. Only their timing depends on how many run side by side.
+/// The shard's episodes, group by group. Only their timing depends on how many run side by side.
 pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
-    let total = order.groups.len() * order.episodes;
+    let total = order.shard.size(order.total());
     for index in 0..total {
         let (group, _, scene) = order.piece(index);
         choice.check_instruction(&instruct(&scene, group.control).text)?;
@@ -63,19 +77,13 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
     let mut done: Vec<Episode> = Vec::with_capacity(total);
     for_each_ordered(
         (0..order.jobs.clamp(1, total))
-            .map(|_| (choice.pilot(), Frame::default()))
+            .map(|_| (Handle::new(choice.pilot()), Frame::default()))
             .collect(),
         total,
         |(pilot, frame), index| {
             let (group, place, scene) = order.piece(index);
-            run_one(
-                pilot,
-                order.board,
-                group,
-                place,
-                &scene,
-                order.pictures.is_some().then_some(frame),
-            )
+            let camera = order.pictures.is_some().then_some(frame);
+            run_one(pilot, order, (group, place), &scene, camera)
         },
         |_, mut episode| {
             if !keeps_pictures(&episode, &done, order.pictures.unwrap_or(0)) {
@@ -89,6 +97,19 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
     )?;
     bar.finish_and_clear();
     Ok(done)
+}
+
+/// Drops the pictures that a run of all these episodes, which are in order, would not have kept. Each part of the run has kept
+/// at least those that the whole keeps.
+pub fn drop_pictures(episodes: &mut [Episode], first: usize) {
+    for index in 0..episodes.len() {
+        let (done, rest) = episodes.split_at_mut(index);
+        if let Some(episode) = rest.first_mut()
+            && !keeps_pictures(episode, done, first)
+        {
+            episode.strip.clear();
+        }
+    }
 }
 
 /// The first `first` episodes of a group keep their pictures, and beyond them some of each ending, so that rare failures are seen.
@@ -124,20 +145,21 @@ fn tally(done: &[Episode]) -> String {
 }
 
 fn run_one(
-    pilot: &mut AnyPilot,
-    board: BoardChoice,
-    group: Group,
-    index: usize,
+    pilot: &Handle,
+    order: &Order<'_>,
+    (group, index): (Group, usize),
     scene: &Scene,
     mut camera: Option<&mut Frame>,
 ) -> Result<Episode> {
-    pilot.face(scene);
+    pilot.lock().face(scene);
     let told = instruct(scene, group.control);
-    let board = board.lay(scene, SimOptions::default())?;
-    let mut rollout = Rollout::begin_on(board, pilot, &told.text)?;
+    let board = order.board.lay(scene, SimOptions::default())?;
+    let timing_of = order.timing.of_episode(scene.seed);
+    let mut rollout = Drive::begin_on(board, pilot, &told.text, timing_of)?;
+    let mut path = Smoothness::default();
     let mut timing = Timing::default();
     let mut strip = Vec::new();
-    let mut look = |rollout: &mut Rollout| -> Result<()> {
+    let mut look = |rollout: &mut Drive| -> Result<()> {
         if let Some(frame) = camera.as_deref_mut() {
             rollout.look(frame)?;
             strip.push(small_jpeg(frame)?);
@@ -148,8 +170,10 @@ fn run_one(
         if rollout.steps().is_multiple_of(EVERY_STEPS) {
             look(&mut rollout)?;
         }
-        let report = rollout.tick(pilot)?;
+        let report = rollout.tick()?;
         record(&mut timing, &report);
+        let [x, y, z, ..] = report.proprio;
+        path.add([x, y, z]);
     }
     look(&mut rollout)?;
 
@@ -170,7 +194,10 @@ fn run_one(
         cube: outcome.cube_m,
         steps: rollout.steps(),
         state_hash: rollout.state_hash(),
-        link: LinkStats::of(&rollout),
+        seconds: rollout.steps() as f64 * rollout.period_us() as f64 * 1e-6,
+        jerk: path.jerk(rollout.period_us()),
+        late: (*rollout.late()).into(),
+        link: LinkStats::of(rollout.client()),
         timing,
         strip,
     })
@@ -179,7 +206,7 @@ fn run_one(
 fn record(timing: &mut Timing, report: &TickReport) {
     let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let times = &report.times;
-    if report.inferred {
+    if report.arrived {
         timing.policy_us.push(us(times.policy));
     }
     timing.world_us.push(us(times.capture + times.wait));

@@ -23,6 +23,9 @@ pub fn render(report: &Report) -> String {
     for part in [scores(report), failures(report), latencies(report)] {
         let _ = writeln!(text, "{part}\n");
     }
+    if let Some(timing) = &report.timing {
+        let _ = writeln!(text, "{}\n", timing.told());
+    }
     if let Some(link) = &report.link {
         let _ = writeln!(text, "{link}");
     }

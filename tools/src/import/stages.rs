@@ -220,6 +220,7 @@ impl Stages<'_> {
                     grid: None,
                     velocity: output.to_owned(),
                     time: self.time()?,
+                    prefix: None,
                 });
             }
         }

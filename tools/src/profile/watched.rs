@@ -81,7 +81,7 @@ impl Policy for Watched {
         self.network.chunk_shape()
     }
 
-    fn manifest(&self) -> Option<&Manifest> {
+    fn manifest(&self) -> Option<Manifest> {
         Policy::manifest(&self.network)
     }
 

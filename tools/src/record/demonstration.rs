@@ -299,7 +299,7 @@ impl Policy for Disturbed {
         self.expert.chunk_shape()
     }
 
-    fn manifest(&self) -> Option<&Manifest> {
+    fn manifest(&self) -> Option<Manifest> {
         self.expert.manifest()
     }
 

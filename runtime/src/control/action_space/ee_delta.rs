@@ -4,10 +4,14 @@ use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 
 use super::{ActionSpace, Step, check};
 use crate::arm::{ArmDescription, Gripper, JointValues, Row};
+use crate::control::schedule::Motion;
 use crate::control::{ControlConfig, ControlError, EndEffectorUnits, InverseKinematics};
 
 /// Values per action.
 pub const ACTION_DIM: usize = 7;
+
+/// The place of the gripper, which is no change.
+const GRIPPER_NUMBER: usize = ACTION_DIM - 1;
 
 /// Their names, in order.
 pub const ACTION_NAMES: [&str; ACTION_DIM] =
@@ -83,6 +87,13 @@ impl ActionSpace for EeDelta {
 
     fn targets(&self) -> &JointValues {
         &self.targets
+    }
+
+    fn motion(&self, number: usize) -> Motion {
+        match number {
+            GRIPPER_NUMBER => Motion::Absolute,
+            _ => Motion::Relative,
+        }
     }
 
     fn boxed_clone(&self) -> Box<dyn ActionSpace> {

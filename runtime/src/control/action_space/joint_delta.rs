@@ -3,6 +3,7 @@
 use super::{ActionSpace, JointUnits, Step, check};
 use crate::arm::{ArmDescription, JointValues};
 use crate::control::ControlError;
+use crate::control::schedule::Motion;
 use crate::policy::manifest::ActionSpec;
 
 /// An action is by how much the joints' targets change, in the policy's units.
@@ -63,6 +64,10 @@ impl ActionSpace for JointDelta {
 
     fn targets(&self) -> &JointValues {
         &self.targets
+    }
+
+    fn motion(&self, _number: usize) -> Motion {
+        Motion::Relative
     }
 
     fn boxed_clone(&self) -> Box<dyn ActionSpace> {

@@ -3,6 +3,7 @@
 use super::{ActionSpace, JointUnits, Step, check};
 use crate::arm::{ArmDescription, JointValues};
 use crate::control::ControlError;
+use crate::control::schedule::Motion;
 use crate::policy::manifest::{ActionSpec, Reference};
 
 /// An action is where the joints shall be, in the policy's units: absolute, or from where they were observed.
@@ -64,6 +65,10 @@ impl ActionSpace for JointPosition {
 
     fn targets(&self) -> &JointValues {
         &self.targets
+    }
+
+    fn motion(&self, _number: usize) -> Motion {
+        Motion::Absolute
     }
 
     fn boxed_clone(&self) -> Box<dyn ActionSpace> {

@@ -14,6 +14,7 @@ pub use joint_delta::JointDelta;
 pub use joint_position::JointPosition;
 pub use joint_units::{JointUnits, lerobot_joints};
 
+use super::schedule::Motion;
 use super::{ControlConfig, ControlError};
 use crate::arm::{ArmDescription, JointValues, Row};
 use crate::policy::manifest::{ActionSpace as Declared, ActionSpec};
@@ -51,6 +52,9 @@ pub trait ActionSpace: fmt::Debug + Send {
 
     /// The targets on the wire that the last action led to.
     fn targets(&self) -> &JointValues;
+
+    /// What a value of an action is measured from, by its place; of positions once the chunk was [`ground`](Self::ground)ed.
+    fn motion(&self, number: usize) -> Motion;
 
     /// The same space with the same targets.
     fn boxed_clone(&self) -> Box<dyn ActionSpace>;

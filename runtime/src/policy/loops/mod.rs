@@ -2,10 +2,12 @@
 
 mod decode;
 mod diffusion;
+mod guide;
 mod noise;
 
 pub(crate) use decode::{Decoder, keep_actions, largest};
 pub(crate) use diffusion::Schedule;
+pub(crate) use guide::{FlowTime, Guide};
 pub(crate) use noise::{Listed, NoiseSource, Stream};
 
 /// One step of Euler's method.

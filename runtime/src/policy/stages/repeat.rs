@@ -3,7 +3,9 @@
 use wink_engine::{Element, Tensor, TensorSpec, View};
 
 use super::super::PolicyError;
-use super::super::loops::{Decoder, NoiseSource, Schedule, euler, keep_actions, largest};
+use super::super::loops::{
+    Decoder, FlowTime, Guide, NoiseSource, Schedule, euler, keep_actions, largest,
+};
 use super::super::manifest::{FirstToken, Method, Noise, Run, TimeShape, TokensSpec};
 use super::load::Stage;
 use super::run::{Once, Sources, Views};
@@ -28,6 +30,8 @@ enum Kind {
         noise: Noise,
         /// The time of each step and its length.
         steps: Vec<(f32, f32)>,
+        /// The times of the noise and of the actions.
+        ends: [f32; 2],
         output: usize,
     },
     Diffusion {
@@ -68,6 +72,8 @@ impl LoopState {
                     steps: steps
                         .map(|pair| (pair[0] as f32, (pair[1] - pair[0]) as f32))
                         .collect(),
+                    ends: [times.first(), times.last()]
+                        .map(|time| time.copied().unwrap_or_default() as f32),
                     output: stage.output(&flow.velocity),
                 }
             }
@@ -123,12 +129,13 @@ impl LoopState {
         }
     }
 
-    /// Runs the loop. `changed`: what may have changed most seldom since the last run.
+    /// Runs the loop; a flow is steered by `guide`. `changed`: what may have changed most seldom since the last run.
     pub(super) fn run(
         &mut self,
         once: &mut Once<'_, '_>,
         sources: Sources<'_>,
         source: &mut NoiseSource,
+        guide: Option<&Guide>,
         changed: Run,
     ) -> Result<(), PolicyError> {
         // Taken out, so that the graph can be fed from the other buffers meanwhile.
@@ -138,6 +145,7 @@ impl LoopState {
                 high: 0.0,
             },
             steps: Vec::new(),
+            ends: [0.0; 2],
             output: 0,
         };
         let mut kind = std::mem::replace(&mut self.kind, nothing);
@@ -145,10 +153,11 @@ impl LoopState {
             Kind::Flow {
                 noise,
                 steps,
+                ends,
                 output,
             } => {
                 source.fill(noise, floats_mut(&mut self.sample)?);
-                self.flow(once, sources, steps, *output, changed)
+                self.flow(once, sources, steps, *ends, *output, guide, changed)
             }
             Kind::Diffusion {
                 noise,
@@ -190,19 +199,46 @@ impl LoopState {
         once.run(&views, step, changed)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of a flow loop")]
     fn flow(
         &mut self,
         once: &mut Once<'_, '_>,
         sources: Sources<'_>,
         steps: &[(f32, f32)],
+        [from, to]: [f32; 2],
         output: usize,
+        guide: Option<&Guide>,
         changed: Run,
     ) -> Result<(), PolicyError> {
-        for (step, (time, length)) in steps.iter().enumerate() {
-            floats_mut(&mut self.time)?.fill(*time);
+        for (step, &(time, length)) in steps.iter().enumerate() {
+            floats_mut(&mut self.time)?.fill(time);
+            if let Some(guide) = guide {
+                let sample = floats_mut(&mut self.sample)?;
+                guide.put_prefix(sample, floats_mut(&mut self.time)?, to);
+            }
             self.step(once, sources, step, changed)?;
             let velocity = once.floats(output)?;
-            euler(floats_mut(&mut self.sample)?, velocity, *length);
+            let sample = floats_mut(&mut self.sample)?;
+            let Some(guide) = guide else {
+                euler(sample, velocity, length);
+                continue;
+            };
+            let at = FlowTime {
+                from,
+                to,
+                time,
+                step: length,
+                done: f64::from(time - from) / f64::from(to - from),
+                steps: steps.len(),
+            };
+            guide.euler(sample, velocity, at);
+        }
+        if let Some(guide) = guide {
+            guide.put_prefix(
+                floats_mut(&mut self.sample)?,
+                floats_mut(&mut self.time)?,
+                to,
+            );
         }
         Ok(())
     }

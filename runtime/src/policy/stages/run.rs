@@ -4,7 +4,7 @@ use heapless::Vec as Fixed;
 use wink_engine::{Element, Graph, OpTime, State, Tensor, Threads, View};
 
 use super::super::PolicyError;
-use super::super::loops::NoiseSource;
+use super::super::loops::{Guide, NoiseSource};
 use super::super::manifest::Run;
 use super::load::Stage;
 use super::network::Network;
@@ -107,20 +107,24 @@ impl Runs {
             stage.fresh = true;
         }
         let mut nothing = NoiseSource::seeded(0);
-        self.run(network, observed, &mut nothing, watch, |run| {
+        self.run(network, observed, &mut nothing, None, watch, |run| {
             run == Run::Episode
         })
     }
 
-    /// Runs all other stages, on values of an observation that have changed.
+    /// Runs all other stages, on values of an observation that have changed. The flow that the actions come from is steered by
+    /// `guide`.
     pub(in super::super) fn observation(
         &mut self,
         network: &Network,
         observed: &[Tensor],
         noise: &mut NoiseSource,
+        guide: Option<&Guide>,
         watch: Option<Watch<'_, '_>>,
     ) -> Result<(), PolicyError> {
-        self.run(network, observed, noise, watch, |run| run != Run::Episode)
+        self.run(network, observed, noise, guide, watch, |run| {
+            run != Run::Episode
+        })
     }
 
     fn run(
@@ -128,6 +132,7 @@ impl Runs {
         network: &Network,
         observed: &[Tensor],
         noise: &mut NoiseSource,
+        guide: Option<&Guide>,
         mut watch: Option<Watch<'_, '_>>,
         chosen: impl Fn(Run) -> bool,
     ) -> Result<(), PolicyError> {
@@ -171,7 +176,9 @@ impl Runs {
                         times: current.times.as_mut(),
                         watch: watch.as_deref_mut(),
                     };
-                    repeat.run(&mut once, sources, noise, changed)?;
+                    let of_actions = network.action.0 == ValueRef::Result(index);
+                    let guide = guide.filter(|_| of_actions);
+                    repeat.run(&mut once, sources, noise, guide, changed)?;
                 }
             }
             current.fresh = false;

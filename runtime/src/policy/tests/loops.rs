@@ -7,7 +7,9 @@ use tract_onnx::pb::{ModelProto, NodeProto};
 
 use super::tiny::{DIM, Tiny, floats, int, integers, model, node, value};
 use super::{STATE, state};
-use crate::policy::{ActionChunk, Observation, OnnxPolicy, Package, Policy, PolicyError};
+use crate::policy::{
+    ActionChunk, Condition, Conditioning, Observation, OnnxPolicy, Package, Policy, PolicyError,
+};
 
 const STEPS: usize = 2;
 
@@ -497,5 +499,110 @@ fn loops_that_do_not_fit_are_refused_by_name() {
             );
         }
         assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+/// The output is x / 2 + t + condition, t being of each row.
+fn step_with_times() -> ModelProto {
+    let nodes = vec![
+        node("Unsqueeze", &["time", "last"], "t", &[]),
+        node("Mul", &["x", "half"], "scaled", &[]),
+        node("Add", &["scaled", "t"], "moved", &[]),
+        node("Add", &["moved", "condition"], "output", &[]),
+    ];
+    model(
+        nodes,
+        vec![floats("half", &[], &[0.5]), integers("last", &[1], &[2])],
+        &[
+            value("x", DataType::Float, &SAMPLE),
+            value("time", DataType::Float, &[1, STEPS as i64]),
+            value("condition", DataType::Float, &[1, DIM as i64]),
+        ],
+        &[value("output", DataType::Float, &SAMPLE)],
+    )
+}
+
+fn act_on(policy: &mut OnnxPolicy, condition: &Condition) -> Result<Vec<f32>, PolicyError> {
+    let mut chunk = ActionChunk::default();
+    let observation = Observation {
+        states: &[state(&STATE)],
+        ..Observation::default()
+    };
+    policy.act_on(&observation, condition, &mut chunk)?;
+    Ok(chunk.data)
+}
+
+fn rest_of(how: Conditioning) -> Condition {
+    Condition {
+        how,
+        rest: ActionChunk {
+            steps: 1,
+            dim: DIM,
+            data: vec![3.0; DIM],
+        },
+        delay: 1,
+        execute: 1,
+    }
+}
+
+#[test]
+fn a_guided_flow_follows_the_formulas() {
+    let mut policy = load(&flow(ones())).unwrap();
+    let plain = act(&mut policy, &STATE).unwrap();
+    let guided = act_on(&mut policy, &rest_of(Conditioning::Guided)).unwrap();
+    for (index, found) in guided.iter().enumerate() {
+        let state = STATE[index % DIM];
+        // Row 0 is steered towards 3 with weight 1, row 1 not at all.
+        let weight = if index < DIM { 1.0 } else { 0.0 };
+        let mut x = 1.0_f32;
+        for (step, t) in [1.0_f32, 0.75, 0.5, 0.25].into_iter().enumerate() {
+            let v = x / 2.0 + t + 2.0 * state;
+            let tau = step as f32 / 4.0;
+            let gain = match step {
+                0 => 4.0,
+                _ => ((1.0 - tau) / tau * ((1.0 - tau).powi(2) + tau * tau) / (1.0 - tau).powi(2))
+                    .min(4.0),
+            };
+            let error = (3.0 - (x - t * v)) * weight;
+            x += -0.25 * (v - gain * error);
+        }
+        assert!((found - x).abs() < 1e-4, "{index}: {found} instead of {x}");
+    }
+    // The condition is forgotten.
+    assert_eq!(act(&mut policy, &STATE).unwrap(), plain);
+}
+
+#[test]
+fn a_prefix_stays_as_it_is_and_has_the_time_of_clean_actions() {
+    let mut tiny = flow(ones());
+    tiny.files
+        .insert("step.onnx".to_owned(), step_with_times().encode_to_vec());
+    let method = &mut tiny.manifest["stages"][1]["loop"]["flow"];
+    method["time"] = json!("chunk");
+    let refused = load(&tiny).unwrap();
+    let told = refused.check_conditioning(Conditioning::Prefix, 1);
+    assert!(told.unwrap_err().to_string().contains("no `prefix`"));
+    tiny.manifest["stages"][1]["loop"]["flow"]["prefix"] = json!(1);
+    let mut policy = load(&tiny).unwrap();
+    let plain = act(&mut policy, &STATE).unwrap();
+    let found = act_on(&mut policy, &rest_of(Conditioning::Prefix)).unwrap();
+    assert_eq!(found[..DIM], [3.0; DIM]);
+    assert_eq!(found[DIM..], plain[DIM..]);
+    assert!(plain[..DIM] != found[..DIM]);
+    let told = policy.check_conditioning(Conditioning::Prefix, 2);
+    assert!(told.unwrap_err().to_string().contains("at most 1 actions"));
+
+    tiny.manifest["stages"][1]["loop"]["flow"]["time"] = json!("scalar");
+    let told = load(&tiny).unwrap_err().to_string();
+    assert!(told.contains("prefix") && told.contains("`time`"), "{told}");
+}
+
+#[test]
+fn a_policy_without_a_flow_is_not_conditioned() {
+    let mut policy = load(&Tiny::new()).unwrap();
+    for how in [Conditioning::Guided, Conditioning::Prefix] {
+        let told = policy.check_conditioning(how, 0).unwrap_err().to_string();
+        assert!(told.contains("needs actions that a flow makes"), "{told}");
+        assert!(act_on(&mut policy, &rest_of(how)).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::action::MAX_CHUNK;
 use super::super::fault::{FieldFault, check_range, fault};
 use super::MAX_STEPS;
 
@@ -25,6 +26,10 @@ pub struct FlowSpec {
     pub velocity: String,
     /// Shape of the time that the graph takes.
     pub time: TimeShape,
+    /// For trained real-time chunking: as many first actions of a chunk training gave without noise, at most. Absent where the policy
+    /// was not trained so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<usize>,
 }
 
 /// Shape of a loop's time.
@@ -63,6 +68,15 @@ impl FlowSpec {
                 return Err(fault(
                     "",
                     "must hold either `grid` or all of `steps`, `from` and `to`",
+                ));
+            }
+        }
+        if let Some(prefix) = self.prefix {
+            check_range("prefix", prefix, 1, MAX_CHUNK)?;
+            if self.time == TimeShape::Scalar {
+                return Err(fault(
+                    "prefix",
+                    "needs `time` to be chunk: actions that are given have a time of their own",
                 ));
             }
         }

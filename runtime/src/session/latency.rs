@@ -1,0 +1,39 @@
+//! When a chunk is there.
+
+use std::fmt;
+
+/// Gives the latency of each inference in turn, microseconds.
+pub type LatencySource = Box<dyn FnMut() -> u64 + Send>;
+
+/// When the chunk of an inference is there.
+pub enum Latency {
+    /// When the policy is done.
+    Real,
+    /// So long after it was asked for, on the clock of the rig, however long the policy takes: the same run on every machine.
+    Charged(LatencySource),
+}
+
+impl Latency {
+    /// The same latency for every inference.
+    #[must_use]
+    pub fn charged(latency_us: u64) -> Self {
+        Self::Charged(Box::new(move || latency_us))
+    }
+
+    /// That of the next inference, where it is charged.
+    pub(super) fn next_us(&mut self) -> Option<u64> {
+        match self {
+            Self::Real => None,
+            Self::Charged(source) => Some(source()),
+        }
+    }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Real => "Real",
+            Self::Charged(_) => "Charged",
+        })
+    }
+}
