@@ -119,12 +119,12 @@ impl Source {
                 attempt.look(0, &mut frame)?;
             }
             let (state, _) = attempt.step()?;
-            if let Some(states) = states {
-                if !states.get(index).is_some_and(|was| same_bits(was, &state)) {
-                    return Err(bad_input(format!(
-                        "--data: demonstration {seed} played again is not what was recorded; record the dataset again with this version"
-                    )));
-                }
+            if let Some(states) = states
+                && !states.get(index).is_some_and(|was| same_bits(was, &state))
+            {
+                return Err(bad_input(format!(
+                    "--data: demonstration {seed} played again is not what was recorded; record the dataset again with this version"
+                )));
             }
             if kept {
                 let camera = CameraFrame {

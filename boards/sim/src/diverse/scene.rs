@@ -197,7 +197,8 @@ mod tests {
     use super::super::layout::{beyond_card, distance, radius};
     use super::*;
     use crate::emoji::{self, EmojiSplit};
-    use crate::render::Appearance;
+    use crate::render::{Appearance, PinholeCamera};
+    use crate::setup::WX250S;
     use crate::table::Print;
 
     #[test]
@@ -269,7 +270,8 @@ mod tests {
         for number in 0..300 {
             let scene = DiverseScene::new(number);
             for look in [Appearance::benchmark(), Appearance::roaming(number)] {
-                let camera = look.camera(224, 224);
+                let mount = &WX250S.cameras[0];
+                let camera = PinholeCamera::mounted(mount, &look, &[], (224, 224));
                 let places = scene
                     .table
                     .objects

@@ -219,7 +219,7 @@ mod tests {
             .physics
             .narrow_phase
             .contact_pairs_with(world.handles.objects[0].1)
-            .map(|pair| f64::from(pair.total_impulse().z).abs() / self.substep_s)
+            .map(|pair| f64::from(pair.total_impulse().z).abs() / world.substep_s)
             .sum();
         assert!(
             (weight_n - 0.027 * 9.81).abs() < 0.01,
