@@ -36,15 +36,15 @@ fn a_session_allocates_nothing(scheduler: SchedulerKind) {
         Box::new(policy),
         Timing { scheduler, latency },
     )
-    .unwrap();
-    session.connect().unwrap();
-    session.begin("pick the block").unwrap();
+    .expect("a mock that works");
+    session.connect().expect("a mock that works");
+    session.begin("pick the block").expect("a mock that works");
     for _ in 0..20 {
-        session.tick().unwrap();
+        session.tick().expect("a mock that works");
     }
     let (_, before) = allocations();
     for _ in 0..100 {
-        session.tick().unwrap();
+        session.tick().expect("a mock that works");
     }
     assert_eq!(allocations().1 - before, 0, "{scheduler}");
 }
@@ -56,17 +56,21 @@ fn ticks_allocate_nothing_after_the_first_chunk() {
         ..Constant::new([0.1, -0.05, -0.04, 0.0, 0.1, 0.0, 1.0])
     };
     let mut control = ControlLoop::new(mock::arm(), mock::control_config());
-    control.connect(&mut board).unwrap();
+    control.connect(&mut board).expect("a mock that works");
     control
         .begin(&mut board, &mut policy, "pick the block")
-        .unwrap();
+        .expect("a mock that works");
     for _ in 0..2 {
-        control.tick(&mut board, &mut policy).unwrap();
+        control
+            .tick(&mut board, &mut policy)
+            .expect("a mock that works");
     }
     let (before, _) = allocations();
     assert!(before > 0, "the counter counts");
     for _ in 0..100 {
-        control.tick(&mut board, &mut policy).unwrap();
+        control
+            .tick(&mut board, &mut policy)
+            .expect("a mock that works");
     }
     assert_eq!(allocations().0 - before, 0);
 }

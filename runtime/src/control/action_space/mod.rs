@@ -113,7 +113,7 @@ mod tests {
 
     /// Actions of the SO-101's joints as LeRobot records them.
     pub(super) fn so101_spec(space: Declared, reference: Reference) -> ActionSpec {
-        let (names, units) = joint_units::lerobot_joints(&ArmDescription::so101());
+        let (names, units) = lerobot_joints(&ArmDescription::so101());
         ActionSpec {
             from: "chunk".to_owned(),
             space,
