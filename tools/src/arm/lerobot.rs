@@ -207,7 +207,7 @@ mod tests {
     fn calibration() -> String {
         format!(
             r#"{{"shoulder_pan": {}, "shoulder_lift": {}, "elbow_flex": {}, "wrist_flex": {}, "wrist_roll": {}, "gripper": {}}}"#,
-            motor(1, [700, 3400]),
+            motor(1, [600, 3500]),
             motor(2, [900, 3200]),
             motor(3, [950, 3150]),
             motor(4, [900, 3200]),

@@ -87,10 +87,14 @@ mod tests {
         assert_eq!(means.as_primitive::<Float64Type>().values()[..], [4.0, 8.0]);
         let channels = columns[2].1.as_list::<i32>().value(0);
         assert_eq!(channels.len(), 3);
-        let deepest = channels.as_list::<i32>().values().as_list::<i32>().values();
-        assert_eq!(
-            deepest.as_primitive::<Float64Type>().values()[..],
-            [0.25, 0.5, 1.0]
-        );
+        let rows = channels.as_list::<i32>();
+        let deepest: Vec<f64> = (0..3)
+            .flat_map(|row| {
+                let row = rows.value(row);
+                let values = row.as_list::<i32>().value(0);
+                values.as_primitive::<Float64Type>().values().to_vec()
+            })
+            .collect();
+        assert_eq!(deepest, [0.25, 0.5, 1.0]);
     }
 }
