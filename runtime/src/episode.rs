@@ -57,7 +57,7 @@ pub struct TickReport {
     /// Number of the tick in the episode, from 0.
     pub index: u64,
     /// What the policy was told of the arm, or would have been: see
-    /// [`proprio`](crate::control::proprio).
+    /// [`proprio`].
     pub proprio: [f32; PROPRIO_DIM],
     /// Measured joints (rad), then the travel of one finger (m).
     pub measured: JointValues,
