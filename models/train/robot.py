@@ -84,8 +84,6 @@ class Kinematics(nn.Module):
         super().__init__()
         arm = tomllib.loads((ARMS / f"{robot.arm}.toml").read_text())
         joints = arm["joint"]
-        if any(abs(v) > 1e-9 for v in arm["tool"].get("rotation_rad", [])):
-            raise Refused(f"{robot.arm}: a tool that is turned is not known here")
         axes = torch.tensor([j["axis"] for j in joints])
         cross = torch.zeros(len(joints), 3, 3)
         cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -axes[:, 2], axes[:, 1], -axes[:, 0]

@@ -187,7 +187,7 @@ impl Rollout {
 }
 
 /// A board that is gone says why; the link only says that it is.
-fn because(board: &mut dyn World, error: anyhow::Error) -> anyhow::Error {
+pub fn because(board: &mut dyn World, error: anyhow::Error) -> anyhow::Error {
     match board.failure() {
         Some(failure) => failure.context(error),
         None => error,

@@ -183,7 +183,7 @@ pub trait Policy: Send {
     }
 }
 
-/// A policy that its owner looks at between inferences. Whoever calls it waits until nobody else does.
+/// A policy that a worker and its owner share: each call takes the lock, and blocks while the other holds it.
 impl<P: Policy> Policy for Arc<Mutex<P>> {
     fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
         locked(self)?.begin_episode(instruction)

@@ -13,7 +13,7 @@ use wink_sim::{Outcome, Setup};
 
 use super::policy::AnyPilot;
 use crate::bad_input::as_bad_input;
-use crate::rollout::{Pilot, World};
+use crate::rollout::{Pilot, World, because};
 
 /// A pilot that a session's worker flies, and that its owner looks at in between.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl Drive {
             .map_err(|error| match error {
                 // The policy's rate or its actions do not fit this board.
                 RuntimeError::Control(_) => as_bad_input(error),
-                error => because(&world, error.into()),
+                error => because(&mut *world.borrow_mut().0, error.into()),
             })
             .with_context(|| format!("beginning the episode of seed {seed}"))?;
         Ok(Self {
@@ -151,8 +151,9 @@ impl Drive {
             self.pilot.lock().show(&truth);
         }
         let report = self.session.tick().map_err(|error| {
-            let seed = self.world.borrow().0.seed();
-            because(&self.world, error.into()).context(format!("seed {seed}, step {}", self.steps))
+            let world = &mut *self.world.borrow_mut().0;
+            let told = format!("seed {}, step {}", world.seed(), self.steps);
+            because(world, error.into()).context(told)
         })?;
         self.steps += 1;
         Ok(report)
@@ -196,13 +197,5 @@ impl Drive {
     /// What the cell's first camera sees now.
     pub fn look(&mut self, frame: &mut Frame) -> Result<()> {
         Ok(self.world.borrow_mut().0.render(0, frame)?)
-    }
-}
-
-/// A board that is gone says why; the link only says that it is.
-fn because(world: &Shared<Boxed>, error: anyhow::Error) -> anyhow::Error {
-    match world.borrow_mut().0.failure() {
-        Some(failure) => failure.context(error),
-        None => error,
     }
 }
