@@ -214,6 +214,14 @@ fn one_line_exit_code_2_nothing_written() {
             &["--scheduler", "--sweep-latency"],
         ),
         (
+            &["eval", "--moving-cards", "0.05"],
+            &["--moving-cards", "\"0.05\" is no speed", "50mm/s"],
+        ),
+        (
+            &["eval", "--moving-cards", "2m/s"],
+            &["--moving-cards", "0.5 m/s"],
+        ),
+        (
             &["eval", "--sweep-latency", "50,0ms", "--out", "x"],
             &["--sweep-latency", "rise"],
         ),

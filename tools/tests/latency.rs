@@ -101,3 +101,35 @@ fn a_sweep_plots_what_can_be_and_says_what_cannot() {
         ]
     );
 }
+
+#[test]
+fn cards_that_slide_change_the_rows_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (out, arm, speed) in [
+        ("one", "wx250s", "50mm/s"),
+        ("two", "wx250s", "5cm/s"),
+        ("still", "wx250s", "0m/s"),
+        ("free", "wx250s", ""),
+        ("other", "so101", "50mm/s"),
+    ] {
+        let mut args = [RUN, &["--arm", arm, "--out", out]].concat();
+        if !speed.is_empty() {
+            args.extend(["--moving-cards", speed]);
+        }
+        wink_ok(dir, &args);
+    }
+    let file = |run: &str, name: &str| fs::read(dir.join(run).join(name)).unwrap();
+    let same = |one, other| file(one, "episodes.parquet") == file(other, "episodes.parquet");
+    assert!(same("one", "two"));
+    assert!(same("still", "free"));
+    assert!(!same("one", "free"));
+    let report =
+        |run: &str| -> Value { serde_json::from_slice(&file(run, "report.json")).unwrap() };
+    assert_eq!(report("free").get("card_speed_m_s"), None);
+    for run in ["one", "other"] {
+        assert_eq!(report(run)["card_speed_m_s"], 0.05, "{run}");
+        // The script sees where the cards are at every step.
+        assert_eq!(report(run)["splits"]["val"]["execution"]["k"], 2, "{run}");
+    }
+}

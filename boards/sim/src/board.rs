@@ -1,6 +1,7 @@
 //! The simulated board: camera, wire and clock in front of the real firmware core, simulated servos behind it.
 
 use crate::bus::{BusEnd, ServoBus};
+use crate::moving::CardSpeed;
 use crate::outcome::{Outcome, Truth};
 use crate::render::{Appearance, RenderError, Window};
 use crate::scene::Scene;
@@ -28,15 +29,18 @@ pub struct SimOptions {
     pub frame_px: Option<(u32, u32)>,
     /// The part of the frames that is drawn, where not all of it is wanted.
     pub window: Option<Window>,
+    /// How fast the cards move.
+    pub card_speed: CardSpeed,
 }
 
 impl Default for SimOptions {
-    /// The benchmark's appearance, each camera's own frames.
+    /// The benchmark's appearance, each camera's own frames, standing cards.
     fn default() -> Self {
         Self {
             appearance: Appearance::benchmark(),
             frame_px: None,
             window: None,
+            card_speed: CardSpeed::STANDING,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod bus;
 pub mod diverse;
 pub mod emoji;
 pub mod expert;
+pub mod moving;
 pub mod outcome;
 mod plant;
 pub mod render;
@@ -21,6 +22,7 @@ pub mod world;
 
 pub use board::{SimBoard, SimError, SimOptions};
 pub use diverse::DiverseScene;
+pub use moving::CardSpeed;
 pub use outcome::{Failure, MAX_STEPS, Outcome, Truth};
 pub use scene::{Scene, Split};
 pub use setup::{CONTROL_HZ, Setup, arm, control_config};

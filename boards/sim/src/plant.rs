@@ -1,5 +1,6 @@
 //! Arm and table as the firmware's servo wires see them: one substep of drives, contact and physics.
 
+use crate::moving::{CardSpeed, Slide};
 use crate::outcome::{Outcome, Tracker, Truth};
 use crate::servos::Servos;
 use crate::table::Table;
@@ -16,7 +17,9 @@ const EASE_ROUNDS: usize = 4;
 /// The arm, its servos and the table it works on.
 pub(crate) struct Plant {
     arm: ArmDescription,
+    /// With the cards where they are.
     table: Table,
+    slide: Option<Slide>,
     base_in_world: Isometry3<f64>,
     pub(crate) servos: Servos,
     world: World,
@@ -24,7 +27,11 @@ pub(crate) struct Plant {
 }
 
 impl Plant {
-    pub(crate) fn new(table: Table) -> Self {
+    pub(crate) fn new(mut table: Table, card_speed: CardSpeed) -> Self {
+        let slide = Slide::new(&table, card_speed);
+        if let Some(slide) = &slide {
+            slide.place(&mut table);
+        }
         let arm = table.setup.arm();
         let servos = Servos::new(table.setup, &arm);
         let base_in_world = table.setup.base_in_world();
@@ -35,10 +42,12 @@ impl Plant {
                 tool,
                 finger_m: servos.finger_m(),
             },
+            slide.is_some(),
         );
         Self {
             arm,
             table,
+            slide,
             base_in_world,
             servos,
             world,
@@ -69,6 +78,11 @@ impl Plant {
         steps[..gripper].copy_from_slice(&possible);
         let hand = self.ease_into_objects(&mut steps);
         self.servos.advance(&steps);
+        if let Some(slide) = &mut self.slide {
+            slide.advance();
+            slide.place(&mut self.table);
+            self.world.move_cards(&self.table);
+        }
         self.world.step(&hand);
         self.tracker
             .observe(self.world.cube().translation.vector.into(), self.grasped());
@@ -120,6 +134,14 @@ impl Plant {
         ArmPose::new(&self.arm, &self.base_in_world, &self.servos.angles())
     }
 
+    pub(crate) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(crate) const fn moves_cards(&self) -> bool {
+        self.slide.is_some()
+    }
+
     pub(crate) const fn world(&self) -> &World {
         &self.world
     }
@@ -148,6 +170,9 @@ impl Plant {
     /// Calls `visit` with the bits of every number that decides what happens next.
     pub(crate) fn visit_state(&self, mut visit: impl FnMut(u64)) {
         self.servos.visit_state(|value| visit(value.to_bits()));
+        if let Some(slide) = &self.slide {
+            visit(slide.offset_m().to_bits());
+        }
         self.world
             .visit_state(|value| visit(u64::from(value.to_bits())));
     }

@@ -13,11 +13,12 @@ use wink_runtime::camera::Frame;
 
 /// A table with what lies on it, the arm and the camera. Time passes only in [`Workcell::substep`].
 pub struct Workcell {
+    /// As it was laid.
     table: Table,
     options: SimOptions,
     plant: Plant,
     now_us: u64,
-    /// One for each camera that has been looked through.
+    /// One for each camera that has been looked through, since the cards moved last.
     renderers: Vec<Option<Renderer>>,
     digest: u64,
 }
@@ -27,7 +28,7 @@ impl Workcell {
     #[must_use]
     pub fn new(table: Table, options: SimOptions) -> Self {
         Self {
-            plant: Plant::new(table.clone()),
+            plant: Plant::new(table.clone(), options.card_speed),
             table,
             options,
             now_us: 0,
@@ -122,7 +123,7 @@ impl Workcell {
         let renderer = match &mut self.renderers[place] {
             Some(renderer) => renderer,
             none => none.insert(Renderer::of_camera(
-                &self.table,
+                self.plant.table(),
                 &self.options.appearance,
                 place,
                 (width, height),
@@ -143,6 +144,10 @@ impl Workcell {
     /// Lets a substep pass: the servos move, and everything they touch.
     pub fn substep(&mut self) {
         self.plant.substep();
+        if self.plant.moves_cards() {
+            // A renderer has drawn where the cards were.
+            self.renderers.clear();
+        }
         self.now_us += self.substep_us();
         let mut digest = self.digest;
         self.plant.visit_state(|bits| {

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::value_parser;
+use wink_sim::CardSpeed;
 
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::cell::CellArm;
@@ -101,6 +102,15 @@ pub struct Args {
     #[arg(long, value_name = "J", value_parser = value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
+    /// Slide the cards to and fro at this speed, such as 50mm/s: a variant of the task in which late actions miss
+    #[arg(
+        long,
+        value_name = "SPEED",
+        default_value = "0m/s",
+        conflicts_with = "data"
+    )]
+    moving_cards: CardSpeed,
+
     #[command(flatten)]
     threads: ThreadArgs,
 
@@ -162,6 +172,7 @@ Examples:
   wink eval --policy my-act --data my-recording --out out/open   predicted against recorded actions, joint by joint
   wink eval --scheduler asynchronous --latency 40ms --jitter 10ms --split val    what latency costs
   wink eval --sweep-latency 0,50,100,200,400ms --precision f32,int8 --out out/sweep   plotted, schedulers side by side
+  wink eval --sweep-latency 0,100,200ms --moving-cards 50mm/s --split val --out out/moving    where late actions miss
   wink eval --shard 2/4 --out out/2                     a quarter of the episodes, the second; then `wink merge`
   wink eval --policy expert --board qemu --episodes 20 --split val    the image of a Nucleo-F411, servo packets and all";
 
@@ -214,6 +225,7 @@ pub fn run(args: &Args) -> Result<()> {
         seed: args.seed,
         board: args.board,
         setup: choices[0].setup(),
+        card_speed: args.moving_cards,
         timing: &Plan::instant(),
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
         pictures: (out.is_some() && !args.no_html)

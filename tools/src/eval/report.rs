@@ -32,6 +32,9 @@ pub struct Report {
     pub episodes: usize,
     /// Threads that ran episodes side by side: latencies depend on it, nothing else does.
     pub jobs: usize,
+    /// How fast the cards slid, m/s, where they did.
+    #[serde(skip_serializing_if = "stands")]
+    pub card_speed_m_s: f64,
     /// What latency was charged and what came of it, where any was or the scheduler is not the synchronous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timing: Option<TimingReport>,
@@ -98,6 +101,7 @@ impl Report {
             wink: env!("CARGO_PKG_VERSION"),
             episodes: order.episodes,
             jobs: order.jobs,
+            card_speed_m_s: order.card_speed.m_s(),
             timing: TimingReport::of(order.timing, episodes),
             splits,
             controls,
@@ -106,6 +110,29 @@ impl Report {
             emulated_episode_s: mean_episode_s(episodes).filter(|_| !is_sim),
         }
     }
+
+    /// What the episodes were, in words.
+    pub fn conditions(&self) -> String {
+        format!(
+            "{} episodes a row, seeds from {}{}",
+            self.episodes,
+            self.seed,
+            slid(self.card_speed_m_s)
+        )
+    }
+}
+
+/// Whether the cards stand.
+pub fn stands(card_speed_m_s: &f64) -> bool {
+    *card_speed_m_s == 0.0
+}
+
+/// How fast the cards slid, at the end of a sentence; nothing where they stood.
+pub fn slid(card_speed_m_s: f64) -> String {
+    if stands(&card_speed_m_s) {
+        return String::new();
+    }
+    format!(", cards sliding at {} mm/s", 1e3 * card_speed_m_s)
 }
 
 impl Scores {

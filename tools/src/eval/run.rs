@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use wink_runtime::camera::Frame;
 use wink_runtime::session::TickReport;
-use wink_sim::{Scene, Setup, SimOptions, emoji};
+use wink_sim::{CardSpeed, Scene, Setup, SimOptions, emoji};
 
 use super::board::{BoardChoice, LinkStats};
 use super::drive::{Drive, Handle};
@@ -37,6 +37,8 @@ pub struct Order<'a> {
     pub board: BoardChoice,
     /// The cell that they are in.
     pub setup: &'static Setup,
+    /// How fast the cards move.
+    pub card_speed: CardSpeed,
     /// What happens while inference runs, and how long it does.
     pub timing: &'a Plan,
     /// Threads.
@@ -153,7 +155,11 @@ fn run_one(
 ) -> Result<Episode> {
     pilot.lock().face(scene);
     let told = instruct(scene, group.control);
-    let board = order.board.lay(scene, SimOptions::default())?;
+    let options = SimOptions {
+        card_speed: order.card_speed,
+        ..SimOptions::default()
+    };
+    let board = order.board.lay(scene, options)?;
     let timing_of = order.timing.of_episode(scene.seed);
     let mut rollout = Drive::begin_on(board, pilot, &told.text, timing_of)?;
     let mut path = Smoothness::default();

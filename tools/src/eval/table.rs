@@ -16,10 +16,7 @@ pub fn render(report: &Report) -> String {
         .as_ref()
         .map(|precision| format!(", {precision}"))
         .unwrap_or_default();
-    let mut text = format!(
-        "{}{precision}: {} episodes a row, seeds from {}\n\n",
-        report.policy, report.episodes, report.seed
-    );
+    let mut text = format!("{}{precision}: {}\n\n", report.policy, report.conditions());
     for part in [scores(report), failures(report), latencies(report)] {
         let _ = writeln!(text, "{part}\n");
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use wink_sim::CardSpeed;
+
 use crate::bad_input::bad_input;
 use crate::eval::episode::Episode;
 use crate::eval::plan::Group;
@@ -24,6 +26,7 @@ pub struct Merged {
     /// In the order of the run without shards.
     pub episodes: Vec<Episode>,
     groups: Vec<Group>,
+    card_speed: CardSpeed,
     jobs: usize,
 }
 
@@ -36,6 +39,7 @@ impl Merged {
             seed: self.run.seed,
             board: self.run.board,
             setup: self.run.arm.setup(),
+            card_speed: self.card_speed,
             timing: &self.run.timing,
             jobs: self.jobs,
             pictures: self.run.pictures,
@@ -78,6 +82,9 @@ pub fn read(dirs: &[PathBuf]) -> Result<Merged> {
     {
         return Err(told(&path, anyhow::anyhow!("a run without episodes")));
     }
+    let card_speed = run
+        .card_speed()
+        .map_err(|error| told(&path, anyhow::Error::new(error).context("card_speed_m_s")))?;
     let mut all = Vec::new();
     let mut jobs = 0;
     for (dir, plan) in plans.values() {
@@ -98,6 +105,7 @@ pub fn read(dirs: &[PathBuf]) -> Result<Merged> {
         run,
         episodes,
         groups,
+        card_speed,
         jobs,
     })
 }

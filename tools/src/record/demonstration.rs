@@ -217,6 +217,7 @@ impl Attempt {
             appearance,
             frame_px: settings.frame.map(|side| (side, side)),
             window,
+            ..SimOptions::default()
         };
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
         let mut expert = Disturbed {

@@ -88,6 +88,8 @@ pub struct Layout {
     pub card_jitter_m: f64,
     /// Half the side of a card.
     pub card_half_size_m: f64,
+    /// Cards that move go so far to either side of where they were laid, on arcs around the base, clear of the cube.
+    pub card_swing_m: f64,
 }
 
 /// A camera and where it is mounted.

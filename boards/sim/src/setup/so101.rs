@@ -54,6 +54,7 @@ pub const SO101: Setup = Setup {
         ],
         card_jitter_m: 0.010,
         card_half_size_m: 0.045,
+        card_swing_m: 0.08,
     },
     hand: Hand {
         palm: HandBox {

@@ -27,6 +27,7 @@ pub const WX250S: Setup = Setup {
         card_centres_xy: scene::CARD_CENTRES_XY,
         card_jitter_m: scene::CARD_JITTER_M,
         card_half_size_m: scene::CARD_HALF_SIZE_M,
+        card_swing_m: 0.10,
     },
     hand: Hand {
         palm: PALM,

@@ -6,7 +6,7 @@ use crate::scene::{
     BACK_WALL_X_M, CARD_HALF_THICKNESS_M, FLOOR_Z_M, LEFT_WALL_Y_M, TABLE_THICKNESS_M, TABLE_X_M,
     TABLE_Y_M, WALL_HEIGHT_M, WALL_THICKNESS_M,
 };
-use crate::table::{Object, Solid, Table};
+use crate::table::{FlatCard, Object, Solid, Table};
 use rapier3d::math::{Pose, Rotation, Vector};
 use rapier3d::prelude::{
     ColliderBuilder, ColliderHandle, IntegrationParameters, PhysicsWorld, RigidBodyBuilder,
@@ -30,9 +30,11 @@ pub(super) struct Handles {
     /// Palm, left finger, right finger.
     pub hand: [RigidBodyHandle; 3],
     pub hand_colliders: [ColliderHandle; 3],
+    /// Of cards that move; else none.
+    pub cards: Vec<RigidBodyHandle>,
 }
 
-pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
+pub(super) fn build(table: &Table, hand: &HandPose, cards_move: bool) -> (PhysicsWorld, Handles) {
     let mut physics = PhysicsWorld {
         gravity: Vector::new(0.0, 0.0, -9.81),
         integration_parameters: IntegrationParameters {
@@ -45,6 +47,9 @@ pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
         ..PhysicsWorld::new()
     };
     furniture(&mut physics, table);
+    let cards = table.cards.iter();
+    let cards = cards.filter_map(|card| put_card(&mut physics, card, cards_move));
+    let cards = cards.collect();
 
     let objects = table
         .objects
@@ -75,11 +80,12 @@ pub(super) fn build(table: &Table, hand: &HandPose) -> (PhysicsWorld, Handles) {
         objects,
         hand: parts.map(|(body, _)| body),
         hand_colliders: parts.map(|(_, collider)| collider),
+        cards,
     };
     (physics, handles)
 }
 
-/// Everything that never moves: table, walls, cards, pedestal, floor.
+/// Everything that never moves: table, walls, pedestal, floor.
 fn furniture(physics: &mut PhysicsWorld, table: &Table) {
     let mut fixed = |min: [f64; 3], max: [f64; 3]| {
         let centre_m = std::array::from_fn(|axis| (min[axis] + max[axis]) / 2.0);
@@ -118,14 +124,38 @@ fn furniture(physics: &mut PhysicsWorld, table: &Table) {
         [-FLOOR_HALF_M, -FLOOR_HALF_M, FLOOR_Z_M - 0.1],
         [FLOOR_HALF_M, FLOOR_HALF_M, FLOOR_Z_M],
     );
-    for card in table.cards {
-        let [x, y] = card.centre_xy;
-        let half = card.half_size_m;
-        fixed(
-            [x - half, y - half, 0.0],
-            [x + half, y + half, 2.0 * CARD_HALF_THICKNESS_M],
-        );
+}
+
+/// A card; where it can be moved, its body.
+fn put_card(physics: &mut PhysicsWorld, card: &FlatCard, moves: bool) -> Option<RigidBodyHandle> {
+    let [x, y] = card.centre_xy;
+    let half = card.half_size_m;
+    let (min, max) = (
+        [x - half, y - half, 0.0],
+        [x + half, y + half, 2.0 * CARD_HALF_THICKNESS_M],
+    );
+    let placed = HandBox {
+        centre_m: std::array::from_fn(|axis| (min[axis] + max[axis]) / 2.0),
+        half_m: std::array::from_fn(|axis| (max[axis] - min[axis]) / 2.0),
+    };
+    if !moves {
+        physics.insert_collider(cuboid(placed).friction(PLAIN_FRICTION), None);
+        return None;
     }
+    let own = HandBox {
+        centre_m: [0.0; 3],
+        ..placed
+    };
+    let (body, _) = physics.insert(
+        RigidBodyBuilder::kinematic_position_based().pose(card_pose(card)),
+        cuboid(own).friction(PLAIN_FRICTION),
+    );
+    Some(body)
+}
+
+/// Where a card's middle is.
+pub(super) fn card_pose(card: &FlatCard) -> Pose {
+    Pose::from_parts(vector(card.centre()), Rotation::IDENTITY)
 }
 
 fn standing(object: &Object) -> Pose {

@@ -39,10 +39,11 @@ pub struct HandPose {
 }
 
 impl World {
-    /// Sets the table: the objects at rest, the hand at its pose.
+    /// Sets the table: the objects at rest, the hand at its pose, the cards fixed unless [`move_cards`](Self::move_cards) is to
+    /// move them.
     #[must_use]
-    pub fn new(table: &Table, hand: &HandPose) -> Self {
-        let (physics, handles) = build::build(table, hand);
+    pub fn new(table: &Table, hand: &HandPose, cards_move: bool) -> Self {
+        let (physics, handles) = build::build(table, hand, cards_move);
         let reach_m = table.objects.iter().map(|object| {
             let [x, y, z] = object.solid.half_extents_m();
             table.setup.hand.radius_m + (x * x + y * y + z * z).sqrt() as f32
@@ -54,6 +55,15 @@ impl World {
             contacts: Contacts::default(),
             hand: table.setup.hand,
             substep_s: table.setup.substep_s(),
+        }
+    }
+
+    /// Lets the cards slide to where the table has them during the next step, with what lies on them.
+    pub fn move_cards(&mut self, table: &Table) {
+        for (handle, card) in self.handles.cards.iter().zip(&table.cards) {
+            if let Some(body) = self.physics.bodies.get_mut(*handle) {
+                body.set_next_kinematic_position(build::card_pose(card));
+            }
         }
     }
 
@@ -204,7 +214,7 @@ mod tests {
     fn left_alone_the_cube_lies_still_and_weighs_27_g() {
         let scene = Scene::new(Split::Train, 1);
         let away = hand(0.0, 0.7, 0.4, 0.037);
-        let mut world = World::new(&Table::from(&scene), &away);
+        let mut world = World::new(&Table::from(&scene), &away, false);
         for _ in 0..500 {
             world.step(&away);
         }
@@ -237,6 +247,7 @@ mod tests {
             let mut world = World::new(
                 &Table::from(&scene),
                 &hand(x, y + offset_m, 0.027, finger_m),
+                false,
             );
             let mut touched = false;
             for _ in 0..60 {
@@ -257,10 +268,31 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_slides_takes_the_cube_on_it_along() {
+        let scene = Scene::new(Split::Train, 1);
+        let away = hand(0.0, 0.7, 0.4, 0.037);
+        let mut table = Table::from(&scene);
+        table.objects[0].centre_xy = table.cards[1].centre_xy;
+        let start_y = table.cards[1].centre_xy[1];
+        let mut world = World::new(&table, &away, true);
+        for _ in 0..100 {
+            for card in &mut table.cards {
+                card.centre_xy[1] += 0.05 * world.substep_s;
+            }
+            world.move_cards(&table);
+            world.step(&away);
+        }
+        let cube = world.cube().translation.vector;
+        let slid_m = 100.0 * 0.05 * world.substep_s;
+        assert!((cube.y - start_y - slid_m).abs() < 2e-3, "{cube}");
+        assert!((cube.z - CUBE_EDGE_M / 2.0).abs() < 5e-3, "{cube}");
+    }
+
+    #[test]
     fn depth_is_that_of_the_hand_moved() {
         let scene = Scene::new(Split::Train, 3);
         let [x, y] = scene.cube_xy;
-        let world = World::new(&Table::from(&scene), &hand(x, y, 0.2, 0.037));
+        let world = World::new(&Table::from(&scene), &hand(x, y, 0.2, 0.037), false);
         assert_eq!(world.depth_m(&hand(x, y, 0.2, 0.037)), 0.0);
         assert_eq!(world.depth_m(&hand(x, y, 0.03, 0.02)), 0.0);
         let depth_m = world.depth_m(&hand(x, y, 0.03, 0.013));

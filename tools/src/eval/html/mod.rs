@@ -28,10 +28,7 @@ pub fn render(report: &Report, episodes: &[Episode]) -> String {
         ("title", escape(&title)),
         (
             "summary",
-            format!(
-                "{} episodes a row, seeds from {}, wink {}",
-                report.episodes, report.seed, report.wink
-            ),
+            format!("{}, wink {}", report.conditions(), report.wink),
         ),
         ("scores", tables::scores(report)),
         ("failures", tables::failures(report)),

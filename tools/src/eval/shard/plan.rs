@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use wink_sim::CardSpeed;
+use wink_sim::moving::CardSpeedError;
 use wink_sim::scene::Split;
 
 use super::super::board::BoardChoice;
@@ -40,6 +42,8 @@ pub struct Run {
     pub arm: CellArm,
     /// What the episodes run on.
     pub board: BoardChoice,
+    /// How fast the cards slid, m/s.
+    pub card_speed_m_s: f64,
     /// What happens while inference runs, and how long it does.
     pub timing: super::super::timing::Plan,
     /// Base seed.
@@ -74,12 +78,18 @@ impl Run {
             precision: choice.precision(),
             arm: CellArm::of(order.setup),
             board: order.board,
+            card_speed_m_s: order.card_speed.m_s(),
             timing: order.timing.clone(),
             seed: order.seed,
             episodes: order.episodes,
             pictures: order.pictures,
             groups: groups.collect(),
         }
+    }
+
+    /// How fast the cards slid; an error where this program's do not go so fast.
+    pub fn card_speed(&self) -> Result<CardSpeed, CardSpeedError> {
+        self.card_speed_m_s.try_into()
     }
 
     /// Splits and controls; an error where this program does not know one of them.

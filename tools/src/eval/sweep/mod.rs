@@ -19,7 +19,7 @@ use super::instruction::Control;
 use super::latency::{Charge, Time};
 use super::motion::Jerk;
 use super::policy::Choice;
-use super::report::Report;
+use super::report::{Report, slid, stands};
 use super::run::{self, Order};
 use super::timing::{Late, Plan};
 use super::{json, store, write};
@@ -74,8 +74,24 @@ pub struct Sweep {
     pub episodes: usize,
     /// The splits, all of which count in a cell.
     pub splits: Vec<&'static str>,
+    /// How fast the cards slid, m/s, where they did.
+    #[serde(skip_serializing_if = "stands")]
+    pub card_speed_m_s: f64,
     /// Latency by latency, scheduler by scheduler, precision by precision.
     pub cells: Vec<Cell>,
+}
+
+impl Sweep {
+    /// What the episodes of a cell were, in words.
+    fn conditions(&self) -> String {
+        format!(
+            "{} episodes of each of {} in each cell, seeds from {}{}",
+            self.episodes,
+            self.splits.join(", "),
+            self.seed,
+            slid(self.card_speed_m_s)
+        )
+    }
 }
 
 /// A scheduler at a precision and a latency.
@@ -174,6 +190,7 @@ pub fn run(
         wink: env!("CARGO_PKG_VERSION"),
         episodes: order.episodes,
         splits: splits.collect(),
+        card_speed_m_s: order.card_speed.m_s(),
         cells,
     };
     let json = json::text(&sweep)?;
@@ -235,13 +252,7 @@ fn cell(
 }
 
 fn page(sweep: &Sweep) -> String {
-    let summary = format!(
-        "{} episodes of each of {} in each cell, seeds from {}; wink {}",
-        sweep.episodes,
-        sweep.splits.join(", "),
-        sweep.seed,
-        sweep.wink
-    );
+    let summary = format!("{}; wink {}", sweep.conditions(), sweep.wink);
     let parts = [
         (
             "title",

@@ -25,12 +25,10 @@ pub fn render(sweep: &Sweep) -> String {
     }
     align_right(&mut table);
     format!(
-        "{}: {} episodes of each of {} in each cell, seeds from {}\n\n{table}\n\n\
+        "{}: {}\n\n{table}\n\n\
          n/a: the chunk does not last (d > H - s), or the policy cannot do this. Intervals are exact 95% (Clopper-Pearson).\n",
         sweep.policy,
-        sweep.episodes,
-        sweep.splits.join(", "),
-        sweep.seed,
+        sweep.conditions(),
     )
 }
 
