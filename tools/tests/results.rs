@@ -424,3 +424,92 @@ fn broken_reports_are_told_by_name() {
     ];
     each_is_told(table, tree, "models/reports");
 }
+
+/// A sweep of one scheduler: success of ten at each latency of 0, 100 and 200 ms, in f32 and int8; 0 stands for n/a.
+fn sweep(speed: f64, f32: [u64; 3], int8: [u64; 3]) -> Value {
+    let rate =
+        |k: u64| json!({ "k": k, "n": 10, "value": k as f64 / 10.0, "low": 0.1, "high": 0.9 });
+    let cell = |latency_ms: u64, precision: &str, k: u64| {
+        let figures = json!({
+            "sr": rate(k), "execution": rate(k), "recognition": rate(10), "jerk_m_s3": 20.0, "finish_s": 5.0,
+            "late": { "policy": 0, "camera": 0, "link": 0, "chunks": 0 },
+            "policy_p50_us": if precision == "f32" { 2_000 } else { 1_000 },
+        });
+        json!({
+            "latency_us": 1_000 * latency_ms, "delay_steps": 0, "scheduler": "naive", "precision": precision,
+            "figures": if k > 0 { figures } else { Value::Null },
+            "not_possible": if k > 0 { Value::Null } else { json!("d > H - s") },
+        })
+    };
+    let mut cells = Vec::new();
+    for (place, latency_ms) in [0, 100, 200].into_iter().enumerate() {
+        cells.push(cell(latency_ms, "f32", f32[place]));
+        cells.push(cell(latency_ms, "int8", int8[place]));
+    }
+    json!({
+        "policy": "tiny 1", "seed": 3, "wink": "0", "episodes": 10, "splits": ["val"], "card_speed_m_s": speed, "cells": cells,
+    })
+}
+
+#[test]
+fn stored_sweeps_are_shown_with_what_a_precision_buys() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    tree(dir);
+    let put = |name: &str, sweep: &Value| {
+        let folder = dir.join("models/latency").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("sweep.json"), sweep.to_string()).unwrap();
+    };
+    put("a-moving", &sweep(0.1, [9, 5, 0], [9, 4, 3]));
+    put("standing", &sweep(0.0, [10, 8, 5], [10, 9, 6]));
+    wink_ok(dir, &["results"]);
+    wink_ok(dir, &["results", "--check"]);
+    let page = fs::read_to_string(dir.join("models/RESULTS.md")).unwrap();
+    let (standing, moving) = (
+        page.find("### standing: standing cards").unwrap(),
+        page.find("### a-moving: cards that slide").unwrap(),
+    );
+    assert!(standing < moving);
+    assert!(page.contains("cards sliding at 100 mm/s"), "{page}");
+    assert!(
+        page.contains("took 2.00 times as long as in int8"),
+        "{page}"
+    );
+    // int8 is counted at 100 ms where f32 takes 200.
+    assert!(
+        page.contains(
+            "| naive | 200 ms | **50.0%** [10.0, 90.0] | 100 ms | **90.0%** [10.0, 90.0] | +40.0"
+        ),
+        "{page}"
+    );
+    assert!(
+        page.contains("| naive | 200 ms | n/a | 100 ms | **40.0%** [10.0, 90.0] | - |"),
+        "{page}"
+    );
+    assert!(
+        page.contains(
+            "--sweep-latency 0,100,200ms --scheduler naive --moving-cards 100mm/s --out DIR"
+        ),
+        "{page}"
+    );
+    let json: Value = serde_json::from_str(&wink_ok(dir, &["results", "--json"])).unwrap();
+    assert_eq!(json["latency"][0]["name"], "standing");
+    assert_eq!(json["latency"][0]["speeds"][0]["ratio"], 2.0);
+    let plots = names(&dir.join("models/results"));
+    assert!(
+        plots.contains(&"latency-standing-success.svg".to_owned()),
+        "{plots:?}"
+    );
+
+    let mut broken = sweep(0.0, [10, 8, 5], [10, 9, 6]);
+    broken["cells"][3]["not_possible"] = json!("both");
+    put("standing", &broken);
+    let told = wink(dir, &["results"]);
+    assert_eq!(told.status.code(), Some(2));
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(
+        told.contains("standing/sweep.json") && told.contains("cells[3]"),
+        "{told}"
+    );
+}

@@ -18,7 +18,7 @@ pub mod report;
 mod rows;
 pub mod run;
 pub mod shard;
-mod sweep;
+pub mod sweep;
 mod table;
 pub mod timing;
 mod timing_args;

@@ -171,7 +171,7 @@ impl Choice {
 }
 
 /// The cell whose arm measures and does what a policy was trained with: that of `arm`, or the first that fits.
-fn drivable(manifest: &Manifest, arm: Option<CellArm>) -> Result<&'static Setup> {
+pub fn drivable(manifest: &Manifest, arm: Option<CellArm>) -> Result<&'static Setup> {
     if let Some(arm) = arm {
         return fits(manifest, arm.setup()).map(|()| arm.setup());
     }

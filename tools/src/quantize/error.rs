@@ -8,6 +8,7 @@ use wink_runtime::policy::{ActionChunk, OnnxPolicy};
 use super::moments::{Moment, Source};
 use super::record::{ActionError, NumberError};
 use super::{EPISODES, EVERY, HELD_OUT};
+use crate::cell::CellArm;
 use crate::progress;
 
 /// A unit of an `ee_delta` translation, millimetres.
@@ -109,10 +110,11 @@ impl Sum {
     }
 }
 
-/// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations that `wink
-/// quantize` holds out by default. One result for each of the others, and how many moments they were measured on.
+/// How far the actions of precisions are from those of the first, on up to `most` of the demonstrations in an arm's cell that
+/// `wink quantize` holds out by default. One result for each of the others, and how many moments they were measured on.
 pub fn errors_against_first(
     policies: &[&OnnxPolicy],
+    arm: CellArm,
     most: u64,
 ) -> Result<(Vec<ActionError>, usize)> {
     let Some((first, others)) = policies.split_first() else {
@@ -120,7 +122,8 @@ pub fn errors_against_first(
     };
     let held_out = EPISODES..EPISODES + most.clamp(1, HELD_OUT);
     let bar = progress::bar(held_out.end - held_out.start, "demonstrations");
-    let moments = Source::Simulator.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
+    let source = Source::Simulator(arm);
+    let moments = source.moments(held_out, usize::from(EVERY), || bar.inc(1))?;
     bar.finish_and_clear();
     let bar = progress::bar(others.len() as u64, "errors of actions");
     let wanted = actions(first, &moments)?;

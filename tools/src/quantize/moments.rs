@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
-use wink_runtime::camera::{FRONT_CAMERA, Frame};
-use wink_runtime::control::proprio_state;
+use wink_runtime::camera::Frame;
+use wink_runtime::control::PROPRIO_STATE;
 use wink_runtime::policy::manifest::Unit;
 use wink_runtime::policy::{
     ActionChunk, CameraFrame, Name, Observation, OnnxPolicy, Policy, StageRun, StateVector,
@@ -19,6 +19,7 @@ use crate::frames::dataset::Dataset as Replayed;
 use crate::frames::replay::same_bits;
 use crate::record::course::{Course, Tasks};
 use crate::record::demonstration::{Attempt, Settings};
+use crate::record::features::Features;
 
 /// Standard deviation of the expert's disturbance, metres a step: the states around the straight way count too.
 const NOISE_M: f64 = 0.0015;
@@ -27,8 +28,8 @@ const MOST_BYTES: usize = 4 << 30;
 
 /// Where demonstrations come from.
 pub enum Source {
-    /// Made on the spot; those of the benchmark are 0 to 499 and show train cards only.
-    Simulator,
+    /// Made on the spot in the cell of an arm; those of the benchmark are 0 to 499 and show train cards only.
+    Simulator(CellArm),
     /// Recorded by `wink record` without pictures, and played again.
     Replayed(Box<Replayed>),
     /// Any LeRobotDataset that has the policy's cameras and states.
@@ -63,7 +64,7 @@ impl Source {
     /// Number of demonstrations; `None` where there is no end of them.
     pub fn demonstrations(&self) -> Option<u64> {
         match self {
-            Self::Simulator => None,
+            Self::Simulator(_) => None,
             Self::Replayed(dataset) => Some(dataset.episodes.len() as u64),
             Self::Recorded(dataset, _) => Some(dataset.episodes.len() as u64),
         }
@@ -84,7 +85,9 @@ impl Source {
                 Self::Recorded(dataset, matching) => {
                     recorded(dataset, matching, number, every, &mut moments)?;
                 }
-                _ => self.demonstrate(number, every, &mut moments)?,
+                Self::Simulator(_) | Self::Replayed(_) => {
+                    self.demonstrate(number, every, &mut moments)?;
+                }
             }
             bytes += moments[known..].iter().map(Moment::bytes).sum::<usize>();
             if bytes > MOST_BYTES {
@@ -107,16 +110,23 @@ impl Source {
                 let states = Some(dataset.states(index));
                 (dataset.settings, episode.number, episode.attempt, states)
             }
-            _ => (on_the_spot(), number, 0, None),
+            Self::Simulator(arm) => (on_the_spot(*arm), number, 0, None),
+            // Those are read, not demonstrated.
+            Self::Recorded(..) => return Ok(()),
         };
+        let features = Features::of(settings.arm.setup())?;
         let task = Course::new(settings.arm.setup(), settings.tasks, seed).instruction();
         let mut attempt = Attempt::begin(&settings, None, seed, attempt)?;
         let mut index = 0;
         while attempt.goes_on() {
             let kept = is_kept(index, number, every);
-            let mut frame = Frame::default();
+            let mut cameras = Vec::new();
             if kept {
-                attempt.look(0, &mut frame)?;
+                for (place, name) in features.cameras.iter().enumerate() {
+                    let mut frame = Frame::default();
+                    attempt.look(place, &mut frame)?;
+                    cameras.push(((*name).to_owned(), frame));
+                }
             }
             let (state, _) = attempt.step()?;
             if let Some(states) = states
@@ -127,17 +137,19 @@ impl Source {
                 )));
             }
             if kept {
-                let camera = CameraFrame {
-                    name: FRONT_CAMERA,
-                    frame: &frame,
+                let state = State {
+                    name: PROPRIO_STATE.to_owned(),
+                    names: features.state.iter().cloned().map(Name::from).collect(),
+                    units: features.state_units.clone(),
+                    values: state,
                 };
                 moments.push(Moment {
                     task: task.clone(),
                     before: Vec::new(),
-                    now: Seen::of(&Observation {
-                        cameras: &[camera],
-                        states: &[proprio_state(&state)],
-                    }),
+                    now: Seen {
+                        cameras,
+                        states: vec![state],
+                    },
                 });
             }
             index += 1;
@@ -146,15 +158,15 @@ impl Source {
     }
 }
 
-fn on_the_spot() -> Settings {
+fn on_the_spot(arm: CellArm) -> Settings {
     Settings {
-        arm: CellArm::default(),
+        arm,
         noise_m: NOISE_M,
         tasks: Tasks::Emoji,
         tail: 0,
         randomise: false,
         images: false,
-        frame: Some(224),
+        frame: None,
     }
 }
 
@@ -278,5 +290,26 @@ impl Seen {
             cameras: &cameras,
             states: &states,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wink_runtime::policy::Package;
+
+    #[test]
+    fn moments_of_each_cell_are_what_its_shipped_policy_sees() {
+        for (arm, package) in [(CellArm::Wx250s, "wink-s"), (CellArm::So101, "wink-so101")] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+            let package = Package::open(&folder.join(package)).unwrap();
+            let source = Source::Simulator(arm);
+            let moments = source.moments(0..1, 60, || {}).unwrap();
+            assert!(!moments.is_empty());
+            for moment in moments {
+                let seen = moment.now.observe(|seen| seen.check(package.manifest()));
+                seen.unwrap();
+            }
+        }
     }
 }

@@ -13,9 +13,10 @@ use super::report::{self, PackageReport, PackageScheme};
 use super::subject::prepare;
 use super::{Args, error, package, quantise};
 use crate::bad_input::{as_bad_input, bad_input};
+use crate::cell::CellArm;
 use crate::data::Dataset;
 use crate::data::walk::Matching;
-use crate::eval::policy::find;
+use crate::eval::policy::{drivable, find};
 use crate::frames::dataset::Dataset as Replayed;
 use crate::out_dir::OutDir;
 use crate::progress;
@@ -82,7 +83,12 @@ fn finish(args: &Args, report: &PackageReport, staged: OutDir) -> Result<()> {
 
 fn source(args: &Args, policy: &OnnxPolicy) -> Result<Source> {
     let Some(data) = &args.data else {
-        return Ok(Source::Simulator);
+        let setup = drivable(policy.manifest(), None).map_err(|error| {
+            as_bad_input(error.context(
+                "no simulated arm demonstrates for this policy: give --data, a LeRobotDataset",
+            ))
+        })?;
+        return Ok(Source::Simulator(CellArm::of(setup)));
     };
     let source = if pictures_are_left_out(data) {
         Source::Replayed(Box::new(Replayed::open(data).context("--data")?))

@@ -1,8 +1,11 @@
 //! What a recorded dataset holds of an arm: names and units of its states and actions, and its cameras.
 
 use anyhow::Result;
-use wink_runtime::control::{ACTION_NAMES, ActionSpace, JointUnits, PROPRIO_NAMES, lerobot_joints};
+use wink_runtime::control::{
+    ACTION_NAMES, ActionSpace, JointUnits, PROPRIO_NAMES, lerobot_joints, proprio_state,
+};
 use wink_runtime::episode::TickReport;
+use wink_runtime::policy::manifest::Unit;
 use wink_sim::Setup;
 
 /// The features of a dataset.
@@ -12,6 +15,8 @@ pub struct Features {
     pub state: Vec<String>,
     /// Names of an action's values.
     pub action: Vec<String>,
+    /// Units of a state's values.
+    pub state_units: Vec<Unit>,
     /// Names of the cameras, in the order of the cell's.
     pub cameras: Vec<&'static str>,
     /// Units of the joints, where states and actions are joints.
@@ -26,6 +31,7 @@ impl Features {
         if *setup == wink_sim::setup::WX250S {
             return Ok(Self {
                 state: of(&PROPRIO_NAMES),
+                state_units: proprio_state(&[]).units.to_vec(),
                 action: of(&ACTION_NAMES),
                 cameras,
                 joints: None,
@@ -35,6 +41,7 @@ impl Features {
         let (names, units) = lerobot_joints(&arm);
         Ok(Self {
             joints: Some(JointUnits::new(&arm, &names, &units)?),
+            state_units: units,
             state: names.clone(),
             action: names,
             cameras,

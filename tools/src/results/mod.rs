@@ -4,6 +4,7 @@ mod alike;
 mod episodes;
 pub mod files;
 mod findings;
+mod latency;
 mod markdown;
 mod paired;
 mod plots;
@@ -42,8 +43,8 @@ const GROUPS: [&str; 6] = [
 /// are there, train.json (what the training took) and probe.json (what can be read off the VLM's features). REPORTS/ways.toml
 /// names the ways in order, the baseline, the main rows and the findings to test. Beside REPORTS, precisions/VARIANT/ may hold
 /// one policy in several precisions, with report.json and episodes.parquet, and quantize.json as `wink quantize` writes it;
-/// precisions/precisions.toml names the variants in order, the baseline, naive and action-aware pairs, and goals. The same
-/// reports give the same bytes.
+/// precisions/precisions.toml names the variants in order, the baseline, naive and action-aware pairs, and goals; and
+/// latency/NAME/sweep.json what `wink eval --sweep-latency --out` wrote. The same reports give the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -70,14 +71,16 @@ Examples:
   wink results --check             are they what the reports give?
   wink results --json | jq '.ways[] | {way, recognition: .rates.val.recognition.value}'
   wink eval --policy out/lora-0 --no-html --out models/reports/lora/seed-0   one more report
-  wink eval --policy out/q --precision f32,int8,w4 --no-html --out out/p   folders for models/precisions";
+  wink eval --policy out/q --precision f32,int8,w4 --no-html --out out/p   folders for models/precisions
+  wink eval --sweep-latency 0,100ms --precision f32,int8 --out out/s       its sweep.json for models/latency/NAME";
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     let plan = Plan::read(&args.reports)?;
     let ways = tree::read(&args.reports, &plan)?;
     let precisions = precisions::read(&args.reports)?;
-    let tables = Tables::of(&plan, &ways, precisions);
+    let latency = latency::read(&args.reports)?;
+    let tables = Tables::of(&plan, &ways, precisions, latency);
     let mut stdout = io::stdout().lock();
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&tables)?)?;
@@ -88,7 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = args.out.with_file_name("results");
     let mut files: Vec<(PathBuf, String)> = plots
         .iter()
-        .map(|plot| (folder.join(plot.file), plot.svg.clone()))
+        .map(|plot| (folder.join(&plot.file), plot.svg.clone()))
         .collect();
     files.push((args.out.clone(), markdown::page(&tables, &plots)));
     if args.check {

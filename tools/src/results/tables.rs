@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::findings::{Finding, findings};
+use super::latency::Stored;
 use super::paired::{Comparison, by_metric, correct};
 use super::precisions::Precisions;
 use super::probes::{WayProbe, probes};
@@ -37,6 +38,9 @@ pub struct Tables {
     /// One policy in several precisions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precisions: Option<Precisions>,
+    /// What latency costs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub latency: Vec<Stored>,
     /// Names for people by folder, of planned ways too.
     #[serde(skip)]
     titles: BTreeMap<String, String>,
@@ -65,7 +69,12 @@ pub struct WayTable {
 
 impl Tables {
     /// Counts and compares.
-    pub fn of(plan: &Plan, ways: &[Way], precisions: Option<Precisions>) -> Self {
+    pub fn of(
+        plan: &Plan,
+        ways: &[Way],
+        precisions: Option<Precisions>,
+        latency: Vec<Stored>,
+    ) -> Self {
         let report = ways
             .first()
             .and_then(|way| way.runs.first())
@@ -94,6 +103,7 @@ impl Tables {
             findings: findings(plan, ways),
             probes: probes(ways),
             precisions,
+            latency,
             titles: titles(plan, ways),
         }
     }

@@ -1,6 +1,6 @@
 //! Proportions with exact intervals.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
 /// Chance of setting the cube on the named card without understanding the name: one of three cards.
@@ -8,7 +8,7 @@ const CHANCE: f64 = 1.0 / 3.0;
 
 /// k of n with an exact (Clopper-Pearson) two-sided 95% interval. Without trials (n = 0) the value is undefined and
 /// nothing is known about it: all three are `None`, `null` in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Proportion {
     /// Successes.
     pub k: u64,

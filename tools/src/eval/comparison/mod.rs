@@ -8,10 +8,12 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 use wink_runtime::policy::OnnxPolicy;
+use wink_sim::setup::WX250S;
 
 use super::episode::Episode;
 use super::policy::Choice;
 use super::report::{Report, Scores};
+use crate::cell::CellArm;
 use crate::quantize::error::errors_against_first;
 use crate::quantize::record::{ActionError, Record, SchemeRecord, graph_bytes};
 use crate::results::files::read_optional_json;
@@ -91,8 +93,9 @@ pub struct Against {
 /// What `wink quantize` would tell of each precision but the first, which stands for the float one; `None` for that.
 pub fn records(choices: &[Choice], episodes: usize, package: &Path) -> Result<Vec<Option<Record>>> {
     let networks: Vec<&OnnxPolicy> = choices.iter().filter_map(Choice::network).collect();
+    let arm = CellArm::of(choices.first().map_or(&WX250S, Choice::setup));
     let known: Option<Record> = read_optional_json(&package.join(RECORD))?;
-    let (errors, moments) = errors_against_first(&networks, episodes as u64)?;
+    let (errors, moments) = errors_against_first(&networks, arm, episodes as u64)?;
     let first_bytes = networks.first().map_or(0, |first| bytes(first));
     let record = |network: &OnnxPolicy, error: ActionError| {
         let of_package = known.as_ref().and_then(|known| {

@@ -1,6 +1,6 @@
 //! `--sweep-latency`: schedulers and precisions against latency, on the same episodes.
 
-mod plots;
+pub mod plots;
 mod table;
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wink_runtime::control::schedule::SchedulerKind;
 
 use super::episode::Episode;
@@ -62,20 +62,21 @@ impl FromStr for Latencies {
 }
 
 /// All cells.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sweep {
     /// The policy's name and version.
     pub policy: String,
     /// Base seed.
     pub seed: u64,
     /// Version of the program.
-    pub wink: &'static str,
+    pub wink: String,
     /// Episodes of each split in each cell.
     pub episodes: usize,
     /// The splits, all of which count in a cell.
-    pub splits: Vec<&'static str>,
+    pub splits: Vec<String>,
     /// How fast the cards slid, m/s, where they did.
-    #[serde(skip_serializing_if = "stands")]
+    #[serde(default, skip_serializing_if = "stands")]
     pub card_speed_m_s: f64,
     /// Latency by latency, scheduler by scheduler, precision by precision.
     pub cells: Vec<Cell>,
@@ -83,7 +84,7 @@ pub struct Sweep {
 
 impl Sweep {
     /// What the episodes of a cell were, in words.
-    fn conditions(&self) -> String {
+    pub fn conditions(&self) -> String {
         format!(
             "{} episodes of each of {} in each cell, seeds from {}{}",
             self.episodes,
@@ -95,14 +96,15 @@ impl Sweep {
 }
 
 /// A scheduler at a precision and a latency.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Charged, microseconds.
     pub latency_us: u64,
     /// Steps that go by in it, d.
     pub delay_steps: usize,
     /// The scheduler's name.
-    pub scheduler: &'static str,
+    pub scheduler: String,
     /// The precision; `null` for a policy without any.
     pub precision: Option<String>,
     /// What came of it; `null` where the policy cannot do this.
@@ -112,7 +114,8 @@ pub struct Cell {
 }
 
 /// What came of the episodes of a cell.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Figures {
     /// The cube on the named card.
     pub sr: Proportion,
@@ -183,11 +186,11 @@ pub fn run(
             }
         }
     }
-    let splits = order.groups.iter().map(|group| group.split.name());
+    let splits = order.groups.iter().map(|group| group.split.to_string());
     let sweep = Sweep {
         policy: choices.first().map_or_else(String::new, Choice::name),
         seed: order.seed,
-        wink: env!("CARGO_PKG_VERSION"),
+        wink: env!("CARGO_PKG_VERSION").to_owned(),
         episodes: order.episodes,
         splits: splits.collect(),
         card_speed_m_s: order.card_speed.m_s(),
@@ -226,7 +229,7 @@ fn cell(
     let mut cell = Cell {
         latency_us: latency.us,
         delay_steps: plan.delay(choice)?,
-        scheduler: plan.scheduler.name(),
+        scheduler: plan.scheduler.name().to_owned(),
         precision: choice.precision(),
         figures: None,
         not_possible: None,

@@ -15,35 +15,44 @@ const LEGEND: f64 = 200.0;
 const LINE: f64 = 18.0;
 
 /// A figure to plot.
-struct Quantity {
-    title: &'static str,
+pub struct Quantity {
+    /// Its name in a file's.
+    pub name: &'static str,
+    /// What it is.
+    pub title: &'static str,
     of: fn(&Figures) -> Option<f64>,
     /// Values that the axis covers in any case.
     covers: &'static [f64],
 }
 
-const QUANTITIES: [Quantity; 5] = [
+/// All figures.
+pub const QUANTITIES: [Quantity; 5] = [
     Quantity {
+        name: "success",
         title: "success, %",
         of: |figures| figures.sr.value.map(|value| 100.0 * value),
         covers: &[0.0, 100.0],
     },
     Quantity {
+        name: "execution",
         title: "execution, %",
         of: |figures| figures.execution.value.map(|value| 100.0 * value),
         covers: &[0.0, 100.0],
     },
     Quantity {
+        name: "recognition",
         title: "recognition, %",
         of: |figures| figures.recognition.value.map(|value| 100.0 * value),
         covers: &[0.0, 100.0],
     },
     Quantity {
+        name: "jerk",
         title: "jerk of the tool's path, m/s^3 (rms)",
         of: |figures| Some(figures.jerk_m_s3),
         covers: &[0.0],
     },
     Quantity {
+        name: "finish",
         title: "time to finish, s",
         of: |figures| figures.finish_s,
         covers: &[0.0],
@@ -64,7 +73,7 @@ fn lines(sweep: &Sweep) -> Vec<(String, Vec<&Cell>)> {
     for cell in &sweep.cells {
         let name = match &cell.precision {
             Some(precision) => format!("{}, {precision}", cell.scheduler),
-            None => cell.scheduler.to_owned(),
+            None => cell.scheduler.clone(),
         };
         match lines.iter_mut().find(|(known, _)| *known == name) {
             Some((_, cells)) => cells.push(cell),
@@ -74,7 +83,8 @@ fn lines(sweep: &Sweep) -> Vec<(String, Vec<&Cell>)> {
     lines
 }
 
-fn plot(sweep: &Sweep, quantity: &Quantity) -> String {
+/// One plot.
+pub fn plot(sweep: &Sweep, quantity: &Quantity) -> String {
     let lines = lines(sweep);
     let (right, bottom) = (LEFT + WIDTH, TOP + HEIGHT);
     let height = (bottom + 45.0).max(TOP + LINE * lines.len() as f64);

@@ -50,7 +50,7 @@ fn cells(cell: &Cell) -> [String; HEAD.len()] {
     [
         (cell.latency_us as f64 / 1e3).to_string(),
         cell.delay_steps.to_string(),
-        cell.scheduler.to_owned(),
+        cell.scheduler.clone(),
         cell.precision.clone().unwrap_or_default(),
         of(&|figures| percent(&figures.sr)),
         of(&|figures| percent(&figures.execution)),

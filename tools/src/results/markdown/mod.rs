@@ -2,6 +2,7 @@
 
 mod cells;
 mod emojis;
+mod latency;
 mod precisions;
 mod sections;
 
@@ -41,6 +42,7 @@ pub fn page(tables: &Tables, plots: &[Plot]) -> String {
                 .as_ref()
                 .map_or_else(String::new, precisions::section),
         ),
+        ("What latency costs", latency::section(&tables.latency)),
         ("Training", sections::training(tables)),
         ("How to read this", HOW_TO_READ.to_owned()),
     ];
@@ -84,7 +86,7 @@ const HOW_TO_READ: &str = "\
 - Paired: McNemar's exact test over the same episodes, paired by split, episode and training seed; recognition over the episodes that
   both executed. `41 / 4 of 300` counts episodes that only the first and only the second got right. Differences are in points with
   Tango's score interval.
-- Train minus val: Newcombe's interval for independent rates.
+- Train minus val, and differences in what latency costs: Newcombe's interval for independent rates.
 - A finding's test *holds* where its p value, after Holm's correction over all findings, is below 0.05 in the expected direction and no training
   seed points the other way; it *does not hold* where the same goes for the other direction; *same* holds where the whole interval
   of the difference lies within the margin. Everything else is *not resolved*.

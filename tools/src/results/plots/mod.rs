@@ -1,6 +1,7 @@
 //! The page's plots. Colours are readable on white and on black; the same figures give the same bytes.
 
 mod axis;
+pub mod latency;
 mod recognition_execution;
 mod train_val;
 
@@ -15,7 +16,7 @@ pub const TRAIN_VAL: &str = "train_val.svg";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plot {
     /// Its file.
-    pub file: &'static str,
+    pub file: String,
     /// What it shows, for those who do not see it.
     pub alt: String,
     /// The picture.
@@ -24,9 +25,10 @@ pub struct Plot {
 
 /// All plots for which there are figures.
 pub fn all(tables: &Tables) -> Vec<Plot> {
-    [recognition_execution::plot(tables), train_val::plot(tables)]
-        .into_iter()
-        .flatten()
+    let of_ways = [recognition_execution::plot(tables), train_val::plot(tables)];
+    let of_ways = of_ways.into_iter().flatten();
+    of_ways
+        .chain(tables.latency.iter().flat_map(latency::plots))
         .collect()
 }
 

@@ -111,7 +111,7 @@ pub fn plot(tables: &Tables) -> Option<Plot> {
         canvas.text([right + LEADER, place], Anchor::Start, colour, &point.title);
     }
     Some(Plot {
-        file: RECOGNITION_EXECUTION,
+        file: RECOGNITION_EXECUTION.to_owned(),
         alt: "Recognition against execution on val, by way, with 95% intervals".to_owned(),
         svg: canvas.finish(),
     })

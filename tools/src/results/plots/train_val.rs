@@ -85,7 +85,7 @@ pub fn plot(tables: &Tables) -> Option<Plot> {
         canvas.disc([val, below], 5.0, colour);
     }
     Some(Plot {
-        file: TRAIN_VAL,
+        file: TRAIN_VAL.to_owned(),
         alt: "Recognition on train and on val, by way, with 95% intervals".to_owned(),
         svg: canvas.finish(),
     })
