@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float32Type, Float64Type};
@@ -187,12 +188,6 @@ fn what_does_not_fit_is_refused_in_one_line() {
     for (args, told) in [
         (
             &[
-                "eval", "--policy", "expert", "--arm", "so101", "--board", "qemu",
-            ][..],
-            "emulated boards drive a wx250s",
-        ),
-        (
-            &[
                 "record",
                 "--arm",
                 "so101",
@@ -202,7 +197,7 @@ fn what_does_not_fit_is_refused_in_one_line() {
                 "1",
                 "--out",
                 "x",
-            ],
+            ][..],
             "--tasks diverse",
         ),
         (&["eval", "--policy", "expert", "--arm", "so100"], "so100"),
@@ -213,4 +208,34 @@ fn what_does_not_fit_is_refused_in_one_line() {
         assert!(stderr.contains(told), "{stderr}");
     }
     assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn an_image_that_was_not_built_is_named_with_what_builds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (board, image, command) in [
+        (
+            "qemu",
+            "nucleo-f411-so101.elf",
+            "`ARMS=so101 boards/build.sh nucleo-f411`",
+        ),
+        (
+            "rp2040js",
+            "pico-so101.elf",
+            "`ARMS=so101 boards/build.sh pico`",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_wink"))
+            .current_dir(dir.path())
+            .env("WINK_IMAGES", dir.path())
+            .args(["eval", "--policy", "expert", "--arm", "so101"])
+            .args(["--board", board, "--episodes", "1"])
+            .output()
+            .unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(image), "{stderr}");
+        assert!(stderr.contains(command), "{stderr}");
+        assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
+    }
 }

@@ -1,10 +1,11 @@
 //! Prints how long the control loop of emulated boards takes at most, in instructions (QEMU) or cycles (rp2040js), and how deep
-//! its stack goes: `loop_time [--json] [nucleo-f411|mps2-an386|pico]...`, all of them unless named.
+//! its stack goes, with each arm: `loop_time [--json] [nucleo-f411|mps2-an386|pico]...`, all of them unless named.
 
 use std::process::ExitCode;
 
 use wink_emulate::loop_time::LoopTime;
 use wink_emulate::{Emulator, Images};
+use wink_sim::setup;
 
 #[expect(
     clippy::print_stdout,
@@ -28,14 +29,15 @@ fn main() -> ExitCode {
     if boards.is_empty() {
         boards.extend(Emulator::ALL);
     }
-    for emulator in boards {
-        match LoopTime::measure(emulator, &Images::find()) {
+    let arms = |emulator| setup::ALL.map(|setup| (emulator, setup));
+    for (emulator, setup) in boards.into_iter().flat_map(arms) {
+        match LoopTime::measure(emulator, setup, &Images::find()) {
             Ok(measured) if options.iter().any(|option| option == "--json") => {
                 println!("{}", measured.json());
             }
             Ok(measured) => println!("{measured}"),
             Err(error) => {
-                eprintln!("{emulator}: {error}");
+                eprintln!("{emulator}, {}: {error}", setup.name);
                 return ExitCode::FAILURE;
             }
         }

@@ -13,7 +13,7 @@ use wink_sim::{Outcome, Scene, SimOptions, Table, Truth, Workcell};
 
 use crate::machine::{Feed, Machine};
 use crate::witness::Witness;
-use crate::{Arm, Emulator, EmulatorError, Image, Images, LinkNoise};
+use crate::{Emulator, EmulatorError, Image, Images, LinkNoise};
 
 /// An answer that is further off than this comes too late for the board. A board without a clock is given it once it is due.
 const IN_TIME_US: u64 = 3_000;
@@ -50,8 +50,6 @@ pub trait Faults {
 pub struct EmulatedBoard {
     machine: Box<dyn Machine>,
     image: Image,
-    /// Only the benchmark's arm is connected to the physics.
-    on_table: bool,
     cell: Workcell,
     bus: ServoBus,
     /// World time as far as the board's clock tells.
@@ -74,31 +72,24 @@ pub struct EmulatedBoard {
 }
 
 impl EmulatedBoard {
-    /// The table with its arm at home, and the board powered for as long as it takes to start.
+    /// The scene's table with its arm at home, and the board with that arm's image powered for as long as it takes to start.
     ///
     /// # Errors
-    /// When the image was not built, or its emulator is not installed or does not start.
+    /// When the arm has no servos on a bus, the image was not built, or its emulator is not installed or does not start.
     pub fn new(
         emulator: Emulator,
         images: &Images,
-        arm: Arm,
         scene: &Scene,
         options: SimOptions,
     ) -> Result<Self, EmulatorError> {
-        let unfit = |why: String| EmulatorError::Arm {
-            arm: arm.name(),
-            why,
-        };
-        let file = arm.file().map_err(|error| unfit(error.to_string()))?;
-        let bus = ServoBus::for_arm(&file)
-            .ok_or_else(|| unfit("it has no servos on a bus".to_owned()))?;
-        let (machine, image) = emulator.start(arm, images)?;
+        let (name, arm) = (scene.setup.name, scene.setup.arm());
+        let bus = ServoBus::for_arm(&arm).ok_or(EmulatorError::NoBus { arm: name })?;
+        let (machine, image) = emulator.start(name, images)?;
         let mut board = Self {
             machine,
             image,
             cell: Workcell::new(Table::from(scene), options),
             bus,
-            on_table: arm == Arm::Wx250s,
             now_us: 0,
             origin_us: 0,
             bus_us: 0,
@@ -109,11 +100,11 @@ impl EmulatedBoard {
             listener: BoardReader::new(),
             telemetry: None,
             noise: LinkNoise::none(),
-            witness: Witness::new(&file),
+            witness: Witness::new(&arm, scene.setup.substep_us),
             failure: None,
         };
         // The servos feel their joints before anybody asks.
-        board.feel();
+        board.bus.exchange(board.cell.servos_mut());
         board.sleep_until(BOOT_US);
         match board.take_failure() {
             Some(failure) => Err(failure),
@@ -259,17 +250,9 @@ impl EmulatedBoard {
 
     /// One step of the physics.
     fn step(&mut self) {
-        self.feel();
+        self.bus.exchange(self.cell.servos_mut());
         self.cell.substep();
-        if self.on_table {
-            self.witness.look(self.cell.servos(), &self.bus);
-        }
-    }
-
-    fn feel(&mut self) {
-        if self.on_table {
-            self.bus.exchange(self.cell.servos_mut());
-        }
+        self.witness.look(self.cell.servos(), &self.bus);
     }
 
     /// Reads the lines for the host before anything happens to them.

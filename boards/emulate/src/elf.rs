@@ -15,13 +15,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Reads an image.
+    /// Reads an image, which `command` builds.
     ///
     /// # Errors
     /// When there is none, or it is no ELF file.
-    pub fn open(path: &Path, board: &str) -> Result<Self, EmulatorError> {
+    pub fn open(path: &Path, command: &str) -> Result<Self, EmulatorError> {
         let bytes = fs::read(path).map_err(|_| EmulatorError::NotBuilt {
-            what: board.to_owned(),
+            command: command.to_owned(),
             path: path.to_owned(),
         })?;
         let image = Self {

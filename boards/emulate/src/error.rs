@@ -8,10 +8,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum EmulatorError {
     /// A file that has to be built first is not there.
-    #[error("{}: not found; build it with `boards/build.sh {what}`", path.display())]
+    #[error("{}: not found; build it with `{command}`", path.display())]
     NotBuilt {
-        /// What to build.
-        what: String,
+        /// What builds it.
+        command: String,
         /// Where it should be.
         path: PathBuf,
     },
@@ -33,13 +33,11 @@ pub enum EmulatorError {
         /// What is wrong with it.
         why: String,
     },
-    /// The arm has no servos on a bus, or its file is wrong.
-    #[error("{arm} cannot be emulated: {why}")]
-    Arm {
+    /// The arm has no servos on a bus.
+    #[error("{arm} cannot be driven by an emulated board: its file names no servos on a bus")]
+    NoBus {
         /// Its name.
         arm: &'static str,
-        /// Why not.
-        why: String,
     },
     /// The emulator stopped by itself.
     #[error("{program} ended: {said}")]

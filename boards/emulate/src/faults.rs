@@ -4,6 +4,7 @@
 //! stands with each case.
 
 use wink_firmware::wire::{Counters, Fault, HoldReason, State};
+use wink_sim::Setup;
 use wink_sim::bus::{LineNoise, ServoFaults};
 
 pub use crate::row::{Row, head};
@@ -68,16 +69,21 @@ pub const CASES: [Case; 15] = [
     ),
 ];
 
-/// The servo that things happen to: the elbow's, one of two.
+/// The servo that things happen to: on the WidowX one of the elbow's two, on the SO-101 the one of the wrist's flexion.
 const VICTIM: u8 = 4;
 
-/// Does one thing to a board.
+/// Does one thing to a board that drives a cell's arm.
 ///
 /// # Errors
 /// When the emulator fails, or the board cannot even be armed.
-pub fn run(case: &Case, emulator: Emulator, images: &Images) -> Result<Row, TrialError> {
+pub fn run(
+    case: &Case,
+    emulator: Emulator,
+    setup: &'static Setup,
+    images: &Images,
+) -> Result<Row, TrialError> {
     let (fault, act) = *case;
-    let mut trial = Trial::start(emulator, images)?;
+    let mut trial = Trial::start(emulator, setup, images)?;
     trial.drive(0.5)?;
     let meanwhile = act(&mut trial);
     let meanwhile = match (meanwhile, trial.board.take_failure()) {
@@ -187,11 +193,9 @@ fn servo_is_late(trial: &mut Trial) -> Result<String, TrialError> {
     let meanwhile = format!("{}; {failed} reads failed", trial.state_words());
     let as_it_was = trial.board.telemetry().is_some_and(|telemetry| {
         let truth = trial.board.truth().joint_angles;
-        let told = telemetry.positions.iter().zip(truth.iter());
-        told.clone().count() >= 6
-            && told
-                .take(6)
-                .all(|(told, truth)| (f64::from(*told) - truth).abs() < STALE_RAD)
+        let mut told = telemetry.positions.iter().zip(truth.iter());
+        telemetry.positions.len() > truth.len()
+            && told.all(|(told, truth)| (f64::from(*told) - truth).abs() < STALE_RAD)
     });
     trial.expect(
         "the arm should stop, or know where it is",
@@ -283,7 +287,8 @@ fn impossible_setpoints(trial: &mut Trial) -> Result<String, TrialError> {
     let good = trial.home();
     for index in 0..20 {
         let mut positions = good.clone();
-        positions[index % 6] = [f32::NAN, 1e9, f32::INFINITY, -1e9, 3.5][index % 5];
+        let joint = index % positions.len();
+        positions[joint] = [f32::NAN, 1e9, f32::INFINITY, -1e9, 3.5][index % 5];
         let count = if index == 19 { 3 } else { positions.len() };
         trial.send_raw(&positions[..count], 100_000, 1)?;
         trial.be_silent(0.02);

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use wink_runtime::arm::{ArmDescription, ArmError};
-
 use crate::qemu::{MPS2_AN386, NUCLEO_F411, Qemu};
 use crate::rp2040js::Rp2040js;
 use crate::{EmulatorError, Image, Machine};
@@ -57,13 +55,13 @@ impl Emulator {
         }
     }
 
-    /// Starts the board's image, its processor before the first instruction.
+    /// Starts the board's image for the arm of that name, its processor before the first instruction.
     ///
     /// # Errors
     /// When the image was not built, or the emulator is not installed or does not start.
     pub fn start(
         self,
-        arm: Arm,
+        arm: &str,
         images: &Images,
     ) -> Result<(Box<dyn Machine>, Image), EmulatorError> {
         let image = images.image(self, arm)?;
@@ -79,37 +77,6 @@ impl Emulator {
 impl fmt::Display for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.board())
-    }
-}
-
-/// An arm that images are built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Arm {
-    /// Trossen's WidowX 250S, with Dynamixel servos: the arm of the emoji table.
-    Wx250s,
-    /// The SO-101, with Feetech servos.
-    So101,
-}
-
-impl Arm {
-    /// Its file's name under `boards/arms/`, without the ending.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wx250s => "wx250s",
-            Self::So101 => "so101",
-        }
-    }
-
-    /// What its file says.
-    ///
-    /// # Errors
-    /// When the file built into this program is wrong, which its tests rule out.
-    pub fn file(self) -> Result<ArmDescription, ArmError> {
-        ArmDescription::from_toml(match self {
-            Self::Wx250s => include_str!("../../arms/wx250s.toml"),
-            Self::So101 => include_str!("../../arms/so101.toml"),
-        })
     }
 }
 
@@ -154,15 +121,15 @@ impl Images {
         Ok(found)
     }
 
-    /// The image of a board for an arm.
+    /// The image of a board for the arm of that name, the name of its file under `boards/arms/`.
     ///
     /// # Errors
     /// When it was not built, or is none.
-    pub fn image(&self, emulator: Emulator, arm: Arm) -> Result<Image, EmulatorError> {
+    pub fn image(&self, emulator: Emulator, arm: &str) -> Result<Image, EmulatorError> {
         let board = emulator.board();
         Image::open(
-            &self.folder.join(format!("{board}-{}.elf", arm.name())),
-            board,
+            &self.folder.join(format!("{board}-{arm}.elf")),
+            &format!("ARMS={arm} boards/build.sh {board}"),
         )
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
+use wink_sim::Setup;
 
 use crate::trial::{Trial, TrialError};
 use crate::{Emulator, EmulatorError, Images};
@@ -17,6 +18,8 @@ const PAINT: u32 = 0xcccc_cccc;
 pub struct LoopTime {
     /// On which board.
     pub emulator: Emulator,
+    /// Of which arm.
+    pub arm: &'static str,
     /// Passes of the loop with a tick in them.
     pub ticks: u32,
     /// Between two ticks on average, while the arm was driven, microseconds of the board.
@@ -32,12 +35,16 @@ pub struct LoopTime {
 }
 
 impl LoopTime {
-    /// Drives the arm for two seconds.
+    /// Drives a cell's arm for two seconds.
     ///
     /// # Errors
     /// When the emulator fails or the board does not arm.
-    pub fn measure(emulator: Emulator, images: &Images) -> Result<Self, TrialError> {
-        let mut trial = Trial::start(emulator, images)?;
+    pub fn measure(
+        emulator: Emulator,
+        setup: &'static Setup,
+        images: &Images,
+    ) -> Result<Self, TrialError> {
+        let mut trial = Trial::start(emulator, setup, images)?;
         let at = |trial: &Trial| {
             trial
                 .board
@@ -53,6 +60,7 @@ impl LoopTime {
         let untouched = stack.iter().take_while(|word| **word == PAINT).count();
         Ok(Self {
             emulator,
+            arm: setup.name,
             ticks: after,
             period_us: after_us.saturating_sub(before_us) as f64
                 / f64::from(after.saturating_sub(before).max(1)),
@@ -75,6 +83,7 @@ impl LoopTime {
         let (per_us, unit) = self.emulator.count_of_us();
         json!({
             "board": self.emulator.board(),
+            "arm": self.arm,
             "ticks": self.ticks,
             "period_us": self.period_us,
             "worst_pass_us": self.worst_us,
@@ -97,9 +106,10 @@ impl fmt::Display for LoopTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<12} {:>5} ticks, one every {:>5.0} us; longest pass {:>5} us, {:>4} us ({} {}) of it not waiting for the bus; \
+            "{:<12} {:<7} {:>5} ticks, one every {:>5.0} us; longest pass {:>5} us, {:>4} us ({} {}) of it not waiting for the bus; \
              stack {} of {} bytes",
             self.emulator.board(),
+            self.arm,
             self.ticks,
             self.period_us,
             self.worst_us,

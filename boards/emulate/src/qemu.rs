@@ -91,7 +91,7 @@ impl Qemu {
     pub fn start(image: &Image, plugin: &Path, model: &Model) -> Result<Self, EmulatorError> {
         if !plugin.is_file() {
             return Err(EmulatorError::NotBuilt {
-                what: "qemu-plugin".to_owned(),
+                command: "boards/build.sh qemu-plugin".to_owned(),
                 path: plugin.to_owned(),
             });
         }

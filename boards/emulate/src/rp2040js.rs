@@ -32,7 +32,7 @@ impl Rp2040js {
 
         if !folder.join("node_modules/rp2040js").is_dir() {
             return Err(EmulatorError::NotBuilt {
-                what: "rp2040js".to_owned(),
+                command: "boards/build.sh rp2040js".to_owned(),
                 path: folder.join("node_modules/rp2040js"),
             });
         }

@@ -6,9 +6,9 @@ use wink_firmware::wire::{
 };
 use wink_runtime::arm::{ArmClient, ArmClientError, JointValues, Link};
 use wink_runtime::clock::Clock;
-use wink_sim::{Scene, SimOptions, Split};
+use wink_sim::{Scene, Setup, SimOptions, Split};
 
-use crate::{Arm, EmulatedBoard, Emulator, EmulatorError, Images};
+use crate::{EmulatedBoard, Emulator, EmulatorError, Images};
 
 /// Between two setpoints.
 const STEP_US: u64 = 50_000;
@@ -46,15 +46,18 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Powers a board, connects and arms.
+    /// Powers a board that drives a cell's arm, connects and arms.
     ///
     /// # Errors
     /// When the emulator does not start, or the board does not arm.
-    pub fn start(emulator: Emulator, images: &Images) -> Result<Self, TrialError> {
-        let scene = Scene::new(Split::Val, 0);
-        let mut board =
-            EmulatedBoard::new(emulator, images, Arm::Wx250s, &scene, SimOptions::default())?;
-        let mut client = ArmClient::new(&wink_sim::arm());
+    pub fn start(
+        emulator: Emulator,
+        setup: &'static Setup,
+        images: &Images,
+    ) -> Result<Self, TrialError> {
+        let scene = Scene::on(setup, Split::Val, 0);
+        let mut board = EmulatedBoard::new(emulator, images, &scene, SimOptions::default())?;
+        let mut client = ArmClient::new(&setup.arm());
         if let Err(error) = client.connect(&mut board, PATIENCE_US) {
             return Err(match board.take_failure() {
                 Some(failure) => failure.into(),

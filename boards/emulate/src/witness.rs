@@ -7,10 +7,8 @@ use wink_sim::servos::Servos;
 
 /// Radians per tick of a servo's encoder.
 const TICK_RAD: f64 = std::f64::consts::TAU / 4096.0;
-/// Over so many looks, 10 ms apart, a speed is taken: on a single one a tick more or less counts double.
-const LOOKS: usize = 10;
-/// Between two looks.
-const LOOK_S: f64 = 0.01;
+/// A speed is taken over this time: from one look to the next a tick more or less counts double.
+const SPAN_US: u64 = 100_000;
 /// How much longer than it should the time between two looks may have been: the board ticks in its own rhythm.
 const SLACK_S: f64 = 0.008;
 
@@ -29,6 +27,9 @@ struct Joint {
 #[derive(Debug, Clone)]
 pub struct Witness {
     joints: Vec<Joint>,
+    look_s: f64,
+    /// Looks in [`SPAN_US`].
+    span: usize,
     looks: u64,
     overstep_rad: f64,
     fastest_share: f64,
@@ -36,9 +37,9 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// A witness who has seen nothing.
+    /// A witness that has seen nothing and looks every `look_us`.
     #[must_use]
-    pub fn new(arm: &ArmDescription) -> Self {
+    pub fn new(arm: &ArmDescription, look_us: u64) -> Self {
         let servos = match arm.servos() {
             Some(ArmServos::Bus { servos, .. }) => servos.as_slice(),
             _ => &[],
@@ -61,6 +62,8 @@ impl Witness {
         });
         Self {
             joints: joints.collect(),
+            look_s: look_us as f64 * 1e-6,
+            span: (SPAN_US / look_us.max(1)).max(1) as usize,
             looks: 0,
             overstep_rad: 0.0,
             fastest_share: 0.0,
@@ -125,17 +128,20 @@ impl Witness {
                 let overstep = (low - position).max(position - high);
                 self.overstep_rad = self.overstep_rad.max(overstep);
             }
-            self.moved |= servos.velocity(index).abs() * LOOK_S > TICK_RAD;
-            self.fastest_share = self.fastest_share.max(joint.note_goal(goal));
+            self.moved |= servos.velocity(index).abs() * self.look_s > TICK_RAD;
+            let span_s = self.span as f64 * self.look_s;
+            let way_rad = joint.note_goal(goal, self.span);
+            let share = way_rad / (span_s + SLACK_S) / joint.speed_cap;
+            self.fastest_share = self.fastest_share.max(share);
         }
     }
 }
 
 impl Joint {
-    /// Takes in a goal; how fast goals move, as a share of the speed limit.
-    fn note_goal(&mut self, goal: Option<f64>) -> f64 {
+    /// Takes in a goal; how far the goals of the last `span` looks have moved, without a tick of the encoder, rad.
+    fn note_goal(&mut self, goal: Option<f64>, span: usize) -> f64 {
         self.goals.push(goal);
-        if self.goals.len() <= LOOKS {
+        if self.goals.len() <= span {
             return 0.0;
         }
         let first = self.goals.remove(0);
@@ -144,8 +150,7 @@ impl Joint {
         else {
             return 0.0;
         };
-        let way = ((last - first).abs() - TICK_RAD).max(0.0);
-        way / (LOOKS as f64 * LOOK_S + SLACK_S) / self.speed_cap
+        ((last - first).abs() - TICK_RAD).max(0.0)
     }
 }
 

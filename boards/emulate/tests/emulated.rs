@@ -10,27 +10,25 @@
 use wink_emulate::faults::{CASES, head, run};
 use wink_emulate::report::Report;
 use wink_emulate::trial::Trial;
-use wink_emulate::{Arm, EmulatedBoard, Emulator, Image, Images};
+use wink_emulate::{EmulatedBoard, Emulator, Image, Images};
 use wink_firmware::State;
-use wink_runtime::arm::ArmClient;
-use wink_runtime::clock::Clock;
-use wink_sim::{Scene, SimOptions, Split};
+use wink_sim::setup::{SO101, Setup, WX250S};
 
-/// Says hello, arms, turns the waist and stops.
-fn drives_the_tables_arm(emulator: Emulator) {
-    let mut trial = Trial::start(emulator, &Images::find()).unwrap();
+/// Says hello, arms, turns the arm's first joint and stops.
+fn drives_the_arm(emulator: Emulator, setup: &'static Setup) {
+    let mut trial = Trial::start(emulator, setup, &Images::find()).unwrap();
     assert_eq!(trial.state(), Some(State::Armed));
     let hello = trial.client.hello().unwrap();
     assert_eq!(
         (hello.arm.as_str(), hello.image.as_str()),
-        ("wx250s", emulator.board())
+        (setup.name, emulator.board())
     );
     let before = trial.board.truth().joint_angles[0];
     trial.drive(1.0).unwrap();
     let turned = trial.board.truth().joint_angles[0] - before;
     assert!(
         (0.4..0.62).contains(&turned),
-        "the waist turned by {turned}"
+        "the first joint turned by {turned}"
     );
     trial.be_silent(0.5);
     assert!(
@@ -51,48 +49,6 @@ fn drives_the_tables_arm(emulator: Emulator) {
     report(emulator, &mut trial.board);
 }
 
-/// An SO-101 has another protocol and other joints; its servos are not connected to the physics.
-fn drives_an_so101(emulator: Emulator) {
-    let scene = Scene::new(Split::Val, 0);
-    let mut board = EmulatedBoard::new(
-        emulator,
-        &Images::find(),
-        Arm::So101,
-        &scene,
-        SimOptions::default(),
-    )
-    .unwrap();
-    let mut client = ArmClient::new(&Arm::So101.file().unwrap());
-    client.connect(&mut board, 3_000_000).unwrap();
-    assert_eq!(client.hello().unwrap().arm.as_str(), "so101");
-    assert!(board.bus().servos().iter().all(|servo| servo.has_torque()));
-    for _ in 0..10 {
-        let now_us = board.now_us();
-        client.poll(&mut board, now_us).unwrap();
-        let positions = client
-            .measured()
-            .unwrap()
-            .iter()
-            .map(|position| f64::from(*position));
-        let positions: Vec<f64> = positions.collect();
-        client
-            .send_setpoint(&mut board, now_us, 100_000, &positions)
-            .unwrap();
-        board.sleep_until(now_us + 50_000);
-    }
-    assert_eq!(board.state(), Some(State::Armed));
-    let counters = board.telemetry().unwrap().counters;
-    assert!(
-        counters.accepted >= 8 && counters.rejected() == 0,
-        "{counters:?}"
-    );
-    assert_eq!(
-        (counters.servo_reads_failed, counters.servo_writes_failed),
-        (0, 0)
-    );
-    report(emulator, &mut board);
-}
-
 /// What the board says of its loop.
 fn report(emulator: Emulator, board: &mut EmulatedBoard) {
     let meter = board.variable("WINK_METER").unwrap();
@@ -106,12 +62,12 @@ fn report(emulator: Emulator, board: &mut EmulatedBoard) {
     assert!(ticks > 100);
 }
 
-fn keeps_the_fault_table(emulator: Emulator) {
+fn keeps_the_fault_table(emulator: Emulator, setup: &'static Setup) {
     let images = Images::find();
-    println!("{emulator}\n{}", head());
+    println!("{emulator}, {}\n{}", setup.name, head());
     let mut failed = vec![];
     for case in &CASES {
-        let row = run(case, emulator, &images).unwrap();
+        let row = run(case, emulator, setup, &images).unwrap();
         println!("{row}");
         failed.extend(row.failed.into_iter().map(|failed| (row.fault, failed)));
     }
@@ -126,7 +82,7 @@ fn images_keep_their_limits_and_cannot_panic() {
     assert!(paths.len() >= 8, "{paths:?}");
     let mut complaints = vec![];
     for path in paths {
-        let report = Report::of(&Image::open(&path, "").unwrap()).unwrap();
+        let report = Report::of(&Image::open(&path, "boards/build.sh").unwrap()).unwrap();
         println!("{report}");
         complaints.extend(
             report
@@ -139,33 +95,30 @@ fn images_keep_their_limits_and_cannot_panic() {
 }
 
 macro_rules! on {
-    ($($name:ident: $emulator:ident;)*) => {$(
+    ($($name:ident: $emulator:ident, $setup:ident;)*) => {$(
         mod $name {
             use super::*;
 
             #[test]
             #[ignore = "needs images and emulators, see .ci/firmware.sh"]
-            fn drives_the_tables_arm() {
-                super::drives_the_tables_arm(Emulator::$emulator);
-            }
-
-            #[test]
-            #[ignore = "needs images and emulators, see .ci/firmware.sh"]
-            fn drives_an_so101() {
-                super::drives_an_so101(Emulator::$emulator);
+            fn drives_the_arm() {
+                super::drives_the_arm(Emulator::$emulator, &$setup);
             }
 
             #[test]
             #[ignore = "needs images and emulators, see .ci/firmware.sh"]
             fn keeps_the_fault_table() {
-                super::keeps_the_fault_table(Emulator::$emulator);
+                super::keeps_the_fault_table(Emulator::$emulator, &$setup);
             }
         }
     )*};
 }
 
 on! {
-    nucleo_f411: NucleoF411;
-    mps2_an386: Mps2An386;
-    pico: Pico;
+    nucleo_f411_wx250s: NucleoF411, WX250S;
+    nucleo_f411_so101: NucleoF411, SO101;
+    mps2_an386_wx250s: Mps2An386, WX250S;
+    mps2_an386_so101: Mps2An386, SO101;
+    pico_wx250s: Pico, WX250S;
+    pico_so101: Pico, SO101;
 }

@@ -1,11 +1,54 @@
-//! The cases. Positions are seven joints: six angles (rad), then the travel of one finger (m).
+//! The cases. Positions are the arm's joint angles (rad), then the gripper's travel (m).
 
 use wink_firmware::wire::State;
 use wink_runtime::arm::{ArmClient, JointValues};
 use wink_runtime::camera::Frame;
 use wink_runtime::episode::Board;
+use wink_sim::setup::Setup;
 
-type Case = (&'static str, fn(&mut dyn Board));
+type Case = (&'static str, fn(&mut Subject));
+
+/// A fresh board, and the cell whose arm it drives.
+pub struct Subject {
+    setup: &'static Setup,
+    board: Box<dyn Board>,
+}
+
+impl Subject {
+    /// The board of a cell.
+    pub fn new(setup: &'static Setup, board: Box<dyn Board>) -> Self {
+        Self { setup, board }
+    }
+
+    fn connected(&mut self) -> (ArmClient, JointValues) {
+        let mut client = ArmClient::new(&self.setup.arm());
+        client
+            .connect(&mut *self.board, CONNECT_TIMEOUT_US)
+            .expect("a board that is there connects");
+        let start = client.positions().expect("a connected board was measured");
+        (client, start)
+    }
+
+    /// Sends the same setpoint for some ticks, then returns where the arm is.
+    fn drive(&mut self, client: &mut ArmClient, target: &[f64], ticks: u32) -> JointValues {
+        for _ in 0..ticks {
+            let now_us = self.board.now_us();
+            client
+                .send_setpoint(&mut *self.board, now_us, AHEAD_US, target)
+                .expect("the link stands");
+            self.wait(client, TICK_US);
+        }
+        client.positions().expect("measured")
+    }
+
+    fn wait(&mut self, client: &mut ArmClient, time_us: u64) {
+        self.board.sleep_until(self.board.now_us() + time_us);
+        let now_us = self.board.now_us();
+        client
+            .poll(&mut *self.board, now_us)
+            .expect("the link stands");
+    }
+}
 
 /// Every case by name.
 pub const CASES: &[Case] = &[
@@ -34,42 +77,18 @@ const CONNECT_TIMEOUT_US: u64 = 1_000_000;
 /// Encoder steps and what a pose may sag or settle.
 const STILL_RAD: f64 = 0.01;
 
-fn connected(board: &mut dyn Board) -> (ArmClient, JointValues) {
-    let mut client = ArmClient::new(&wink_sim::arm());
-    client
-        .connect(board, CONNECT_TIMEOUT_US)
-        .expect("a board that is there connects");
-    let start = client.positions().expect("a connected board was measured");
-    (client, start)
-}
-
-/// Sends the same setpoint for some ticks, then returns where the arm is.
-fn drive(board: &mut dyn Board, client: &mut ArmClient, target: &[f64], ticks: u32) -> JointValues {
-    for _ in 0..ticks {
-        client
-            .send_setpoint(board, board.now_us(), AHEAD_US, target)
-            .expect("the link stands");
-        wait(board, client, TICK_US);
-    }
-    client.positions().expect("measured")
-}
-
-fn wait(board: &mut dyn Board, client: &mut ArmClient, time_us: u64) {
-    board.sleep_until(board.now_us() + time_us);
-    client.poll(board, board.now_us()).expect("the link stands");
-}
-
+/// Of the joints without the gripper.
 fn furthest_rad(a: &[f64], b: &[f64]) -> f64 {
     a.iter()
         .zip(b)
-        .take(6)
+        .take(a.len() - 1)
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f64::max)
 }
 
-fn arming_moves_nothing(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
-    wait(board, &mut client, 500_000);
+fn arming_moves_nothing(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
+    subject.wait(&mut client, 500_000);
     let after = client.positions().expect("measured");
     assert!(
         furthest_rad(&start, &after) < STILL_RAD,
@@ -77,28 +96,28 @@ fn arming_moves_nothing(board: &mut dyn Board) {
     );
 }
 
-fn setpoints_are_followed(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
+fn setpoints_are_followed(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
     let mut target = start;
     target[0] += 0.2;
     target[2] -= 0.1;
-    let after = drive(board, &mut client, &target, 40);
+    let after = subject.drive(&mut client, &target, 40);
     assert!(
         furthest_rad(&target, &after) < STILL_RAD,
         "asked for {target:?}, is at {after:?}"
     );
 }
 
-fn silence_holds(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
+fn silence_holds(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
     let mut target = start;
     target[0] += 0.5;
-    drive(board, &mut client, &target, 4);
-    wait(board, &mut client, 1_000_000);
+    subject.drive(&mut client, &target, 4);
+    subject.wait(&mut client, 1_000_000);
     let telemetry = client.telemetry().expect("telemetry goes on");
     assert_eq!(telemetry.state, State::Holding, "setpoints stopped coming");
     let held = client.positions().expect("measured");
-    wait(board, &mut client, 1_000_000);
+    subject.wait(&mut client, 1_000_000);
     let later = client.positions().expect("measured");
     assert!(
         furthest_rad(&held, &later) < STILL_RAD,
@@ -106,8 +125,8 @@ fn silence_holds(board: &mut dyn Board) {
     );
 }
 
-fn garbage_is_survived(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
+fn garbage_is_survived(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
     let mut target = start;
     target[0] -= 0.2;
     for round in 0_u8..40 {
@@ -121,9 +140,9 @@ fn garbage_is_survived(board: &mut dyn Board) {
             b'}',
             round,
         ];
-        board.write(&garbage).expect("the link stands");
-        board.write(b"\n").expect("the link stands");
-        drive(board, &mut client, &target, 1);
+        subject.board.write(&garbage).expect("the link stands");
+        subject.board.write(b"\n").expect("the link stands");
+        subject.drive(&mut client, &target, 1);
     }
     let after = client.positions().expect("measured");
     assert!(
@@ -134,12 +153,12 @@ fn garbage_is_survived(board: &mut dyn Board) {
     assert!(counters.bad_lines >= 40, "garbage is counted: {counters:?}");
 }
 
-fn setpoints_beyond_the_limits_are_refused(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
+fn setpoints_beyond_the_limits_are_refused(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
     for wild in [1e9, -1e9, 3e38] {
         let mut target = start;
         target[1] = wild;
-        drive(board, &mut client, &target, 2);
+        subject.drive(&mut client, &target, 2);
     }
     let telemetry = client.telemetry().expect("telemetry").clone();
     assert_eq!(telemetry.counters.accepted, 0);
@@ -155,15 +174,15 @@ fn setpoints_beyond_the_limits_are_refused(board: &mut dyn Board) {
     );
 }
 
-fn a_far_setpoint_is_approached_within_the_velocity_limit(board: &mut dyn Board) {
-    let (mut client, start) = connected(board);
-    let arm = wink_sim::arm();
+fn a_far_setpoint_is_approached_within_the_velocity_limit(subject: &mut Subject) {
+    let (mut client, start) = subject.connected();
+    let arm = subject.setup.arm();
     let mut target = start;
-    target[0] += 2.5;
+    target[0] += 0.8 * (arm.joints()[0].max_rad - target[0]);
     let time_us = |client: &ArmClient| client.telemetry().expect("telemetry").time_us;
     let (mut before, mut before_us) = (start, time_us(&client));
     for _ in 0..40 {
-        let after = drive(board, &mut client, &target, 1);
+        let after = subject.drive(&mut client, &target, 1);
         let after_us = time_us(&client);
         for (index, joint) in arm.joints().iter().enumerate() {
             let moved_rad = (after[index] - before[index]).abs();
@@ -183,10 +202,10 @@ fn a_far_setpoint_is_approached_within_the_velocity_limit(board: &mut dyn Board)
     );
 }
 
-fn frames_are_whole_and_repeatable(board: &mut dyn Board) {
+fn frames_are_whole_and_repeatable(subject: &mut Subject) {
     let (mut first, mut second) = (Frame::default(), Frame::default());
-    board.capture(&mut first).expect("a frame");
-    board.capture(&mut second).expect("a frame");
+    subject.board.capture(&mut first).expect("a frame");
+    subject.board.capture(&mut second).expect("a frame");
     assert_eq!(
         first.rgb.len(),
         first.width as usize * first.height as usize * 3

@@ -10,20 +10,20 @@ use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::clock::Clock;
 use wink_sim::servos::Servos;
-use wink_sim::setup::WX250S;
+use wink_sim::setup::Setup;
 
 const RATE_HZ: u32 = 100;
-const SUBSTEP: Duration = Duration::from_millis(10);
 
 /// The board without a camera.
 pub struct LinuxRig(FirmwareThread);
 
 impl LinuxRig {
     /// With the arm at home, disarmed.
-    pub fn start() -> Self {
-        let arm = wink_sim::arm();
+    pub fn start(setup: &'static Setup) -> Self {
+        let arm = setup.arm();
         let servos = RealTime {
-            servos: Servos::new(&WX250S, &arm),
+            servos: Servos::new(setup, &arm),
+            substep: Duration::from_micros(setup.substep_us),
             due: Instant::now(),
         };
         let core = Core::new(arm.firmware_config()).expect("the arm's limits");
@@ -62,6 +62,7 @@ impl Camera for LinuxRig {
 /// Servos that move as time passes.
 struct RealTime {
     servos: Servos,
+    substep: Duration,
     /// The next substep.
     due: Instant,
 }
@@ -73,19 +74,19 @@ impl ServoBus for RealTime {
         while self.due <= Instant::now() {
             let steps = self.servos.drive();
             self.servos.advance(&steps);
-            self.due += SUBSTEP;
+            self.due += self.substep;
         }
-        self.servos.read(states).expect("seven joints");
+        self.servos.read(states).expect("the arm's joints");
         Ok(())
     }
 
     fn write(&mut self, goals: &[f32]) -> Result<(), Infallible> {
-        self.servos.write(goals).expect("seven joints");
+        self.servos.write(goals).expect("the arm's joints");
         Ok(())
     }
 
     fn set_torque(&mut self, on: bool) -> Result<(), Infallible> {
-        self.servos.set_torque(on).expect("seven joints");
+        self.servos.set_torque(on).expect("the arm's joints");
         Ok(())
     }
 }

@@ -3,32 +3,33 @@
 mod cases;
 mod linux;
 
-use cases::CASES;
+use cases::{CASES, Subject};
 use linux::LinuxRig;
-use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
+use wink_emulate::{EmulatedBoard, Emulator, Images};
 use wink_runtime::episode::Board;
 use wink_sim::board::{SimBoard, SimOptions};
 use wink_sim::scene::{Scene, Split};
+use wink_sim::setup::{self, Setup};
 
-/// A kind of board, how to make a fresh one, and the cases it cannot pass, each with the reason.
+/// A kind of board, how to make a fresh one that drives a cell's arm, and the cases it cannot pass, each with the reason.
 struct Backend {
     name: &'static str,
-    make: fn() -> Box<dyn Board>,
+    make: fn(&'static Setup) -> Box<dyn Board>,
     exceptions: &'static [(&'static str, &'static str)],
 }
 
 const BACKENDS: &[Backend] = &[
     Backend {
         name: "sim",
-        make: || {
-            let board = SimBoard::new(&scene(), SimOptions::default());
-            Box::new(board.expect("the benchmark's own board"))
+        make: |setup| {
+            let board = SimBoard::new(&scene(setup), SimOptions::default());
+            Box::new(board.expect("a cell's own board"))
         },
         exceptions: &[],
     },
     Backend {
         name: "linux",
-        make: || Box::new(LinuxRig::start()),
+        make: |setup| Box::new(LinuxRig::start(setup)),
         exceptions: &[("frames_are_whole_and_repeatable", "it has no camera")],
     },
 ];
@@ -41,7 +42,7 @@ macro_rules! emulated {
         fn $test() {
             passes_every_case(&Backend {
                 name: stringify!($emulator),
-                make: || emulated(Emulator::$emulator),
+                make: |setup| emulated(Emulator::$emulator, setup),
                 exceptions: &[],
             });
         }
@@ -54,23 +55,27 @@ emulated! {
     the_emulated_pico_passes_every_case: Pico;
 }
 
-fn scene() -> Scene {
-    Scene::new(Split::Train, 7)
+fn scene(setup: &'static Setup) -> Scene {
+    Scene::on(setup, Split::Train, 7)
 }
 
-fn emulated(emulator: Emulator) -> Box<dyn Board> {
+fn emulated(emulator: Emulator, setup: &'static Setup) -> Box<dyn Board> {
     let (images, options) = (Images::find(), SimOptions::default());
-    let board = EmulatedBoard::new(emulator, &images, Arm::Wx250s, &scene(), options);
+    let board = EmulatedBoard::new(emulator, &images, &scene(setup), options);
     Box::new(board.expect("images and emulators, see .ci/firmware.sh"))
 }
 
+/// Of every arm that has a cell.
 fn passes_every_case(backend: &Backend) {
-    for (case, run) in CASES {
-        match backend.exceptions.iter().find(|(name, _)| name == case) {
-            Some((_, why)) => eprintln!("{}: {case}: skipped: {why}", backend.name),
-            None => {
-                eprintln!("{}: {case}", backend.name);
-                run((backend.make)().as_mut());
+    for setup in setup::ALL {
+        let name = format!("{}, {}", backend.name, setup.name);
+        for (case, run) in CASES {
+            match backend.exceptions.iter().find(|(name, _)| name == case) {
+                Some((_, why)) => eprintln!("{name}: {case}: skipped: {why}"),
+                None => {
+                    eprintln!("{name}: {case}");
+                    run(&mut Subject::new(setup, (backend.make)(setup)));
+                }
             }
         }
     }

@@ -5,12 +5,11 @@ use std::fmt;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use wink_emulate::{Arm, EmulatedBoard, Emulator, Images};
+use wink_emulate::{EmulatedBoard, Emulator, EmulatorError, Images};
 use wink_runtime::arm::{ArmClient, RoundTrip};
-use wink_sim::setup::WX250S;
 use wink_sim::{Scene, SimBoard, SimOptions};
 
-use crate::bad_input::bad_input;
+use crate::bad_input::as_bad_input;
 use crate::rollout::World;
 
 /// `--board`.
@@ -34,22 +33,21 @@ impl BoardChoice {
         *self == Self::Sim
     }
 
-    /// A board of this kind with the scene's table before it.
+    /// A board of this kind that drives the arm of the scene's table.
     pub fn lay(self, scene: &Scene, options: SimOptions) -> Result<Box<dyn World>> {
-        if !self.is_sim() && *scene.setup != WX250S {
-            return Err(bad_input(format!(
-                "--board: emulated boards drive a wx250s, not the {}",
-                scene.setup.name
-            )));
-        }
         let emulator = match self {
             Self::Sim => return Ok(Box::new(SimBoard::new(scene, options)?)),
             Self::Qemu => Emulator::NucleoF411,
             Self::QemuMps2 => Emulator::Mps2An386,
             Self::Rp2040js => Emulator::Pico,
         };
-        let board = EmulatedBoard::new(emulator, &Images::find(), Arm::Wx250s, scene, options)?;
-        Ok(Box::new(board))
+        match EmulatedBoard::new(emulator, &Images::find(), scene, options) {
+            Ok(board) => Ok(Box::new(board)),
+            Err(error @ (EmulatorError::NotBuilt { .. } | EmulatorError::NotInstalled { .. })) => {
+                Err(as_bad_input(error))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

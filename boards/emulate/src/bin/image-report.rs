@@ -11,7 +11,8 @@ use wink_emulate::report::Report;
 fn main() -> ExitCode {
     let mut fine = true;
     for path in std::env::args().skip(1) {
-        match Image::open(Path::new(&path), "").and_then(|image| Report::of(&image)) {
+        match Image::open(Path::new(&path), "boards/build.sh").and_then(|image| Report::of(&image))
+        {
             Ok(report) => {
                 println!("{report}");
                 for complaint in report.complaints() {
