@@ -1,4 +1,4 @@
-//! GELU in its tanh form and SiLU, as exporters write them, are done where the product ends.
+//! GELU in its tanh form, SiLU and the factor of a gated layer, as exporters write them, are done where the product ends.
 
 mod graphs;
 
@@ -97,4 +97,37 @@ fn silu_is_part_of_the_product() {
         assert!(!fusion.small.is_empty(), "{name}: {:?}", fusion.small);
         assert_close(&fused, &plain, &name);
     }
+}
+
+/// `silu(x w) * (x v)`, the gate of a transformer's layer; the second product may have another reader.
+fn gate_and_up(gate_first: bool, up_is_read: bool) -> Graph {
+    let operands = match gate_first {
+        true => ["silu", "up"],
+        false => ["up", "silu"],
+    };
+    let graph = Graph::new(&[("input", &[1, 9, 12])])
+        .floats("w", &[12, 24], &wave(12 * 24, 1))
+        .floats("v", &[12, 24], &wave(12 * 24, 2))
+        .node("MatMul", &["input", "w"], "x")
+        .node("Sigmoid", &["x"], "gate")
+        .node("Mul", &["x", "gate"], "silu")
+        .node("MatMul", &["input", "v"], "up")
+        .node("Mul", &operands, "gated");
+    match up_is_read {
+        true => graph.node("Add", &["gated", "up"], "y"),
+        false => graph.node("Identity", &["gated"], "y"),
+    }
+}
+
+#[test]
+fn the_factor_of_a_gated_layer_is_part_of_the_product() {
+    for gate_first in [false, true] {
+        let name = format!("gate first: {gate_first}");
+        let (fused, fusion, plain) = gate_and_up(gate_first, false).run(&name);
+        assert!(fusion.small.is_empty(), "{name}: {:?}", fusion.small);
+        assert_close(&fused, &plain, &name);
+    }
+    let (fused, fusion, plain) = gate_and_up(true, true).run("up is read");
+    assert!(!fusion.small.is_empty(), "{:?}", fusion.small);
+    assert_close(&fused, &plain, "up is read");
 }

@@ -62,6 +62,12 @@ fn permitted() -> bool {
 /// Panels at a time: with as many sums, an instruction need not wait for the one before.
 const ABREAST: usize = 4;
 
+/// Bytes of the panels that are gone through for several strips of rows: with the activations beside them they stay in the first-level
+/// cache, from which a tile register is loaded twice as fast as it is used.
+const NEAR_BYTES: usize = 24 * 1024;
+/// Strips whose sums wait meanwhile.
+const STRIPS: usize = 8;
+
 /// What the tile registers hold: 0 to 3 sums, 4 activations, 5 and 6 weights, all of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Shapes {
@@ -89,8 +95,9 @@ static SHAPES: Shapes = {
     shapes
 };
 
-/// Sums of some panels.
-type Sums = [[[i32; PANEL]; ROWS]; ABREAST];
+/// Sums of some panels. A row of a tile register that crosses two cache lines is moved half as fast.
+#[repr(align(64))]
+struct Sums([[[i32; PANEL]; ROWS]; ABREAST]);
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -102,25 +109,35 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
             return crate::x86_64::avx512_vnni(job, rows, panels);
         }
         asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly));
-        let mut sums: Sums = [[[0; PANEL]; ROWS]; ABREAST];
-        let strips = rows.len().div_ceil(ROWS);
+        let first = rows.start;
+        let mut sums = [const { Sums([[[0; PANEL]; ROWS]; ABREAST]) }; STRIPS];
         for panels in parts(panels, ABREAST) {
-            for (index, rows) in parts(rows.clone(), ROWS).enumerate() {
-                job.weights.fetch_behind(&panels, index, strips);
-                let strip = job.strip(rows.clone(), panels.start, panels.len());
-                match panels.len() {
-                    1 => tile::<1>(&strip, &mut sums),
-                    2 => tile::<2>(&strip, &mut sums),
-                    3 => tile::<3>(&strip, &mut sums),
-                    _ => tile::<ABREAST>(&strip, &mut sums),
+            let cut = Cut::new(job, panels.len());
+            for rows in parts(rows.clone(), STRIPS * ROWS) {
+                for part in cut.parts() {
+                    for (place, rows) in parts(rows.clone(), ROWS).enumerate() {
+                        let rows = whole_strip(rows, first);
+                        let strip = job.strip(rows, panels.start, panels.len());
+                        let sums = &mut sums[place];
+                        match panels.len() {
+                            1 => tile::<1>(&strip, &part, sums),
+                            2 => tile::<2>(&strip, &part, sums),
+                            3 => tile::<3>(&strip, &part, sums),
+                            _ => tile::<ABREAST>(&strip, &part, sums),
+                        }
+                    }
                 }
-                for (panel, sums) in panels.clone().zip(&sums) {
-                    let place = Place {
-                        row: rows.start,
-                        column: panel * PANEL,
-                        columns: job.columns,
-                    };
-                    finish::<i32, Avx512>(&sums[..rows.len()], place, &job.finish);
+                for (rows, sums) in parts(rows, ROWS).zip(&sums) {
+                    for (panel, sums) in panels.clone().zip(&sums.0) {
+                        let place = Place {
+                            row: rows.start,
+                            column: panel * PANEL,
+                            columns: job.columns,
+                        };
+                        let skipped = rows.start - whole_strip(rows.clone(), first).start;
+                        let sums = &sums[skipped..skipped + rows.len()];
+                        finish::<i32, Avx512>(sums, place, &job.finish);
+                    }
                 }
             }
         }
@@ -128,17 +145,70 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
     }
 }
 
+/// The rows of a strip, of the last one with as many before as make it whole, where there are: rows that all are there lie evenly in memory
+/// and need no copy.
+fn whole_strip(rows: Range<usize>, first: usize) -> Range<usize> {
+    rows.end.saturating_sub(ROWS).max(first).min(rows.start)..rows.end
+}
+
+/// How rows are cut along K.
+struct Cut {
+    /// Whole tile registers along a segment.
+    whole: usize,
+    /// Of them in a part.
+    step: usize,
+}
+
+/// A part of every row of a strip.
+struct Part {
+    /// Tile registers along each segment.
+    steps: Range<usize>,
+    /// Whether the sums begin here.
+    begins: bool,
+    /// Whether what is left behind the last whole register belongs to it.
+    ends: bool,
+}
+
+impl Cut {
+    /// For so many panels at a time.
+    fn new(job: &Job<'_>, panels: usize) -> Self {
+        let whole = job.groups / GROUPS;
+        let near = NEAR_BYTES / (panels * ROWS * ROW);
+        let count = match job.segments.len() {
+            1 => whole.div_ceil(near).max(1),
+            // Parts of a row with gaps are few registers long.
+            _ => 1,
+        };
+        Self {
+            whole,
+            step: whole.div_ceil(count).max(1),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.whole.div_ceil(self.step).max(1)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        (0..self.count()).map(|index| Part {
+            steps: index * self.step..self.whole.min((index + 1) * self.step),
+            begins: index == 0,
+            ends: index + 1 == self.count(),
+        })
+    }
+}
+
 /// A part of 16 rows, or of as many groups of a panel.
 #[repr(align(64))]
 struct Copied([[u8; ROW]; ROWS]);
 
-/// 16 rows and `P` panels.
+/// A part of 16 rows and `P` panels.
 ///
 /// # Safety
-/// All rows of `strip` and `P` panels must be readable to their ends, and the tile registers have [`SHAPES`].
+/// All rows of `strip` and `P` panels must be readable to their ends, the part lie within, and the tile registers have [`SHAPES`].
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn tile<const P: usize>(strip: &Strip<'_>, sums: &mut Sums) {
+unsafe fn tile<const P: usize>(strip: &Strip<'_>, part: &Part, sums: &mut Sums) {
     const { assert!(P > 0 && P <= ABREAST) };
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of a panel 64.
     unsafe {
@@ -147,21 +217,25 @@ unsafe fn tile<const P: usize>(strip: &Strip<'_>, sums: &mut Sums) {
         let regular = strip.rows[..ROWS]
             .windows(2)
             .all(|pair| pair[1].addr().wrapping_sub(pair[0].addr()) == stride);
-        let mut weights = strip.weights;
-        zero();
-        for &segment in strip.segments {
+        match part.begins {
+            true => zero(),
+            false => load(sums),
+        }
+        let (whole, left) = (strip.groups / GROUPS, strip.groups % GROUPS);
+        for (index, &segment) in strip.segments.iter().enumerate() {
             let at = strip.segment::<ROWS>(segment, 1);
-            let (whole, left) = (strip.groups / GROUPS, strip.groups % GROUPS);
-            for step in 0..whole {
+            let weights = strip.weights.add(index * strip.groups * ROW);
+            for step in part.steps.clone() {
+                let weights = weights.add(step * ROWS * ROW);
                 if regular {
                     multiply::<P>(at[0].add(step * ROW), stride, weights, strip.panel_bytes);
                 } else {
                     copy(&at, step * ROW, ROW, &mut copied);
                     multiply::<P>(copied.0.as_ptr().cast(), ROW, weights, strip.panel_bytes);
                 }
-                weights = weights.add(ROWS * ROW);
             }
-            if left > 0 {
+            if left > 0 && part.ends {
+                let weights = weights.add(whole * ROWS * ROW);
                 copied = Copied([[0; ROW]; ROWS]);
                 copy(&at, whole * ROW, left * 4, &mut copied);
                 let mut panels = [const { Copied([[0; ROW]; ROWS]) }; P];
@@ -171,7 +245,6 @@ unsafe fn tile<const P: usize>(strip: &Strip<'_>, sums: &mut Sums) {
                 }
                 let from = panels.as_ptr().cast();
                 multiply::<P>(copied.0.as_ptr().cast(), ROW, from, size_of::<Copied>());
-                weights = weights.add(left * ROW);
             }
         }
         store(sums);
@@ -258,13 +331,41 @@ unsafe fn multiply<const P: usize>(rows: *const u8, stride: usize, panel: *const
     }
 }
 
+/// Loads the sums.
+///
+/// # Safety
+/// As for [`zero`].
+#[inline(always)]
+unsafe fn load(from: &Sums) {
+    let [a, b, c, d] = &from.0;
+    // SAFETY: the caller's promise, and each is 16 rows of 64 bytes.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{a} + {line}*1]",
+            "tileloadd tmm1, [{b} + {line}*1]",
+            "tileloadd tmm2, [{c} + {line}*1]",
+            "tileloadd tmm3, [{d} + {line}*1]",
+            a = in(reg) a.as_ptr(),
+            b = in(reg) b.as_ptr(),
+            c = in(reg) c.as_ptr(),
+            d = in(reg) d.as_ptr(),
+            line = in(reg) ROW,
+            out("tmm0") _,
+            out("tmm1") _,
+            out("tmm2") _,
+            out("tmm3") _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+}
+
 /// Stores the sums.
 ///
 /// # Safety
 /// As for [`zero`].
 #[inline(always)]
 unsafe fn store(to: &mut Sums) {
-    let [a, b, c, d] = to;
+    let [a, b, c, d] = &mut to.0;
     // SAFETY: the caller's promise, and there is room for each.
     unsafe {
         asm!(

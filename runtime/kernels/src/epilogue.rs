@@ -107,7 +107,7 @@ pub enum Activation {
     Silu,
 }
 
-/// What is added before the activation.
+/// What is added, or multiplied by, before the activation.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Residual<'a> {
     /// Nothing.
@@ -117,6 +117,8 @@ pub enum Residual<'a> {
     Float(&'a [f32]),
     /// 8-bit values, laid out like the output.
     Quantised(Bytes<'a>, Quantisation),
+    /// Floats that are multiplied by, laid out like the output.
+    Factor(&'a [f32]),
 }
 
 impl Residual<'_> {
@@ -124,7 +126,7 @@ impl Residual<'_> {
     pub(crate) fn fits(self, elements: usize) -> bool {
         match self {
             Self::None => true,
-            Self::Float(values) => values.len() == elements,
+            Self::Float(values) | Self::Factor(values) => values.len() == elements,
             Self::Quantised(values, _) => values.len() == elements,
         }
     }
@@ -136,6 +138,7 @@ impl Residual<'_> {
             Self::None => Self::None,
             Self::Float(values) => Self::Float(&values[at]),
             Self::Quantised(values, q) => Self::Quantised(values.part(at), q),
+            Self::Factor(values) => Self::Factor(&values[at]),
         }
     }
 }
@@ -399,6 +402,7 @@ unsafe fn of_sums<S: Sum, L: Lanes>(
         x = match f.residual {
             Residual::None => x,
             Residual::Float(values) => x.add(L::load(&chunk(&values[start..], width))),
+            Residual::Factor(values) => x.mul(L::load(&chunk(&values[start..], width))),
             Residual::Quantised(values, q) => {
                 let (raw, flip) = values.raw();
                 let bytes = L::load_bytes(&chunk(&raw[start..], width), flip);

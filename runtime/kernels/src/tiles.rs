@@ -102,22 +102,6 @@ impl<'a> Panels<'a> {
         }
     }
 
-    /// Asks for part `index` of `parts` of the panels behind these, as many again, to be in the second-level cache: the hardware's own
-    /// prefetcher stops at each page. Past the end it does nothing.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub fn fetch_behind(&self, panels: &Range<usize>, index: usize, parts: usize) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        const LINE: usize = 64;
-        let bytes = panels.len() * self.panel_bytes;
-        let part = bytes.div_ceil(parts).next_multiple_of(LINE);
-        let start = (panels.end - self.first) * self.panel_bytes + index * part;
-        for line in (start..start + part).step_by(LINE) {
-            // SAFETY: a prefetch of any address is valid; this one is not dereferenced.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.start.wrapping_add(line).cast()) }
-        }
-    }
-
     /// The first weight of a panel, with `count - 1` panels behind it.
     ///
     /// # Panics

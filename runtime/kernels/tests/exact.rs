@@ -254,6 +254,7 @@ fn epilogues_agree_to_the_bit() {
         Residual::None,
         Residual::Float(&floats),
         Residual::Quantised(Bytes::Unsigned(&bytes), q),
+        Residual::Factor(&floats),
     ];
     let activations = [
         Activation::Identity,

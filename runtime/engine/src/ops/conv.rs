@@ -9,7 +9,7 @@ use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Activations, Bytes, Epilogue, FloatRows, PackedWeights, Rows, product};
 
-use super::format::{Format, output_of, residual_of};
+use super::format::{Beside, Format, output_of, residual_of};
 use super::operands::{Left, Operands};
 use super::scratch::{self, Scratch};
 use super::view::ViewMut;
@@ -92,7 +92,7 @@ pub(crate) struct Conv {
     /// Axes that the kernel moves along: 1 or 2.
     pub(crate) spatial: usize,
     /// Format of the second input, which is added before the activation.
-    pub(crate) residual: Option<Format>,
+    pub(crate) residual: Option<Beside>,
     pub(crate) output: Format,
     pub(crate) rows: Arc<Vec<u32>>,
     pub(crate) segments: Arc<Vec<u32>>,

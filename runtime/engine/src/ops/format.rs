@@ -44,18 +44,30 @@ pub(crate) fn output_of(tensor: ViewMut<'_>, format: Format) -> TractResult<Outp
     })
 }
 
+/// What the second input of a product is to it, before the activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// It is added.
+    Term(Format),
+    /// Floats that the product is multiplied by.
+    Factor,
+}
+
 /// The second input of a product, where it has one.
 pub(crate) fn residual_of<'a>(
     inputs: &Inputs<'a>,
-    format: Option<Format>,
+    beside: Option<Beside>,
 ) -> TractResult<Residual<'a>> {
-    let Some(format) = format else {
+    let Some(beside) = beside else {
         return Ok(Residual::None);
     };
     let tensor = inputs.get(1)?;
-    Ok(match format {
-        Format::Float => Residual::Float(tensor.values()?),
-        Format::Signed(q) => Residual::Quantised(Bytes::Signed(tensor.values()?), q),
-        Format::Unsigned(q) => Residual::Quantised(Bytes::Unsigned(tensor.values()?), q),
+    Ok(match beside {
+        Beside::Factor => Residual::Factor(tensor.values()?),
+        Beside::Term(Format::Float) => Residual::Float(tensor.values()?),
+        Beside::Term(Format::Signed(q)) => Residual::Quantised(Bytes::Signed(tensor.values()?), q),
+        Beside::Term(Format::Unsigned(q)) => {
+            Residual::Quantised(Bytes::Unsigned(tensor.values()?), q)
+        }
     })
 }

@@ -6,7 +6,7 @@ use tract_onnx::tract_core::internal::Cost;
 use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Activations, Epilogue, FloatRows, PackedWeights, Rows, product};
 
-use super::format::{Format, output_of, residual_of};
+use super::format::{Beside, Format, output_of, residual_of};
 use super::operands::{Left, Left8, Operands};
 use super::scratch::{self, Scratch};
 use super::view::ViewMut;
@@ -17,8 +17,8 @@ use super::write::{Inputs, Write, eval_by_write};
 pub(crate) struct Linear {
     pub(crate) operands: Operands,
     pub(crate) epilogue: Arc<Epilogue>,
-    /// Format of the second input, which is added before the activation.
-    pub(crate) residual: Option<Format>,
+    /// What the second input is, where there is one.
+    pub(crate) residual: Option<Beside>,
     pub(crate) output: Format,
     pub(crate) shape: TVec<usize>,
     /// Start of each row.

@@ -50,7 +50,7 @@ pub(crate) use attention::{Attention, MaskKind};
 pub(crate) use conv::{Conv, Geometry};
 pub(crate) use float_weights::{FloatWeights, Order};
 pub(crate) use fold::Fold;
-pub(crate) use format::Format;
+pub(crate) use format::{Beside, Format};
 pub(crate) use fours::FourBits;
 pub(crate) use linear::Linear;
 pub(crate) use moves::Reshape;

@@ -7,7 +7,7 @@ use tract_onnx::tract_hir::internal::*;
 use wink_kernels::{Epilogue, WinogradTiles, WinogradWeights, winograd};
 
 use super::conv::Geometry;
-use super::format::{Format, output_of, residual_of};
+use super::format::{Beside, Format, output_of, residual_of};
 use super::scratch::{self, Scratch};
 use super::view::ViewMut;
 use super::write::{Inputs, Write, eval_by_write};
@@ -26,7 +26,7 @@ pub(crate) struct Winograd {
     pub(crate) geometry: Geometry,
     pub(crate) batch: usize,
     /// Format of the second input, which is added before the activation.
-    pub(crate) residual: Option<Format>,
+    pub(crate) residual: Option<Beside>,
     pub(crate) output: Format,
 }
 

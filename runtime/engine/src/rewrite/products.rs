@@ -239,7 +239,7 @@ fn linear_patch(
     let rows = elements / operands.depth().max(1);
     let op = Linear {
         epilogue: Arc::new(epilogue(scales, &operands, &tail)),
-        residual: tail.residual.map(|(_, format)| format),
+        residual: tail.residual.map(|(_, beside)| beside),
         output: tail.format,
         shape: shape(model, tail.outlet).ok_or("open shapes")?,
         rows: Linear::row_starts(&operands, rows).map_err(words)?,
@@ -333,7 +333,7 @@ fn winograd(
         epilogue: Arc::new(epilogue),
         geometry,
         batch,
-        residual: tail.residual.map(|(_, format)| format),
+        residual: tail.residual.map(|(_, beside)| beside),
         output: tail.format,
     };
     Some(conv_patch(model, node, fused, spatial, node.inputs[0], &tail).map_err(words))
@@ -356,7 +356,7 @@ fn conv_of(
         geometry,
         batch,
         spatial,
-        residual: tail.residual.map(|(_, format)| format),
+        residual: tail.residual.map(|(_, beside)| beside),
         output: tail.format,
         rows: Arc::new(rows),
         segments: Arc::new(segments),

@@ -8,7 +8,7 @@ use wink_kernels::{Activation, Epilogue};
 
 use super::gated;
 use super::pattern::{dequantise_format, quantisation, quantise_format, quantised_source};
-use crate::ops::{Format, Quantise};
+use crate::ops::{Beside, Format, Quantise};
 use crate::query::{
     constant, floats, keeps_rows, only_reader, other_operand, readers, scalar, shape,
 };
@@ -20,8 +20,8 @@ pub(super) struct Tail {
     pub(super) bias: Option<Vec<f32>>,
     /// What each column is clamped to after the bias and before the residual, where the graph quantises the sum there.
     pub(super) range: Option<Vec<(f32, f32)>>,
-    /// What is added before the activation.
-    pub(super) residual: Option<(OutletId, Format)>,
+    /// What is added, or multiplied by, before the activation.
+    pub(super) residual: Option<(OutletId, Beside)>,
     pub(super) activation: Activation,
     /// The outlet whose value the fused op computes.
     pub(super) outlet: OutletId,
@@ -89,16 +89,24 @@ impl Tail {
             (self.activation, self.outlet) = (Activation::Relu, next);
             return Some(());
         }
+        if let Some(other) = other_operand(node, "Mul", self.outlet) {
+            // Elsewhere a factor would have to be laid out anew.
+            let fits = last && self.residual.is_none() && constant(model, other).is_none();
+            let alike = is_float(model, other) && is_alike(model, other, self.outlet)?;
+            (fits && alike).then_some(())?;
+            (self.residual, self.outlet) = (Some((other, Beside::Factor)), next);
+            return Some(());
+        }
         let other = other_operand(node, "Add", self.outlet)?;
         if constant(model, other).is_some() {
             return self.add_bias(model, other, columns, *axis, next);
         }
-        if self.residual.is_some() || shape(model, other)? != shape(model, self.outlet)? {
+        if self.residual.is_some() || !is_alike(model, other, self.outlet)? {
             return None;
         }
-        let float = model.outlet_fact(other).ok()?.datum_type == DatumType::F32;
-        let source = quantised_source(model, other).or(float.then_some((other, Format::Float)))?;
-        (self.residual, self.outlet) = (Some(source), next);
+        let float = is_float(model, other).then_some((other, Format::Float));
+        let (source, format) = quantised_source(model, other).or(float)?;
+        (self.residual, self.outlet) = (Some((source, Beside::Term(format))), next);
         Some(())
     }
 
@@ -162,6 +170,16 @@ impl Tail {
         (self.format, self.outlet) = (format, next);
         Some(())
     }
+}
+
+fn is_float(model: &TypedModel, outlet: OutletId) -> bool {
+    let fact = model.outlet_fact(outlet);
+    fact.is_ok_and(|fact| fact.datum_type == DatumType::F32)
+}
+
+/// Whether two values have the same shape; `None` where one is open.
+fn is_alike(model: &TypedModel, one: OutletId, other: OutletId) -> Option<bool> {
+    Some(shape(model, one)? == shape(model, other)?)
 }
 
 /// Whether a product or several readers want these values, which then are better left in 8 bits.
