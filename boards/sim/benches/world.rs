@@ -82,7 +82,7 @@ fn steps(criterion: &mut Criterion) {
     group.bench_function("state and a 224 x 224 frame", |bencher| {
         let mut frame = Frame::default();
         let holding = || {
-            let mut episode = holding();
+            let episode = holding();
             // The first frame also draws what does not move.
             episode
                 .board
