@@ -8,7 +8,8 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mock::{Constant, MockBoard};
 use nalgebra::{Isometry3, UnitQuaternion, Vector3};
 use wink_runtime::control::InverseKinematics;
-use wink_runtime::episode::ControlLoop;
+use wink_runtime::rig::Shared;
+use wink_runtime::session::{Session, Timing};
 
 /// Gripper down at a point of the base.
 fn down_at(point: Vector3<f64>) -> Isometry3<f64> {
@@ -74,20 +75,26 @@ fn benches(criterion: &mut Criterion) {
 
     criterion.bench_function("20 ticks with the firmware core", |bencher| {
         let begun = || {
-            let mut board = MockBoard::new();
-            let mut policy = Constant::new([0.05, -0.02, -0.05, 0.0, 0.0, 0.0, 1.0]);
-            let mut control = ControlLoop::new(mock::arm(), mock::control_config());
-            control.connect(&mut board).expect("the mock board answers");
-            control
-                .begin(&mut board, &mut policy, "pick the block")
+            let policy = Constant::new([0.05, -0.02, -0.05, 0.0, 0.0, 0.0, 1.0]);
+            let mut session = Session::new(
+                mock::arm(),
+                mock::control_config(),
+                Shared::new(MockBoard::new()).rig(),
+                Box::new(policy),
+                Timing::instant(),
+            )
+            .expect("the mock policy fits the arm");
+            session.connect().expect("the mock board answers");
+            session
+                .begin("pick the block")
                 .expect("the mock board is armed");
-            (board, policy, control)
+            session
         };
         bencher.iter_batched_ref(
             begun,
-            |(board, policy, control)| {
+            |session| {
                 for _ in 0..20 {
-                    control.tick(board, policy).expect("the mock board works");
+                    session.tick().expect("the mock board works");
                 }
             },
             BatchSize::SmallInput,

@@ -47,6 +47,18 @@ pub enum CameraError {
         /// How long was waited.
         waited_us: u64,
     },
+    /// A frame came too late to act on.
+    #[error(
+        "the frame of {camera} is {age_us} us old, at most {most_us} us are acted on: is the camera or the computer too slow?"
+    )]
+    Stale {
+        /// The camera's name.
+        camera: String,
+        /// From the frame's time until it was there.
+        age_us: u64,
+        /// The limit.
+        most_us: u64,
+    },
     /// The device or the renderer behind the camera failed.
     #[error("the camera failed: {message}")]
     Device {

@@ -1,9 +1,9 @@
 //! From a camera frame to a setpoint: the half of wink that runs on the robot's own computer.
 //!
 //! One tick: a [`camera`] frame and the arm's measured joints go to a [`policy`], its chunk of
-//! actions to [`control`], the joint targets over the [`arm`]'s link to the firmware, and
-//! [`telemetry`] keeps the time of each stage. [`episode`] ties them together and is generic over
-//! the board: a simulated one runs the same code as a real one.
+//! actions to [`control`], the joint targets over the [`arm`]'s link to the firmware. A
+//! [`session`] ties them together on a [`rig`] of cameras, link and clock: a simulated one runs
+//! the same code as a real one.
 //!
 //! No driver, no simulator, no benchmark and no command line lives here, and of the firmware only
 //! its wire types are known. Everything but running networks (feature `onnx`) builds without an
@@ -13,9 +13,6 @@ pub mod arm;
 pub mod camera;
 pub mod clock;
 pub mod control;
-pub mod episode;
 pub mod policy;
 pub mod rig;
 pub mod session;
-pub mod telemetry;
-mod worker;

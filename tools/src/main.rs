@@ -22,6 +22,7 @@ mod plot;
 mod profile;
 mod progress;
 mod quantize;
+mod real_time;
 mod record;
 mod results;
 mod rollout;

@@ -1,48 +1,24 @@
-//! One episode on a simulated or emulated board: the same control loop, wire and firmware as on an arm.
+//! One episode on a simulated or emulated board: a session drives the arm of a table, with the same control loop, wire and
+//! firmware as on an arm.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use wink_emulate::EmulatedBoard;
-use wink_runtime::camera::Frame;
+use wink_runtime::arm::ArmClient;
+use wink_runtime::camera::{Camera, CameraError, Frame};
 use wink_runtime::control::ActionSpace;
-use wink_runtime::episode::{Board, ControlLoop, RuntimeError, TickReport};
 use wink_runtime::policy::Policy;
+use wink_runtime::rig::{Board, NamedCamera, Rig, Shared};
+use wink_runtime::session::{LateTicks, RuntimeError, Session, TickReport, Timing};
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::Expert;
 use wink_sim::render::RenderError;
-use wink_sim::{Outcome, Setup, SimBoard, Truth};
+use wink_sim::{Outcome, Setup, Shown, SimBoard, Truth};
 
 use crate::bad_input::as_bad_input;
-
-/// A policy that may be shown what only a script is allowed to know.
-pub trait Pilot: Policy {
-    /// Whether it looks at the world's truth.
-    fn wants_truth(&self) -> bool {
-        false
-    }
-
-    /// Called before each tick with the world's truth. A policy that uses the camera ignores it.
-    fn show(&mut self, _truth: &Truth) {}
-}
-
-impl Pilot for Expert {
-    fn wants_truth(&self) -> bool {
-        true
-    }
-
-    fn show(&mut self, truth: &Truth) {
-        self.observe(truth);
-    }
-}
-
-impl Pilot for TaskExpert {
-    fn wants_truth(&self) -> bool {
-        true
-    }
-
-    fn show(&mut self, truth: &Truth) {
-        self.observe(truth);
-    }
-}
+use crate::real_time::RealTime;
 
 /// A board with a table before it, of which everything can be told.
 pub trait World: Board {
@@ -105,59 +81,166 @@ impl World for EmulatedBoard {
     }
 }
 
+/// A world that a session and its owner share.
+pub fn shared(world: impl World + 'static) -> Shared<dyn World> {
+    let world: Rc<RefCell<dyn World>> = Rc::new(RefCell::new(world));
+    world.into()
+}
+
+/// What drives an arm: a policy, and where a script looks at what only a script is allowed to know.
+pub struct Pilot {
+    /// Moves to a thread of its own.
+    pub policy: Box<dyn Policy>,
+    /// `None` for a policy that uses cameras.
+    pub shown: Option<Shown>,
+}
+
+impl Pilot {
+    /// A policy that is not shown the truth.
+    pub fn unshown(policy: impl Policy + 'static) -> Self {
+        Self {
+            policy: Box::new(policy),
+            shown: None,
+        }
+    }
+}
+
+impl From<Expert> for Pilot {
+    fn from(expert: Expert) -> Self {
+        Self {
+            shown: Some(expert.shown()),
+            policy: Box::new(expert),
+        }
+    }
+}
+
+impl From<TaskExpert> for Pilot {
+    fn from(expert: TaskExpert) -> Self {
+        Self {
+            shown: Some(expert.shown()),
+            policy: Box::new(expert),
+        }
+    }
+}
+
+/// One of the cameras of a world's cell.
+struct CellCamera {
+    world: Shared<dyn World>,
+    place: usize,
+}
+
+impl Camera for CellCamera {
+    fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
+        let drawn = self.world.borrow_mut().render(self.place, frame);
+        drawn.map_err(|error| CameraError::Device {
+            message: error.to_string(),
+        })
+    }
+}
+
+/// All cameras of a world's cell.
+fn cameras(world: &Shared<dyn World>) -> Vec<NamedCamera> {
+    let cameras = world.borrow().setup().cameras.iter().enumerate();
+    let cameras = cameras.map(|(place, camera)| NamedCamera {
+        name: camera.name.into(),
+        camera: Box::new(CellCamera {
+            world: world.clone(),
+            place,
+        }),
+    });
+    cameras.collect()
+}
+
 /// An episode under way.
 pub struct Rollout {
-    board: Box<dyn World>,
-    control: ControlLoop,
+    world: Shared<dyn World>,
+    session: Session,
+    shown: Option<Shown>,
     steps: usize,
 }
 
 impl Rollout {
-    /// Arms the arm of a table that is laid, and gives the pilot its instruction.
+    /// Arms the arm of a table that is laid, and gives the pilot its instruction. The world's own clock passes only as the session
+    /// waits.
     pub fn begin_on(
-        mut board: Box<dyn World>,
-        pilot: &mut dyn Pilot,
+        world: Shared<dyn World>,
+        pilot: Pilot,
         instruction: &str,
+        timing: Timing,
     ) -> Result<Self> {
-        let (setup, seed) = (board.setup(), board.seed());
-        let told = || format!("beginning the episode of seed {seed}");
-        let mut control = ControlLoop::new(setup.arm(), setup.control_config());
-        let begun = control
-            .connect(&mut *board)
-            .and_then(|()| control.begin(&mut *board, pilot, instruction));
-        begun
+        let rig = Rig {
+            cameras: cameras(&world),
+            link: Box::new(world.clone()),
+            clock: Box::new(world.clone()),
+        };
+        Self::begin_with(world, rig, pilot, instruction, timing)
+    }
+
+    /// The same with the world kept in step with the time of this machine, as a real one is.
+    pub fn begin_in_real_time(
+        world: Shared<dyn World>,
+        pilot: Pilot,
+        instruction: &str,
+        timing: Timing,
+    ) -> Result<Self> {
+        let real = RealTime::new(world.clone());
+        let rig = Rig {
+            cameras: cameras(&world),
+            link: Box::new(real.clone()),
+            clock: Box::new(real),
+        };
+        Self::begin_with(world, rig, pilot, instruction, timing)
+    }
+
+    fn begin_with(
+        world: Shared<dyn World>,
+        rig: Rig,
+        pilot: Pilot,
+        instruction: &str,
+        timing: Timing,
+    ) -> Result<Self> {
+        let (setup, seed) = (world.borrow().setup(), world.borrow().seed());
+        let (arm, config) = (setup.arm(), setup.control_config());
+        let begin = || -> Result<Session, RuntimeError> {
+            let mut session = Session::new(arm, config, rig, pilot.policy, timing)?;
+            session.connect()?;
+            session.begin(instruction)?;
+            Ok(session)
+        };
+        let session = begin()
             .map_err(|error| match error {
                 // The policy's rate or its actions do not fit this board.
                 RuntimeError::Control(_) => as_bad_input(error),
-                error => because(&mut *board, error.into()),
+                error => because(&mut *world.borrow_mut(), error.into()),
             })
-            .with_context(told)?;
+            .with_context(|| format!("beginning the episode of seed {seed}"))?;
         Ok(Self {
-            board,
-            control,
+            world,
+            session,
+            shown: pilot.shown,
             steps: 0,
         })
     }
 
     /// One control step.
-    pub fn tick(&mut self, pilot: &mut dyn Pilot) -> Result<TickReport> {
-        pilot.show(&self.board.truth());
-        let report = self.control.tick(&mut *self.board, pilot);
-        let report = report
-            .map_err(|error| because(&mut *self.board, error.into()))
-            .with_context(|| format!("seed {}, step {}", self.board.seed(), self.steps))?;
+    pub fn tick(&mut self) -> Result<TickReport> {
+        if let Some(shown) = &self.shown {
+            // What a script knows is the truth of the tick at which it is asked, however fast it is.
+            self.session.rest();
+            shown.show(self.world.borrow().truth());
+        }
+        let report = self.session.tick().map_err(|error| {
+            let world = &mut *self.world.borrow_mut();
+            let told = format!("seed {}, step {}", world.seed(), self.steps);
+            because(world, error.into()).context(told)
+        })?;
         self.steps += 1;
         Ok(report)
     }
 
     /// Whether the cube has been set down on a card, or the time is up.
     pub fn is_over(&self) -> bool {
-        self.steps >= self.setup().max_steps || self.outcome().executed().is_some()
-    }
-
-    /// The cell that the episode is in.
-    pub fn setup(&self) -> &'static Setup {
-        self.board.setup()
+        self.steps >= self.world.borrow().setup().max_steps || self.outcome().executed().is_some()
     }
 
     /// Control steps so far.
@@ -165,29 +248,49 @@ impl Rollout {
         self.steps
     }
 
+    /// From step to step.
+    pub fn period_us(&self) -> u64 {
+        self.session.period_us()
+    }
+
     /// How things stand.
     pub fn outcome(&self) -> Outcome {
-        self.board.outcome()
+        self.world.borrow().outcome()
     }
 
     /// The world's truth.
     pub fn truth(&self) -> Truth {
-        self.board.truth()
+        self.world.borrow().truth()
+    }
+
+    /// A digest of every state so far, bit for bit.
+    pub fn state_hash(&self) -> u64 {
+        self.world.borrow().state_hash()
     }
 
     /// What one of the cell's cameras sees now, by its place among them.
     pub fn look_through(&mut self, camera: usize, frame: &mut Frame) -> Result<()> {
-        Ok(self.board.render(camera, frame)?)
+        Ok(self.world.borrow_mut().render(camera, frame)?)
     }
 
     /// What actions mean to the arm, with the targets that the last one led to.
-    pub fn space(&self) -> Option<&dyn ActionSpace> {
-        self.control.space()
+    pub fn space(&self) -> &dyn ActionSpace {
+        self.session.space()
+    }
+
+    /// The host's end of the wire, for its counters.
+    pub fn client(&self) -> &ArmClient {
+        self.session.client()
+    }
+
+    /// Ticks and chunks that were late so far.
+    pub fn late(&self) -> &LateTicks {
+        self.session.late()
     }
 }
 
 /// A board that is gone says why; the link only says that it is.
-pub fn because(board: &mut dyn World, error: anyhow::Error) -> anyhow::Error {
+fn because(board: &mut dyn World, error: anyhow::Error) -> anyhow::Error {
     match board.failure() {
         Some(failure) => failure.context(error),
         None => error,

@@ -26,6 +26,8 @@ fn figures_fit_together_and_the_trace_is_nested() {
         "1",
         "--trace",
         "trace.json",
+        "--real-time",
+        "1",
         "--json",
     ];
     let profile: Value = serde_json::from_str(&wink_ok(dir.path(), &args)).unwrap();
@@ -53,6 +55,17 @@ fn figures_fit_together_and_the_trace_is_nested() {
     for stage in stages {
         assert_ordered(&stage["us"]);
     }
+    let real_time = &profile["real_time"];
+    assert_eq!(
+        (&real_time["hz"], &real_time["ticks"]),
+        (&20.0.into(), &20.into())
+    );
+    for what in ["jitter_us", "work_us"] {
+        assert_ordered(&real_time[what]);
+        assert_eq!(real_time[what]["n"], 20);
+    }
+    // The first chunk is there at the second tick at the earliest.
+    assert!(real_time["late"]["policy"].as_u64().unwrap() >= 1);
     let graphs = profile["graphs"].as_array().unwrap();
     assert_eq!(graphs.len(), 2);
     for graph in graphs {
@@ -156,7 +169,7 @@ fn check_trace(trace: &Value, ops_run: usize) {
 #[test]
 fn packages_and_earlier_profiles_stand_side_by_side() {
     let dir = tempfile::tempdir().unwrap();
-    let profile = "profile --runs 1 --warmup 1 --threads 2 --pin --policy";
+    let profile = "profile --runs 1 --warmup 1 --real-time 0 --threads 2 --pin --policy";
     let profile: Vec<&str> = profile.split(' ').chain([TINY]).collect();
     let saved = wink_ok(dir.path(), &[&profile[..], &["--json"]].concat());
     fs::write(dir.path().join("before.json"), &saved).unwrap();
@@ -182,6 +195,7 @@ fn bad_input_is_told_in_one_line() {
     let table: &[(&[&str], &str)] = &[
         (&["--threads", "0"], "--threads"),
         (&["--runs", "0"], "--runs"),
+        (&["--real-time", "86401"], "--real-time"),
         (&["--warmup", "0"], "--warmup"),
         (&["--precision", "int3"], "int3"),
         (&["--compare", "nowhere.json"], "--compare nowhere.json"),
@@ -193,11 +207,12 @@ fn bad_input_is_told_in_one_line() {
         (&["--policy", "nowhere"], "--policy nowhere"),
     ];
     for (args, told) in table {
-        let mut all = vec!["profile", "--runs", "1"];
+        let mut all = vec!["profile", "--real-time", "0", "--runs", "1"];
         if !args.contains(&"--policy") {
             all.extend(["--policy", TINY]);
         }
         all.retain(|arg| !(args.contains(&"--runs") && ["--runs", "1"].contains(arg)));
+        all.retain(|arg| !(args.contains(&"--real-time") && ["--real-time", "0"].contains(arg)));
         all.extend(*args);
         let output = wink(dir.path(), &all);
         let words = text(&output.stderr);

@@ -4,49 +4,55 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use std::hint::black_box;
 use wink_runtime::camera::{Camera, Frame};
 use wink_runtime::clock::Clock;
-use wink_runtime::episode::ControlLoop;
+use wink_runtime::rig::Shared;
+use wink_runtime::session::{Session, Timing};
 use wink_sim::expert::Expert;
-use wink_sim::{MAX_STEPS, Scene, SimBoard, SimOptions, Split};
+use wink_sim::{MAX_STEPS, Scene, Shown, SimBoard, SimOptions, Split};
 
 /// Steps after which the expert has the cube in hand: contact is at its dearest.
 const STEPS_TO_GRASP: usize = 60;
 
 struct Episode {
-    board: SimBoard,
-    control: ControlLoop,
-    expert: Expert,
+    board: Shared<SimBoard>,
+    session: Session,
+    shown: Shown,
 }
 
 impl Episode {
     fn begin(seed: u64) -> Self {
         let scene = Scene::new(Split::Train, seed);
-        let mut board = SimBoard::new(&scene, SimOptions::default())
+        let board = SimBoard::new(&scene, SimOptions::default())
             .expect("the benchmark's frame size is fine");
-        let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
-        let mut expert = Expert::new(&scene);
-        control
-            .connect(&mut board)
-            .expect("the simulated firmware answers");
-        control
-            .begin(&mut board, &mut expert, &scene.instruction())
+        let board = Shared::new(board);
+        let expert = Expert::new(&scene);
+        let shown = expert.shown();
+        let mut session = Session::new(
+            wink_sim::arm(),
+            wink_sim::control_config(),
+            board.rig(),
+            Box::new(expert),
+            Timing::instant(),
+        )
+        .expect("the expert fits its own arm");
+        session.connect().expect("the simulated firmware answers");
+        session
+            .begin(&scene.instruction())
             .expect("the expert takes its own instruction");
         Self {
             board,
-            control,
-            expert,
+            session,
+            shown,
         }
     }
 
     fn step(&mut self) {
-        self.expert.observe(&self.board.truth());
-        self.control
-            .tick(&mut self.board, &mut self.expert)
-            .expect("the expert's actions are valid");
+        self.shown.show(self.board.borrow().truth());
+        self.session.tick().expect("the expert's actions are valid");
     }
 
     fn run(mut self) -> usize {
         let mut steps = 0;
-        while steps < MAX_STEPS && self.board.outcome().executed().is_none() {
+        while steps < MAX_STEPS && self.board.borrow().outcome().executed().is_none() {
             self.step();
             steps += 1;
         }
@@ -66,16 +72,21 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter_batched_ref(holding, Episode::step, BatchSize::PerIteration);
     });
     group.bench_function("five substeps of firmware and physics alone", |bencher| {
-        let mut board = holding().board;
-        bencher.iter(|| board.sleep_until(board.now_us() + 50_000));
+        let board = holding().board;
+        let mut board = board.borrow_mut();
+        bencher.iter(|| {
+            let until_us = board.now_us() + 50_000;
+            board.sleep_until(until_us);
+        });
     });
     group.bench_function("state and a 224 x 224 frame", |bencher| {
         let mut frame = Frame::default();
         let holding = || {
-            let mut episode = holding();
+            let episode = holding();
             // The first frame also draws what does not move.
             episode
                 .board
+                .borrow_mut()
                 .capture(&mut Frame::default())
                 .expect("the benchmark's frame size is fine");
             episode
@@ -86,6 +97,7 @@ fn steps(criterion: &mut Criterion) {
                 episode.step();
                 episode
                     .board
+                    .borrow_mut()
                     .capture(&mut frame)
                     .expect("the benchmark's frame size is fine");
             },

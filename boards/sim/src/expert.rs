@@ -3,6 +3,7 @@
 use crate::outcome::Truth;
 use crate::scene::{Draw, Scene, instruction};
 use crate::setup::Script;
+use crate::shown::Shown;
 use nalgebra::Vector3;
 use wink_runtime::control::{PROPRIO_DIM, PROPRIO_STATE};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
@@ -59,7 +60,7 @@ impl Phase {
 /// The benchmark's script: reach, close, lift, carry, release. It looks at the true state, and follows the label in the
 /// instruction to the card that bears it.
 ///
-/// Call [`Expert::observe`] before every step.
+/// Show it the truth before every step: [`Expert::shown`].
 pub struct Expert {
     script: Script,
     control_hz: f64,
@@ -69,7 +70,7 @@ pub struct Expert {
     phase: Phase,
     step: usize,
     lift_xy: [f64; 2],
-    truth: Option<Truth>,
+    shown: Shown,
 }
 
 impl Expert {
@@ -85,13 +86,14 @@ impl Expert {
             phase: Phase::Reach,
             step: 0,
             lift_xy: [0.0; 2],
-            truth: None,
+            shown: Shown::default(),
         }
     }
 
-    /// Shows the script the true state of the table, which the next step will use.
-    pub fn observe(&mut self, truth: &Truth) {
-        self.truth = Some(truth.clone());
+    /// Where the script looks at the true state of the table: to be shown before every step.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// The stage that the next step belongs to.
@@ -169,7 +171,7 @@ impl Policy for Expert {
             named.unwrap_or_else(|| Draw::from_stream(self.seed, UNKNOWN_LABEL_STREAM).below(3));
         self.phase = Phase::Reach;
         self.step = 0;
-        self.truth = None;
+        self.shown.forget();
         Ok(())
     }
 
@@ -178,7 +180,7 @@ impl Policy for Expert {
         observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
-        let (tool_m, truth) = seen(&mut self.truth, observation)?;
+        let (tool_m, truth) = seen(&self.shown, observation)?;
         let action = self.action(tool_m, &truth);
         out.reset(1, ACTION_DIM);
         out.data.copy_from_slice(&action);
@@ -200,7 +202,7 @@ impl Policy for Expert {
 
 /// What a script acts on: where the tool is, m, and the truth that it was shown before this step.
 pub(crate) fn seen(
-    shown: &mut Option<Truth>,
+    shown: &Shown,
     observation: &Observation<'_>,
 ) -> Result<(Vector3<f64>, Truth), PolicyError> {
     let truth = shown.take().ok_or_else(|| {

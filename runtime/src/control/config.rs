@@ -43,12 +43,14 @@ pub struct ControlConfig {
     pub control_hz: f64,
     /// After so long without telemetry the arm is given up.
     pub telemetry_timeout_us: u64,
+    /// A frame that is so old when it comes is not acted on.
+    pub frame_timeout_us: u64,
     /// How long the board may take to answer the handshake.
     pub connect_timeout_us: u64,
 }
 
 impl ControlConfig {
-    /// Telemetry may be missing for 150 ms, the answer to the handshake for 2 s.
+    /// Telemetry may be missing for 150 ms, a frame be 500 ms old, the answer to the handshake be missing for 2 s.
     #[must_use]
     pub const fn new(
         base_in_world: Isometry3<f64>,
@@ -62,6 +64,7 @@ impl ControlConfig {
             units,
             control_hz,
             telemetry_timeout_us: 150_000,
+            frame_timeout_us: 500_000,
             connect_timeout_us: 2_000_000,
         }
     }

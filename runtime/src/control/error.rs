@@ -136,9 +136,6 @@ pub enum ControlError {
         /// Time without a setpoint after which the firmware holds.
         hold_after_us: u64,
     },
-    /// No episode was begun, no chunk accepted, or the last one is used up.
-    #[error("there is no action to execute")]
-    NoAction,
 }
 
 fn of_step(step: Option<usize>) -> String {

@@ -1,11 +1,11 @@
 //! From actions to joint targets: chunk scheduling, limits, inverse kinematics.
 //!
-//! Here live the numbers and rules of control, free of time, links and threads; `episode` drives
-//! them.
+//! Here live the numbers and rules of control, free of clocks, links and threads; a
+//! [`session`](crate::session) drives them.
 
 mod action_space;
+mod chunk;
 mod config;
-mod controller;
 mod error;
 mod ik;
 mod proprio;
@@ -17,10 +17,10 @@ pub use action_space::{
     ACTION_DIM, ACTION_NAMES, ActionSpace, EeDelta, JointDelta, JointPosition, JointUnits, Step,
     action_space, lerobot_joints,
 };
+pub use chunk::{check_chunk, check_shape};
 #[cfg(test)]
 pub(crate) use config::on_a_table;
 pub use config::{ControlConfig, EndEffectorUnits, Workspace};
-pub use controller::{Controller, check_chunk, check_shape};
 pub use error::ControlError;
 pub use ik::{InverseKinematics, Solution};
 pub use proprio::{PROPRIO_DIM, PROPRIO_NAMES, PROPRIO_STATE, proprio, proprio_state};

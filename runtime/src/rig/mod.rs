@@ -11,6 +11,11 @@ use crate::camera::Camera;
 use crate::clock::Clock;
 use crate::policy::Name;
 
+/// A camera, a link and a clock that are one thing, as a simulated world is.
+pub trait Board: Camera + Link + Clock {}
+
+impl<B: Camera + Link + Clock + ?Sized> Board for B {}
+
 /// Cameras, link and clock. Frames carry times of this clock.
 pub struct Rig {
     /// In the order in which a policy is given them.

@@ -3,11 +3,10 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
-use super::{NamedCamera, Rig};
+use super::{Board, NamedCamera, Rig};
 use crate::arm::{Link, LinkError};
 use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame};
 use crate::clock::Clock;
-use crate::episode::Board;
 
 /// A handle to a board. Each of its uses borrows the board for one call.
 pub struct Shared<B: ?Sized>(Rc<RefCell<B>>);

@@ -1,9 +1,9 @@
 //! What the policy sees: frames with the joints at their time, in buffers that go to the worker and come back.
 
+use super::worker::{Job, Snapshot};
 use crate::arm::{ArmClient, JointValues};
 use crate::camera::{CameraError, Frame};
 use crate::rig::Rig;
-use crate::worker::{Job, Snapshot};
 
 /// Takes snapshots.
 #[derive(Debug, Default)]
@@ -21,11 +21,13 @@ impl Observer {
         self.spare.append(&mut self.pending);
     }
 
-    /// Takes a snapshot: a frame of each camera where the policy `looks`. The joints are those `measured` last.
+    /// Takes a snapshot: a frame of each camera where the policy `looks`, at most `timeout_us` old. The joints are those `measured`
+    /// last.
     pub(super) fn look(
         &mut self,
         rig: &mut Rig,
         looks: bool,
+        timeout_us: u64,
         measured: &JointValues,
     ) -> Result<(), CameraError> {
         let mut snapshot = self.spare.pop().unwrap_or_default();
@@ -35,6 +37,14 @@ impl Observer {
         snapshot.frames.resize_with(cameras, Frame::default);
         for (camera, frame) in rig.cameras.iter_mut().zip(&mut snapshot.frames) {
             camera.camera.capture(frame)?;
+            let age_us = rig.clock.now_us().saturating_sub(frame.time_us);
+            if age_us > timeout_us {
+                return Err(CameraError::Stale {
+                    camera: camera.name.to_string(),
+                    age_us,
+                    most_us: timeout_us,
+                });
+            }
         }
         self.pending.push(snapshot);
         Ok(())

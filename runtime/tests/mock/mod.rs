@@ -56,12 +56,20 @@ pub struct MockBoard {
     pub noise: Option<Noise>,
     /// Nothing of the board reaches the host.
     pub mute: bool,
+    /// Nothing reaches the other end of the link, in either direction.
+    pub cut_off: bool,
+    /// Writing to the link takes so long.
+    pub write_us: u64,
     /// Taking a picture takes so long.
     pub capture_us: u64,
+    /// Pictures are so old when they come.
+    pub frame_age_us: u64,
     /// The camera fails.
     pub blind: bool,
     /// The link is gone.
     pub unplugged: bool,
+    /// Time from one firmware tick to the next.
+    pub step_us: u64,
     /// Time that has passed while the host did something else; the firmware catches up at the host's next look.
     pub elapsed_us: Arc<AtomicU64>,
     now_us: u64,
@@ -73,16 +81,28 @@ impl MockBoard {
         Self::with_config(arm().firmware_config())
     }
 
+    /// Of another arm.
+    pub fn of(arm: &ArmDescription) -> Self {
+        Self {
+            servos: PerfectServos::at_home(arm),
+            ..Self::with_config(arm.firmware_config())
+        }
+    }
+
     pub fn with_config(config: Config) -> Self {
         Self {
             core: Core::new(config).unwrap(),
-            servos: PerfectServos::at_home(),
+            servos: PerfectServos::at_home(&arm()),
             board_ahead_us: 0,
             noise: None,
             mute: false,
+            cut_off: false,
+            write_us: 0,
             capture_us: 0,
+            frame_age_us: 0,
             blind: false,
             unplugged: false,
+            step_us: FIRMWARE_TICK_US,
             elapsed_us: Arc::default(),
             now_us: 0,
             to_host: VecDeque::with_capacity(1 << 16),
@@ -109,12 +129,12 @@ impl MockBoard {
     }
 
     fn tick(&mut self) {
-        self.now_us += FIRMWARE_TICK_US;
+        self.now_us += self.step_us;
         let time_us = self.board_time_us();
         self.core.tick(time_us, &mut self.servos);
         let mut line = [0; MAX_LINE];
         while let Some(count) = self.core.telemetry(time_us, &mut line) {
-            if !self.mute {
+            if !self.mute && !self.cut_off {
                 self.to_host.extend(&line[..count]);
                 if let Some(noise) = &mut self.noise {
                     self.to_host.extend(noise.bytes());
@@ -130,7 +150,7 @@ impl Clock for MockBoard {
     }
 
     fn step_us(&self) -> u64 {
-        FIRMWARE_TICK_US
+        self.step_us
     }
 
     fn sleep_until(&mut self, time_us: u64) {
@@ -147,6 +167,10 @@ impl Link for MockBoard {
             return Err(LinkError::Closed);
         }
         self.catch_up();
+        self.sleep_until(self.now_us + self.write_us);
+        if self.cut_off {
+            return Ok(());
+        }
         let time_us = self.board_time_us();
         if let Some(noise) = &mut self.noise {
             self.core.receive(&noise.bytes(), time_us);
@@ -175,7 +199,7 @@ impl Camera for MockBoard {
         }
         frame.resize(4, 3);
         frame.rgb.fill(7);
-        frame.time_us = self.now_us;
+        frame.time_us = self.now_us.saturating_sub(self.frame_age_us);
         self.sleep_until(self.now_us + self.capture_us);
         Ok(())
     }
@@ -185,6 +209,8 @@ impl Camera for MockBoard {
 pub struct PerfectServos {
     pub positions: Vec<f32>,
     pub torque: bool,
+    /// The furthest that one of them moved from one firmware tick to the next.
+    pub leap: f32,
     /// Reading them fails.
     pub broken: bool,
     /// As hot as they say they are.
@@ -192,12 +218,12 @@ pub struct PerfectServos {
 }
 
 impl PerfectServos {
-    fn at_home() -> Self {
-        let arm = arm();
+    fn at_home(arm: &ArmDescription) -> Self {
         let positions = arm.wire_home().iter().map(|at| *at as f32).collect();
         Self {
             positions,
             torque: false,
+            leap: 0.0,
             broken: false,
             temperature_c: None,
         }
@@ -228,7 +254,10 @@ impl ServoBus for PerfectServos {
         if self.broken {
             return Err(Broken);
         }
-        self.positions.copy_from_slice(goals);
+        for (position, goal) in self.positions.iter_mut().zip(goals) {
+            self.leap = self.leap.max((goal - *position).abs());
+            *position = *goal;
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use wink_firmware::wire::State;
 use wink_runtime::arm::{ArmClient, JointValues};
 use wink_runtime::camera::Frame;
-use wink_runtime::episode::Board;
+use wink_runtime::rig::Board;
 use wink_sim::setup::Setup;
 
 type Case = (&'static str, fn(&mut Subject));

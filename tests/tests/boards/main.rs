@@ -6,7 +6,7 @@ mod linux;
 use cases::{CASES, Subject};
 use linux::LinuxRig;
 use wink_emulate::{EmulatedBoard, Emulator, Images};
-use wink_runtime::episode::Board;
+use wink_runtime::rig::Board;
 use wink_sim::board::{SimBoard, SimOptions};
 use wink_sim::scene::{Scene, Split};
 use wink_sim::setup::{self, Setup};

@@ -7,10 +7,11 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use wink_emulate::{EmulatedBoard, Emulator, EmulatorError, Images};
 use wink_runtime::arm::{ArmClient, RoundTrip};
+use wink_runtime::rig::Shared;
 use wink_sim::{Scene, SimBoard, SimOptions};
 
 use crate::bad_input::as_bad_input;
-use crate::rollout::World;
+use crate::rollout::{World, shared};
 
 /// `--board`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -34,15 +35,15 @@ impl BoardChoice {
     }
 
     /// A board of this kind that drives the arm of the scene's table.
-    pub fn lay(self, scene: &Scene, options: SimOptions) -> Result<Box<dyn World>> {
+    pub fn lay(self, scene: &Scene, options: SimOptions) -> Result<Shared<dyn World>> {
         let emulator = match self {
-            Self::Sim => return Ok(Box::new(SimBoard::new(scene, options)?)),
+            Self::Sim => return Ok(shared(SimBoard::new(scene, options)?)),
             Self::Qemu => Emulator::NucleoF411,
             Self::QemuMps2 => Emulator::Mps2An386,
             Self::Rp2040js => Emulator::Pico,
         };
         match EmulatedBoard::new(emulator, &Images::find(), scene, options) {
-            Ok(board) => Ok(Box::new(board)),
+            Ok(board) => Ok(shared(board)),
             Err(error @ (EmulatorError::NotBuilt { .. } | EmulatorError::NotInstalled { .. })) => {
                 Err(as_bad_input(error))
             }

@@ -3,7 +3,6 @@
 mod board;
 mod comparison;
 mod confusion;
-mod drive;
 pub mod episode;
 mod html;
 mod instruction;

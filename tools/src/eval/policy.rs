@@ -1,6 +1,7 @@
 //! `--policy`: a package, the expert, or chance.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -8,8 +9,8 @@ use wink_runtime::camera::Frame;
 use wink_runtime::control::{ACTION_DIM, StateReader, action_space};
 use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{
-    ActionChunk, CameraFrame, ChunkShape, Condition, Conditioning, Observation, OnnxPolicy,
-    Package, Policy, PolicyError, PolicyTimes, Threads,
+    CameraFrame, ChunkShape, Conditioning, Observation, OnnxPolicy, Package, Policy, PolicyError,
+    Threads,
 };
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::{Scene, Setup};
@@ -160,12 +161,39 @@ impl Choice {
         }
     }
 
-    /// A pilot for one thread. Networks share their graphs.
-    pub fn pilot(&self) -> AnyPilot {
+    /// Makes pilots for one thread's episodes. Networks share their graphs.
+    pub fn pilots(&self) -> Pilots {
         match self {
-            Self::Expert(_) => AnyPilot::Expert(None),
-            Self::Random(setup) => AnyPilot::Random(RandomPolicy::new(0).at(setup.control_hz)),
-            Self::Network(network, _) => AnyPilot::Network(network.clone()),
+            Self::Expert(_) => Pilots::Expert,
+            Self::Random(_) => Pilots::Random,
+            Self::Network(network, _) => Pilots::Network(Arc::new(Mutex::new((**network).clone()))),
+        }
+    }
+}
+
+/// Makes the pilots of one thread's episodes, one after the other.
+pub enum Pilots {
+    /// The script.
+    Expert,
+    /// Uniform actions.
+    Random,
+    /// The network, whose buffers go on to the next episode.
+    Network(Arc<Mutex<OnnxPolicy>>),
+}
+
+impl Pilots {
+    /// What drives the arm in a scene.
+    pub fn of(&self, scene: &Scene) -> Pilot {
+        match self {
+            Self::Expert => Expert::new(scene).into(),
+            Self::Random => {
+                Pilot::unshown(RandomPolicy::new(scene.seed).at(scene.setup.control_hz))
+            }
+            Self::Network(network) => {
+                let mut seeded = network.lock().unwrap_or_else(PoisonError::into_inner);
+                seeded.seed(scene.seed);
+                Pilot::unshown(Arc::clone(network))
+            }
         }
     }
 }
@@ -220,129 +248,5 @@ pub fn find(dir: &str) -> PathBuf {
         sources
     } else {
         near
-    }
-}
-
-/// The policy that drives, on one thread.
-pub enum AnyPilot {
-    /// The expert, which is written anew for each scene.
-    Expert(Option<Box<Expert>>),
-    /// Chance.
-    Random(RandomPolicy),
-    /// A network.
-    Network(Box<OnnxPolicy>),
-}
-
-impl AnyPilot {
-    /// Prepares for a scene.
-    pub fn face(&mut self, scene: &Scene) {
-        match self {
-            Self::Expert(expert) => *expert = Some(Box::new(Expert::new(scene))),
-            Self::Random(random) => {
-                *random = RandomPolicy::new(scene.seed).at(scene.setup.control_hz);
-            }
-            Self::Network(network) => network.seed(scene.seed),
-        }
-    }
-
-    fn policy(&self) -> Result<&dyn Policy, PolicyError> {
-        match self {
-            Self::Expert(expert) => expert
-                .as_ref()
-                .map(|expert| &**expert as &dyn Policy)
-                .ok_or_else(faceless),
-            Self::Random(random) => Ok(random),
-            Self::Network(network) => Ok(&**network),
-        }
-    }
-
-    fn policy_mut(&mut self) -> Result<&mut dyn Policy, PolicyError> {
-        match self {
-            Self::Expert(expert) => expert
-                .as_mut()
-                .map(|expert| &mut **expert as &mut dyn Policy)
-                .ok_or_else(faceless),
-            Self::Random(random) => Ok(random),
-            Self::Network(network) => Ok(&mut **network),
-        }
-    }
-}
-
-fn faceless() -> PolicyError {
-    PolicyError::Other("the expert faces no scene yet".to_owned())
-}
-
-impl Pilot for AnyPilot {
-    fn wants_truth(&self) -> bool {
-        matches!(self, Self::Expert(_))
-    }
-
-    fn show(&mut self, truth: &wink_sim::Truth) {
-        if let Self::Expert(Some(expert)) = self {
-            expert.show(truth);
-        }
-    }
-}
-
-impl Policy for AnyPilot {
-    fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
-        self.policy_mut()?.begin_episode(instruction)
-    }
-
-    fn act(
-        &mut self,
-        observation: &Observation<'_>,
-        out: &mut ActionChunk,
-    ) -> Result<(), PolicyError> {
-        self.policy_mut()?.act(observation, out)
-    }
-
-    fn act_on(
-        &mut self,
-        observation: &Observation<'_>,
-        condition: &Condition,
-        out: &mut ActionChunk,
-    ) -> Result<(), PolicyError> {
-        self.policy_mut()?.act_on(observation, condition, out)
-    }
-
-    fn check_conditioning(&self, how: Conditioning, delay: usize) -> Result<(), PolicyError> {
-        self.policy()?.check_conditioning(how, delay)
-    }
-
-    fn needs_frame(&self) -> bool {
-        self.policy().is_ok_and(|policy| policy.needs_frame())
-    }
-
-    fn chunk_shape(&self) -> ChunkShape {
-        self.policy().map_or(
-            ChunkShape {
-                steps: 0,
-                execute: 0,
-                dim: 0,
-            },
-            |policy| policy.chunk_shape(),
-        )
-    }
-
-    fn manifest(&self) -> Option<Manifest> {
-        self.policy().ok().and_then(|policy| policy.manifest())
-    }
-
-    fn control_hz(&self) -> Option<f64> {
-        self.policy().ok().and_then(|policy| policy.control_hz())
-    }
-
-    fn keeps_history(&self) -> bool {
-        self.policy().is_ok_and(|policy| policy.keeps_history())
-    }
-
-    fn see(&mut self, observation: &Observation<'_>) -> Result<(), PolicyError> {
-        self.policy_mut()?.see(observation)
-    }
-
-    fn times(&self) -> PolicyTimes {
-        self.policy()
-            .map_or_else(|_| PolicyTimes::default(), |policy| policy.times())
     }
 }

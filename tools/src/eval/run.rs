@@ -9,17 +9,17 @@ use wink_runtime::session::TickReport;
 use wink_sim::{CardSpeed, Scene, Setup, SimOptions, emoji};
 
 use super::board::{BoardChoice, LinkStats};
-use super::drive::{Drive, Handle};
 use super::episode::{CardName, Episode, Timing};
 use super::instruction::instruct;
 use super::motion::Smoothness;
 use super::picture::{EVERY_STEPS, small_jpeg};
 use super::plan::Group;
-use super::policy::Choice;
+use super::policy::{Choice, Pilots};
 use super::shard::Shard;
 use super::timing::Plan;
 use crate::ordered::for_each_ordered;
 use crate::progress;
+use crate::rollout::Rollout;
 
 /// Beyond the first few of a group, this many of each ending keep their pictures.
 const PICTURED_OF_AN_ENDING: usize = 10;
@@ -79,13 +79,13 @@ pub fn run(order: &Order<'_>, choice: &Choice) -> Result<Vec<Episode>> {
     let mut done: Vec<Episode> = Vec::with_capacity(total);
     for_each_ordered(
         (0..order.jobs.clamp(1, total))
-            .map(|_| (Handle::new(choice.pilot()), Frame::default()))
+            .map(|_| (choice.pilots(), Frame::default()))
             .collect(),
         total,
-        |(pilot, frame), index| {
+        |(pilots, frame), index| {
             let (group, place, scene) = order.piece(index);
             let camera = order.pictures.is_some().then_some(frame);
-            run_one(pilot, order, (group, place), &scene, camera)
+            run_one(pilots, order, (group, place), &scene, camera)
         },
         |_, mut episode| {
             if !keeps_pictures(&episode, &done, order.pictures.unwrap_or(0)) {
@@ -147,13 +147,12 @@ fn tally(done: &[Episode]) -> String {
 }
 
 fn run_one(
-    pilot: &Handle,
+    pilots: &Pilots,
     order: &Order<'_>,
     (group, index): (Group, usize),
     scene: &Scene,
     mut camera: Option<&mut Frame>,
 ) -> Result<Episode> {
-    pilot.lock().face(scene);
     let told = instruct(scene, group.control);
     let options = SimOptions {
         card_speed: order.card_speed,
@@ -161,13 +160,13 @@ fn run_one(
     };
     let board = order.board.lay(scene, options)?;
     let timing_of = order.timing.of_episode(scene.seed);
-    let mut rollout = Drive::begin_on(board, pilot, &told.text, timing_of)?;
+    let mut rollout = Rollout::begin_on(board, pilots.of(scene), &told.text, timing_of)?;
     let mut path = Smoothness::default();
     let mut timing = Timing::default();
     let mut strip = Vec::new();
-    let mut look = |rollout: &mut Drive| -> Result<()> {
+    let mut look = |rollout: &mut Rollout| -> Result<()> {
         if let Some(frame) = camera.as_deref_mut() {
-            rollout.look(frame)?;
+            rollout.look_through(0, frame)?;
             strip.push(small_jpeg(frame)?);
         }
         Ok(())
@@ -216,7 +215,7 @@ fn record(timing: &mut Timing, report: &TickReport) {
         timing.policy_us.push(us(times.policy));
     }
     timing.world_us.push(us(times.capture + times.wait));
-    timing.tick_us.push(us(times.tick() + times.wait));
+    timing.tick_us.push(us(times.work + times.wait));
 }
 
 fn card_name(index: usize) -> CardName {

@@ -14,7 +14,7 @@ use wink_runtime::policy::{Execution, Threads};
 use super::names::{block, end_of};
 use super::report::{Graph, OpRow, Profile};
 use super::subject::Source;
-use super::table::{head, percent, table};
+use super::table::{head, percent, table, ticks};
 use crate::bad_input::{as_bad_input, bad_input};
 use crate::stats::Spread;
 
@@ -66,7 +66,15 @@ fn saved(file: &str) -> Result<Profile> {
 pub fn alone(source: &Source, seed: u64, threads: Threads) -> Result<Profile> {
     let mut command = Command::new(env::current_exe()?);
     command.args([
-        "profile", "--runs", "1", "--warmup", "1", "--json", "--policy",
+        "profile",
+        "--runs",
+        "1",
+        "--warmup",
+        "1",
+        "--real-time",
+        "0",
+        "--json",
+        "--policy",
     ]);
     command.arg(&source.dir).args(["--seed", &seed.to_string()]);
     command.args(["--threads", &threads.count.to_string()]);
@@ -98,6 +106,11 @@ pub fn render(first: &Profile, second: &Profile, top: usize) -> String {
         whole(first, second),
         stages(first, second)
     );
+    for (name, profile) in [("A", first), ("B", second)] {
+        if let Some(real_time) = &profile.real_time {
+            let _ = writeln!(text, "\n{name}\n{}", ticks(real_time));
+        }
+    }
     for a in &first.graphs {
         let Some(b) = second.graphs.iter().find(|graph| graph.role == a.role) else {
             continue;

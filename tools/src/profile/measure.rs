@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use wink_runtime::episode::TickReport;
 use wink_runtime::policy::{OpTime, Policy, PolicyTimes};
-use wink_sim::{Scene, SimBoard, SimOptions, Split};
+use wink_runtime::session::{TickReport, Timing};
+use wink_sim::{Scene, Setup, SimBoard, SimOptions, Split};
 
 use super::subject::Subject;
 use super::watched::Span;
 use crate::bad_input::as_bad_input;
-use crate::rollout::Rollout;
+use crate::rollout::{Rollout, shared};
 
 /// What to run.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,9 @@ impl Order {
         self.warmup + 2 * self.runs
     }
 
-    fn scene(&self, episode: u64) -> Scene {
-        Scene::new(Split::Val, self.seed.wrapping_add(episode))
+    /// That of an episode on the table of a cell.
+    pub fn scene(&self, setup: &'static Setup, episode: u64) -> Scene {
+        Scene::on(setup, Split::Val, self.seed.wrapping_add(episode))
     }
 }
 
@@ -59,12 +60,12 @@ pub struct Tick {
 
 /// Measures all subjects.
 pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result<()> {
-    let first = order.scene(0);
     for subject in &mut *subjects {
-        warm_up(subject, order, &first, bar)?;
+        warm_up(subject, order, bar)?;
     }
     for _ in 0..order.runs {
         for subject in &mut *subjects {
+            let first = order.scene(subject.setup, 0);
             encode(subject, &first.instruction())?;
         }
     }
@@ -73,9 +74,9 @@ pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result
         if left.iter().all(|left| *left == 0) {
             break;
         }
-        let scene = order.scene(episode);
         for (subject, left) in subjects.iter_mut().zip(&mut left) {
             if *left > 0 {
+                let scene = order.scene(subject.setup, episode);
                 *left -= episode_twice(subject, &scene, *left, bar)?;
             }
         }
@@ -84,16 +85,18 @@ pub fn run(subjects: &mut [Subject], order: &Order, bar: &ProgressBar) -> Result
 }
 
 /// The first runs allocate, and find cold caches.
-fn warm_up(subject: &mut Subject, order: &Order, scene: &Scene, bar: &ProgressBar) -> Result<()> {
+fn warm_up(subject: &mut Subject, order: &Order, bar: &ProgressBar) -> Result<()> {
+    let scene = order.scene(subject.setup, 0);
     subject
-        .policy
+        .policy()
         .begin_episode(&scene.instruction())
         .map_err(as_bad_input)?;
-    subject.samples.first_text = subject.policy.text.map_or(Duration::ZERO, |span| span.time);
+    let text = subject.policy().text;
+    subject.samples.first_text = text.map_or(Duration::ZERO, |span| span.time);
     let mut done = 0;
     while done < order.warmup {
         let before = done;
-        drive(subject, scene, order.warmup - before, |subject, report| {
+        drive(subject, &scene, order.warmup - before, |subject, report| {
             if report.inferred {
                 if done == 0 {
                     let inference_us = report.policy_times.inference_us;
@@ -113,9 +116,13 @@ fn warm_up(subject: &mut Subject, order: &Order, scene: &Scene, bar: &ProgressBa
 /// The text stage alone, each way once.
 fn encode(subject: &mut Subject, instruction: &str) -> Result<()> {
     for ops in [false, true] {
-        subject.policy.time_ops(ops);
-        subject.policy.begin_episode(instruction)?;
-        let Some(span) = subject.policy.text else {
+        let text = {
+            let mut policy = subject.policy();
+            policy.time_ops(ops);
+            policy.begin_episode(instruction)?;
+            policy.text
+        };
+        let Some(span) = text else {
             continue;
         };
         if ops {
@@ -137,7 +144,7 @@ fn episode_twice(
     let mut inferences = 0;
     for first_timed in [false, true] {
         let (mut timed, mut next_timed) = (false, first_timed);
-        subject.policy.time_ops(next_timed);
+        subject.policy().time_ops(next_timed);
         drive(subject, scene, limit, |subject, report| {
             if report.inferred {
                 timed = next_timed;
@@ -152,11 +159,11 @@ fn episode_twice(
             }
             if report.inferred {
                 next_timed = !next_timed;
-                subject.policy.time_ops(next_timed);
+                subject.policy().time_ops(next_timed);
             }
         })?;
     }
-    subject.policy.time_ops(false);
+    subject.policy().time_ops(false);
     match inferences / 2 {
         0 => bail!("the policy was never asked in an episode"),
         inferences => Ok(inferences),
@@ -166,22 +173,24 @@ fn episode_twice(
 /// The first episode once more, or as much of it as was measured, with every op of every inference timed.
 pub fn follow(subject: &mut Subject, order: &Order) -> Result<Course> {
     let mut course = Course::default();
-    subject.policy.time_ops(true);
-    drive(subject, &order.scene(0), order.runs, |subject, report| {
+    subject.policy().time_ops(true);
+    let first = order.scene(subject.setup, 0);
+    drive(subject, &first, order.runs, |subject, report| {
         let end = Instant::now();
         if course.text.is_none() {
             let ops = subject.op_times(true);
-            course.text = subject.policy.text.map(|span| (span, ops));
+            let text = subject.policy().text;
+            course.text = text.map(|span| (span, ops));
         }
         let ops = || subject.op_times(false);
-        let act = subject.policy.act.filter(|_| report.inferred);
+        let act = subject.policy().act.filter(|_| report.inferred);
         course.ticks.push(Tick {
             report: *report,
             end,
             act: act.map(|span| (span, report.policy_times, ops())),
         });
     })?;
-    subject.policy.time_ops(false);
+    subject.policy().time_ops(false);
     Ok(course)
 }
 
@@ -193,11 +202,11 @@ fn drive(
     mut see: impl FnMut(&mut Subject, &TickReport),
 ) -> Result<()> {
     let board = SimBoard::new(scene, SimOptions::default())?;
-    let mut rollout =
-        Rollout::begin_on(Box::new(board), &mut subject.policy, &scene.instruction())?;
-    let execute = subject.policy.chunk_shape().execute.max(1);
+    let told = scene.instruction();
+    let mut rollout = Rollout::begin_on(shared(board), subject.pilot(), &told, Timing::instant())?;
+    let execute = subject.policy().chunk_shape().execute.max(1);
     while !rollout.is_over() && rollout.steps() < limit * execute {
-        let report = rollout.tick(&mut subject.policy)?;
+        let report = rollout.tick()?;
         see(subject, &report);
     }
     Ok(())

@@ -8,6 +8,7 @@ mod report;
 mod samples;
 mod subject;
 mod table;
+mod ticks;
 mod trace;
 mod watched;
 
@@ -28,6 +29,7 @@ use compare::Other;
 use measure::Order;
 use report::Profile;
 use subject::{Source, Subject};
+use ticks::RealTime;
 use trace::Trace;
 
 /// Time a policy: every stage of a tick, every op of its graphs, loading, memory
@@ -56,6 +58,10 @@ pub struct Args {
     /// Inferences before them; the first is reported separately
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000_000))]
     warmup: u32,
+
+    /// Seconds of episodes in real time after that: when ticks begin, and which are late; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = value_parser!(u32).range(0..=86_400))]
+    real_time: u32,
 
     /// Seed of the first episode
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -87,6 +93,7 @@ Examples:
   wink profile --trace trace.json                   open it in ui.perfetto.dev
   wink profile --compare :plain                     what the fused ops bring: the same package in the engine alone
   wink profile --threads 2 --pin
+  wink profile --runs 1 --real-time 60              how punctual the control loop is on this machine
   wink profile --compare :f32                       another precision of the same package
   wink profile --compare models/wink-s-full:int8    another package
   wink profile --json > before.json                 then, from another build:
@@ -129,7 +136,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(Other::Saved(profile)) => Some(*profile),
         None => None,
     };
-    let mut profiles = measure_all(&sources, &order, threads, trace)?;
+    let mut profiles = measure_all(&sources, &order, threads, args.real_time, trace)?;
     profiles.extend(saved);
     let mut stdout = io::stdout().lock();
     write!(stdout, "{}", text_of(&profiles, args)?)?;
@@ -142,6 +149,7 @@ fn measure_all(
     sources: &[Source],
     order: &Order,
     threads: Threads,
+    real_time_s: u32,
     trace: Option<PendingFile>,
 ) -> Result<Vec<Profile>> {
     let mut subjects = Vec::new();
@@ -151,11 +159,13 @@ fn measure_all(
     let bar = progress::bar((subjects.len() * order.inferences()) as u64, "inferences");
     measure::run(&mut subjects, order, &bar)?;
     bar.finish_and_clear();
+    let real_time = in_real_time(&subjects, order, real_time_s)?;
     let peak = memory::peak();
     let mut profiles = Vec::new();
-    for (subject, source) in subjects.iter_mut().zip(sources) {
+    for ((subject, source), real_time) in subjects.iter_mut().zip(sources).zip(real_time) {
         subject.memory.peak_bytes = peak;
         let mut profile = Profile::of(subject, order, threads.count.get());
+        profile.real_time = real_time;
         if sources.len() > 1 {
             let alone = compare::alone(source, order.seed, threads)?;
             profile.load_ms = alone.load_ms;
@@ -172,6 +182,22 @@ fn measure_all(
         file.write_and_publish(&serde_json::to_vec(&trace)?)?;
     }
     Ok(profiles)
+}
+
+/// Of each subject, where `seconds` is not 0.
+fn in_real_time(
+    subjects: &[Subject],
+    order: &Order,
+    seconds: u32,
+) -> Result<Vec<Option<RealTime>>> {
+    let ticks = |subject: &Subject| ticks::count(subject, seconds);
+    let bar = progress::bar(subjects.iter().map(ticks).sum(), "ticks in real time");
+    let measured = subjects
+        .iter()
+        .map(|subject| ticks::run(subject, order, ticks(subject), &bar))
+        .collect();
+    bar.finish_and_clear();
+    measured
 }
 
 fn text_of(profiles: &[Profile], args: &Args) -> Result<String> {

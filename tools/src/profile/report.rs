@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::measure::Order;
 use super::samples::OpSamples;
 use super::subject::{Loaded, Subject};
+use super::ticks::RealTime;
 use crate::stats::Spread;
 
 /// A profile of one policy. Times are in the unit of their name.
@@ -35,6 +36,9 @@ pub struct Profile {
     /// In the order of a tick, the runtime's first, then the simulator's.
     pub stages: Vec<Stage>,
     pub graphs: Vec<Graph>,
+    /// `null` where no ticks were run in real time.
+    #[serde(default)]
+    pub real_time: Option<RealTime>,
 }
 
 /// How long it takes until the policy answers at its usual pace.
@@ -168,6 +172,7 @@ impl Profile {
             graphs: graphs
                 .filter_map(|graph| graph_of(subject, graph))
                 .collect(),
+            real_time: None,
         }
     }
 

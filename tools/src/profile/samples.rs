@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wink_runtime::episode::TickReport;
 use wink_runtime::policy::OpTime;
+use wink_runtime::session::TickReport;
 
 /// Times of a profile, one of each time that it happened.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Samples {
     pub fn tick(&mut self, report: &TickReport) {
         let times = &report.times;
         // In simulation the capture is the renderer, which no runtime waits for.
-        let own = times.tick() - times.capture;
+        let own = times.work.saturating_sub(times.capture);
         if report.inferred {
             let policy = &report.policy_times;
             self.preprocess

@@ -1,18 +1,23 @@
 //! What is profiled: a package at a precision on an engine.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 use wink_runtime::policy::manifest::Run;
-use wink_runtime::policy::{Execution, OnnxPolicy, OpInfo, OpTime, Package, StageReport, Threads};
+use wink_runtime::policy::{
+    Execution, OnnxPolicy, OpInfo, OpTime, Package, Policy, StageReport, Threads,
+};
+use wink_sim::Setup;
 
 use super::report::Memory;
 use super::samples::Samples;
 use super::watched::Watched;
 use crate::bad_input::as_bad_input;
-use crate::eval::policy::find;
+use crate::eval::policy::{drivable, find};
 use crate::memory;
+use crate::rollout::Pilot;
 
 /// What the command line names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,9 @@ pub struct Subject {
     pub precision: String,
     pub execution: Execution,
     pub graphs: Vec<Loaded>,
-    pub policy: Watched,
+    policy: Arc<Mutex<Watched>>,
+    /// The cell whose arm it drives.
+    pub setup: &'static Setup,
     /// Checking sizes and hashes of all files.
     pub check: Duration,
     /// Everything after it until the policy was ready.
@@ -57,6 +64,22 @@ impl Loaded {
 }
 
 impl Subject {
+    /// The network, which a session's thread uses in between.
+    pub fn policy(&self) -> MutexGuard<'_, Watched> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What drives an episode with it.
+    pub fn pilot(&self) -> Pilot {
+        Pilot::unshown(Arc::clone(&self.policy))
+    }
+
+    /// Ticks a second.
+    pub fn policy_hz(&self) -> f64 {
+        let hz = self.policy().control_hz();
+        hz.unwrap_or(self.setup.control_hz)
+    }
+
     /// Whether an instruction goes through a graph of its own.
     pub fn takes_text(&self) -> bool {
         self.graphs.iter().any(Loaded::is_text)
@@ -64,18 +87,20 @@ impl Subject {
 
     /// Takes in the last run of every stage that runs once an episode, or of every other one.
     pub fn take_ops(&mut self, text: bool, whole: Duration) {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         for graph in self.graphs.iter().filter(|graph| graph.is_text() == text) {
             let stage = &graph.report.stage;
             let samples = self.samples.ops.entry(stage.clone()).or_default();
-            samples.run(whole, self.policy.op_times(stage));
+            samples.run(whole, policy.op_times(stage));
         }
     }
 
     /// The times of the last run of these stages, one behind the other.
     pub fn op_times(&self, text: bool) -> Vec<OpTime> {
         let graphs = self.graphs.iter().filter(|graph| graph.is_text() == text);
+        let policy = self.policy();
         graphs
-            .flat_map(|graph| self.policy.op_times(&graph.report.stage))
+            .flat_map(|graph| policy.op_times(&graph.report.stage))
             .copied()
             .collect()
     }
@@ -109,13 +134,15 @@ impl Subject {
             })
             .collect();
         let manifest = network.manifest();
+        let setup = drivable(manifest, None).map_err(told)?;
         Ok(Self {
             name: format!("{} {}", manifest.name, manifest.version),
             precision: network.precision().to_owned(),
             execution: source.execution,
             samples: Samples::default(),
             graphs,
-            policy: Watched::new(network),
+            policy: Arc::new(Mutex::new(Watched::new(network))),
+            setup,
             check,
             load,
             memory,

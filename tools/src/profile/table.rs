@@ -9,6 +9,7 @@ use wink_runtime::policy::OpInfo;
 
 use super::names::short;
 use super::report::{Graph, Load, Memory, OpRow, Profile};
+use super::ticks::RealTime;
 use crate::stats::Spread;
 
 const MAX_NAME: usize = 48;
@@ -24,6 +25,9 @@ pub fn render(profile: &Profile, top: usize) -> String {
         memory(&profile.memory)
     );
     let _ = writeln!(text, "\n{}", stages(profile));
+    if let Some(real_time) = &profile.real_time {
+        let _ = writeln!(text, "\n{}", ticks(real_time));
+    }
     for graph in &profile.graphs {
         let _ = writeln!(text, "\n{}", about(graph));
         let _ = writeln!(text, "{}\n{}", kinds(graph), ops(graph, top));
@@ -99,6 +103,42 @@ fn stages(profile: &Profile) -> Table {
         table.add_row(row);
     }
     table
+}
+
+/// How punctual the loop was in real time.
+pub fn ticks(real_time: &RealTime) -> String {
+    let RealTime {
+        hz,
+        ticks,
+        jitter_us,
+        work_us,
+        late,
+    } = real_time;
+    let head = [
+        "in real time, ms",
+        "of",
+        "min",
+        "p50",
+        "p90",
+        "p99",
+        "max",
+        "n",
+    ];
+    let mut table = table(&head, 2);
+    for (name, us) in [
+        ("from due time to beginning of a tick", jitter_us),
+        ("work in a tick, rendering included", work_us),
+    ] {
+        let mut row = vec![name.to_owned(), "runtime".to_owned()];
+        row.extend(milliseconds(us));
+        row.push(us.n.to_string());
+        table.add_row(row);
+    }
+    format!(
+        "{table}\n{ticks} ticks at {hz} Hz, synchronous: {} without an action because inference ran, {} late by the camera, {} by the \
+         link",
+        late.policy, late.camera, late.link
+    )
 }
 
 fn milliseconds(us: &Spread) -> [String; 5] {

@@ -92,7 +92,7 @@ fn start_of(tick: &Tick) -> Instant {
     let times = &tick.report.times;
     let (known, before) = match &tick.act {
         Some((span, ..)) => (span.start, times.capture + times.proprio + times.measure),
-        None => (tick.end, times.tick() + times.wait),
+        None => (tick.end, times.work + times.wait),
     };
     known.checked_sub(before).unwrap_or(known)
 }
@@ -127,7 +127,7 @@ impl Writer<'_> {
         let begun = start_of(tick);
         let args = json!({"index": report.index, "asks the policy": report.inferred});
         let at = self.events.len();
-        self.push("tick", RUNTIME, begun, times.tick(), args);
+        self.push("tick", RUNTIME, begun, times.work, args);
         let mut now = begun;
         let mut part = |writer: &mut Self, name: &str, of: &str, time: Duration| {
             writer.push(name, of, now, time, json!({}));

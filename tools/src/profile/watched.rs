@@ -7,8 +7,6 @@ use wink_runtime::policy::{
     ActionChunk, ChunkShape, Observation, OnnxPolicy, OpTime, Policy, PolicyError, PolicyTimes,
 };
 
-use crate::rollout::Pilot;
-
 /// When something began, and how long it took.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
@@ -53,8 +51,6 @@ fn spanned<T>(call: impl FnOnce() -> T) -> (T, Option<Span>) {
     let time = start.elapsed();
     (value, Some(Span { start, time }))
 }
-
-impl Pilot for Watched {}
 
 impl Policy for Watched {
     fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {

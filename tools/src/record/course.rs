@@ -62,10 +62,10 @@ impl Course {
     }
 
     /// Who does it.
-    pub fn expert(&self) -> Box<dyn Pilot> {
+    pub fn expert(&self) -> Pilot {
         match self {
-            Self::Emoji(scene) => Box::new(Expert::new(scene)),
-            Self::Diverse(scene) => Box::new(TaskExpert::new(scene)),
+            Self::Emoji(scene) => Expert::new(scene).into(),
+            Self::Diverse(scene) => TaskExpert::new(scene).into(),
         }
     }
 

@@ -2,17 +2,19 @@
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde::{Deserialize, Serialize};
 use wink_runtime::camera::Frame;
 use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
+use wink_runtime::session::Timing;
 use wink_sim::render::{Appearance, Window};
 use wink_sim::setup::UNITS;
-use wink_sim::{SimBoard, SimOptions, Truth};
+use wink_sim::{SimBoard, SimOptions};
 
 use super::columns::Step;
 use super::course::{Course, Tasks};
@@ -21,7 +23,7 @@ use super::lerobot::Episode;
 use super::noise::Gaussian;
 use super::stats::ImageStats;
 use crate::cell::CellArm;
-use crate::rollout::{Pilot, Rollout};
+use crate::rollout::{Pilot, Rollout, shared};
 
 /// Times that a demonstration is tried with ever other noise before it is left out.
 const ATTEMPTS: u64 = 5;
@@ -192,7 +194,7 @@ impl Demonstrator {
 /// An attempt at a demonstration, step by step; the same steps for the same settings, number and attempt.
 pub struct Attempt {
     course: Course,
-    expert: Disturbed,
+    expert: Arc<Mutex<Disturbed>>,
     rollout: Rollout,
     features: Features,
     tail: Range<u32>,
@@ -220,13 +222,19 @@ impl Attempt {
             ..SimOptions::default()
         };
         let noise_seed = number.wrapping_mul(ATTEMPTS).wrapping_add(attempt);
-        let mut expert = Disturbed {
-            expert: course.expert(),
+        let Pilot { policy, shown } = course.expert();
+        let expert = Arc::new(Mutex::new(Disturbed {
+            expert: policy,
             noise: Gaussian::new(noise_seed, settings.noise_m / UNITS.translation_m),
             wanted: [0.0; 7],
+        }));
+        let world = shared(SimBoard::with_table(course.table(), options)?);
+        let pilot = Pilot {
+            policy: Box::new(Arc::clone(&expert)),
+            shown,
         };
-        let board = SimBoard::with_table(course.table(), options)?;
-        let rollout = Rollout::begin_on(Box::new(board), &mut expert, &course.instruction())?;
+        let told = course.instruction();
+        let rollout = Rollout::begin_on(world, pilot, &told, Timing::instant())?;
         Ok(Self {
             course,
             expert,
@@ -248,10 +256,10 @@ impl Attempt {
 
     /// One control step: the state before it, and what the expert wanted to do.
     pub fn step(&mut self) -> Result<(Vec<f32>, Vec<f32>)> {
-        let space = self.rollout.space().map(|space| space.boxed_clone());
-        let space = space.context("no episode is running")?;
-        let report = self.rollout.tick(&mut self.expert)?;
-        let action = self.features.action_of(space, &self.expert.wanted)?;
+        let before = self.rollout.space().boxed_clone();
+        let report = self.rollout.tick()?;
+        let wanted = lock(&self.expert).wanted;
+        let action = self.features.action_of(before, &wanted)?;
         Ok((self.features.state_of(&report), action))
     }
 
@@ -263,15 +271,14 @@ impl Attempt {
 
 /// The expert with an unsteady hand: what it wanted is kept, what is executed is disturbed in x, y and z.
 struct Disturbed {
-    expert: Box<dyn Pilot>,
+    expert: Box<dyn Policy>,
     noise: Gaussian,
     wanted: [f32; 7],
 }
 
-impl Pilot for Disturbed {
-    fn show(&mut self, truth: &Truth) {
-        self.expert.show(truth);
-    }
+/// The expert between two steps, when its thread is not at work.
+fn lock(expert: &Mutex<Disturbed>) -> MutexGuard<'_, Disturbed> {
+    expert.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Policy for Disturbed {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use wink_runtime::control::{
     ACTION_NAMES, ActionSpace, JointUnits, PROPRIO_NAMES, lerobot_joints, proprio_state,
 };
-use wink_runtime::episode::TickReport;
 use wink_runtime::policy::manifest::Unit;
+use wink_runtime::session::TickReport;
 use wink_sim::Setup;
 
 /// The features of a dataset.

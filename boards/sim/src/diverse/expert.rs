@@ -11,6 +11,7 @@ use super::task::Task;
 use crate::expert::{ACTION_DIM, ONE_ACTION, seen};
 use crate::outcome::Truth;
 use crate::scene::Draw;
+use crate::shown::Shown;
 use crate::table::Solid;
 use crate::world::shape::{FINGERTIP_REACH_M, LEFT_FINGER};
 
@@ -74,7 +75,7 @@ const fn stage(aim: Aim, gripper: f32, gain: f64, near_m: f64, steps: usize) -> 
     }
 }
 
-/// Does the task of a scene, whatever it is told. Call [`TaskExpert::observe`] before every step.
+/// Does the task of a scene, whatever it is told. Show it the truth before every step: [`TaskExpert::shown`].
 pub struct TaskExpert {
     scene: DiverseScene,
     script: Vec<Stage>,
@@ -83,7 +84,7 @@ pub struct TaskExpert {
     at: usize,
     step: usize,
     began: Vector3<f64>,
-    truth: Option<Truth>,
+    shown: Shown,
 }
 
 impl TaskExpert {
@@ -97,13 +98,14 @@ impl TaskExpert {
             at: 0,
             step: 0,
             began: Vector3::zeros(),
-            truth: None,
+            shown: Shown::default(),
         }
     }
 
-    /// Shows the script the true state of the table, which the next step will use.
-    pub fn observe(&mut self, truth: &Truth) {
-        self.truth = Some(truth.clone());
+    /// Where the script looks at the true state of the table: to be shown before every step.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// The next action for a measured tool position, in action units.
@@ -241,7 +243,7 @@ impl Policy for TaskExpert {
     fn begin_episode(&mut self, _instruction: &str) -> Result<(), PolicyError> {
         self.at = 0;
         self.step = 0;
-        self.truth = None;
+        self.shown.forget();
         Ok(())
     }
 
@@ -250,7 +252,7 @@ impl Policy for TaskExpert {
         observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
-        let (tool_m, truth) = seen(&mut self.truth, observation)?;
+        let (tool_m, truth) = seen(&self.shown, observation)?;
         let action = self.action(tool_m, &truth);
         out.reset(1, ACTION_DIM);
         out.data.copy_from_slice(&action);

@@ -6,7 +6,7 @@ use wink_sim::{Scene, Split};
 
 fn digest(split: Split, seed: u64) -> u64 {
     let scene = Scene::new(split, seed);
-    run(&scene, &scene.instruction(), &mut Expert::new(&scene)).hash
+    run(&scene, &scene.instruction(), Expert::new(&scene)).hash
 }
 
 #[test]

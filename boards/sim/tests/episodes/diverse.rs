@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wink_runtime::episode::ControlLoop;
+use crate::runner::drive;
 use wink_sim::diverse::{DiverseScene, Task, TaskExpert};
 use wink_sim::{MAX_STEPS, SimBoard, SimOptions, Truth};
 
@@ -17,22 +17,21 @@ struct Episode {
 }
 
 fn run(scene: &DiverseScene) -> Episode {
-    let mut board = SimBoard::with_table(scene.table.clone(), SimOptions::default()).unwrap();
-    let mut control = ControlLoop::new(wink_sim::arm(), wink_sim::control_config());
-    let mut expert = TaskExpert::new(scene);
-    control.connect(&mut board).unwrap();
-    control
-        .begin(&mut board, &mut expert, &scene.instruction)
-        .unwrap();
+    let board = SimBoard::with_table(scene.table.clone(), SimOptions::default()).unwrap();
     let (mut steps, mut fastest_m_s, mut highest_m) = (0, 0.0_f64, 0.0_f64);
-    while steps < MAX_STEPS && !scene.is_done(&board.truth()) {
+    let over = |board: &SimBoard| {
         let truth = board.truth();
+        if steps == MAX_STEPS || scene.is_done(&truth) {
+            return true;
+        }
         fastest_m_s = fastest_m_s.max(truth.cube_speed);
         highest_m = highest_m.max(truth.cube_position().z);
-        expert.observe(&truth);
-        control.tick(&mut board, &mut expert).unwrap();
         steps += 1;
-    }
+        false
+    };
+    let expert = TaskExpert::new(scene);
+    let board = drive(board, &scene.instruction, expert, over, |_, _| {});
+    let board = board.borrow();
     Episode {
         done: scene.is_done(&board.truth()),
         steps,

@@ -1,5 +1,7 @@
 //! The scripted expert does the task, and does it by words.
 
+use std::sync::{Arc, Mutex};
+
 use crate::runner::{run, run_watched};
 use nalgebra::Point3;
 use wink_sim::expert::{Expert, Phase, RandomPolicy};
@@ -21,13 +23,14 @@ fn the_expert_succeeds_on_every_split() {
             let episode = run_watched(
                 &scene,
                 &scene.instruction(),
-                &mut Expert::new(&scene),
+                Expert::new(&scene),
                 true,
                 |board, report| {
                     let [left, right] = board.finger_penetration_m();
                     penetration_m = penetration_m.max(left).max(right);
                     let truth = board.truth();
-                    let carried = report.action()[6] == 0.0 && truth.cube_position().z > 0.02;
+                    let carried =
+                        report.step.unwrap().action[6] == 0.0 && truth.cube_position().z > 0.02;
                     if carried && truth.grasped {
                         let cube_in_tool =
                             truth.tool_in_world.inverse() * Point3::from(truth.cube_position());
@@ -79,11 +82,7 @@ fn told_another_cards_label_the_expert_follows_the_label() {
     for seed in 0..30 {
         let scene = Scene::new(Split::Val, seed);
         let other = (scene.target + 1 + seed as usize % 2) % 3;
-        let episode = run(
-            &scene,
-            &scene.instruction_for(other),
-            &mut Expert::new(&scene),
-        );
+        let episode = run(&scene, &scene.instruction_for(other), Expert::new(&scene));
         assert!(
             episode.outcome.success(other),
             "{seed}: {:?}",
@@ -112,17 +111,18 @@ fn told_nonsense_the_expert_takes_any_card() {
 #[test]
 fn the_script_goes_through_its_stages_in_order() {
     let scene = Scene::new(Split::Train, 5);
-    let mut expert = Expert::new(&scene);
-    assert_eq!(expert.phase(), Phase::Reach);
+    let expert = Arc::new(Mutex::new(Expert::new(&scene)));
+    let phase = || expert.lock().unwrap().phase();
+    assert_eq!(phase(), Phase::Reach);
     let mut gripper = vec![];
     run_watched(
         &scene,
         &scene.instruction(),
-        &mut expert,
+        Arc::clone(&expert),
         true,
-        |_, report| gripper.push(report.action()[6]),
+        |_, report| gripper.push(report.step.unwrap().action[6]),
     );
-    assert_eq!(expert.phase(), Phase::Release);
+    assert_eq!(phase(), Phase::Release);
     assert!(gripper[..50].iter().all(|&value| value == 1.0));
     assert!(gripper[50..125].iter().all(|&value| value == 0.0));
     assert!(gripper[125..].iter().all(|&value| value == 1.0));
@@ -133,7 +133,7 @@ fn chance_alone_places_nothing() {
     let placed = (0..30)
         .filter(|&seed| {
             let scene = Scene::new(Split::Val, seed);
-            run(&scene, &scene.instruction(), &mut RandomPolicy::new(seed))
+            run(&scene, &scene.instruction(), RandomPolicy::new(seed))
                 .outcome
                 .executed()
                 .is_some()

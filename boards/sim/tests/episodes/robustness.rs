@@ -89,7 +89,7 @@ fn episodes<S: Script>(name: &str, mut policy: impl FnMut(u64, &Scene) -> S) -> 
     };
     for seed in 0..EPISODES {
         let scene = Scene::new(Split::Train, seed);
-        let episode = run_watched(&scene, "", &mut policy(seed, &scene), false, |board, _| {
+        let episode = run_watched(&scene, "", policy(seed, &scene), false, |board, _| {
             worst.watch(board)
         });
         worst.off_table += usize::from(episode.outcome.off_table());
@@ -199,7 +199,7 @@ fn a_cube_at_the_edge_is_pushed_off_the_table() {
         cube_xy: [-0.15, 0.26],
         ..Scene::new(Split::Train, 0)
     };
-    let mut script = Scripted::new(|step, truth| {
+    let script = Scripted::new(|step, truth| {
         let tool = truth.tool_in_world.translation.vector;
         let goal = if step < 60 {
             Vector3::new(-0.15, 0.36, 0.02)
@@ -208,7 +208,7 @@ fn a_cube_at_the_edge_is_pushed_off_the_table() {
         };
         towards(tool, goal, 0.5, 0.0)
     });
-    let episode = run_watched(&scene, "", &mut script, false, |_, _| {});
+    let episode = run_watched(&scene, "", script, false, |_, _| {});
     assert!(
         episode.outcome.off_table(),
         "the cube lies at {:?}",

@@ -1,28 +1,47 @@
 //! Runs an episode and looks at the table after every step.
 
-use wink_runtime::episode::{ControlLoop, TickReport};
+use std::sync::{Arc, Mutex};
+
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
-use wink_sim::expert::Expert;
-use wink_sim::{Outcome, Scene, SimBoard, SimOptions, Truth};
+use wink_runtime::rig::Shared;
+use wink_runtime::session::{Session, TickReport, Timing};
+use wink_sim::diverse::TaskExpert;
+use wink_sim::expert::{Expert, RandomPolicy};
+use wink_sim::{Outcome, Scene, Shown, SimBoard, SimOptions, Truth};
 
 /// A policy that may look at the truth before each step.
-pub trait Script: Policy {
-    fn observe(&mut self, _truth: &Truth) {}
-}
-
-impl Script for Expert {
-    fn observe(&mut self, truth: &Truth) {
-        Expert::observe(self, truth);
+pub trait Script: Policy + 'static {
+    /// Where it looks.
+    fn shown(&self) -> Option<Shown> {
+        None
     }
 }
 
-impl Script for wink_sim::expert::RandomPolicy {}
+impl Script for Expert {
+    fn shown(&self) -> Option<Shown> {
+        Some(Self::shown(self))
+    }
+}
+
+impl Script for TaskExpert {
+    fn shown(&self) -> Option<Shown> {
+        Some(Self::shown(self))
+    }
+}
+
+impl Script for RandomPolicy {}
+
+impl<S: Script> Script for Arc<Mutex<S>> {
+    fn shown(&self) -> Option<Shown> {
+        self.lock().unwrap().shown()
+    }
+}
 
 /// A script made of a closure from (step, truth) to an action.
 pub struct Scripted<F> {
     action: F,
     step: usize,
-    truth: Option<Truth>,
+    shown: Shown,
 }
 
 impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Scripted<F> {
@@ -30,14 +49,14 @@ impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Scripted<F> {
         Self {
             action,
             step: 0,
-            truth: None,
+            shown: Shown::default(),
         }
     }
 }
 
-impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Script for Scripted<F> {
-    fn observe(&mut self, truth: &Truth) {
-        self.truth = Some(truth.clone());
+impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send + 'static> Script for Scripted<F> {
+    fn shown(&self) -> Option<Shown> {
+        Some(self.shown.clone())
     }
 }
 
@@ -52,12 +71,9 @@ impl<F: FnMut(usize, &Truth) -> [f32; 7] + Send> Policy for Scripted<F> {
         _observation: &Observation<'_>,
         out: &mut ActionChunk,
     ) -> Result<(), PolicyError> {
-        let truth = self
-            .truth
-            .as_ref()
-            .expect("the runner shows the truth first");
+        let truth = self.shown.take().expect("the runner shows the truth first");
         out.reset(1, 7);
-        out.data.copy_from_slice(&(self.action)(self.step, truth));
+        out.data.copy_from_slice(&(self.action)(self.step, &truth));
         self.step += 1;
         Ok(())
     }
@@ -82,34 +98,60 @@ pub struct Episode {
 }
 
 /// Runs to the end of the episode: something executed, or the cell's most steps.
-pub fn run<S: Script>(scene: &Scene, instruction: &str, policy: &mut S) -> Episode {
+pub fn run(scene: &Scene, instruction: &str, policy: impl Script) -> Episode {
     run_watched(scene, instruction, policy, true, |_, _| {})
 }
 
 /// The same, calling `watch` after every step; goes on past success unless `stop_when_executed`.
-pub fn run_watched<S: Script>(
+pub fn run_watched(
     scene: &Scene,
     instruction: &str,
-    policy: &mut S,
+    policy: impl Script,
     stop_when_executed: bool,
     mut watch: impl FnMut(&SimBoard, &TickReport),
 ) -> Episode {
-    let mut board = SimBoard::new(scene, SimOptions::default()).unwrap();
-    let mut control = ControlLoop::new(scene.setup.arm(), scene.setup.control_config());
-    control.connect(&mut board).unwrap();
-    control.begin(&mut board, policy, instruction).unwrap();
+    let board = SimBoard::new(scene, SimOptions::default()).unwrap();
     let mut steps = 0;
-    while steps < scene.setup.max_steps
-        && !(stop_when_executed && board.outcome().executed().is_some())
-    {
-        policy.observe(&board.truth());
-        let report = control.tick(&mut board, policy).unwrap();
-        watch(&board, &report);
+    let over = |board: &SimBoard| {
         steps += 1;
-    }
+        steps > scene.setup.max_steps
+            || (stop_when_executed && board.outcome().executed().is_some())
+    };
+    let board = drive(board, instruction, policy, over, &mut watch);
     Episode {
-        outcome: board.outcome(),
-        steps,
-        hash: board.state_hash(),
+        outcome: board.borrow().outcome(),
+        steps: steps - 1,
+        hash: board.borrow().state_hash(),
     }
+}
+
+/// Ticks until a board is `over`, which is asked before each.
+pub fn drive(
+    board: SimBoard,
+    instruction: &str,
+    policy: impl Script,
+    mut over: impl FnMut(&SimBoard) -> bool,
+    mut watch: impl FnMut(&SimBoard, &TickReport),
+) -> Shared<SimBoard> {
+    let setup = board.table().setup;
+    let board = Shared::new(board);
+    let shown = policy.shown();
+    let mut session = Session::new(
+        setup.arm(),
+        setup.control_config(),
+        board.rig(),
+        Box::new(policy),
+        Timing::instant(),
+    )
+    .unwrap();
+    session.connect().unwrap();
+    session.begin(instruction).unwrap();
+    while !over(&board.borrow()) {
+        if let Some(shown) = &shown {
+            shown.show(board.borrow().truth());
+        }
+        let report = session.tick().unwrap();
+        watch(&board.borrow(), &report);
+    }
+    board
 }

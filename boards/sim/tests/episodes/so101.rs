@@ -12,7 +12,7 @@ fn the_expert_places_the_cube_on_the_card_that_it_was_told() {
         let done = (0..4)
             .filter(|seed| {
                 let scene = Scene::on(&SO101, split, *seed);
-                let episode = run(&scene, &scene.instruction(), &mut Expert::new(&scene));
+                let episode = run(&scene, &scene.instruction(), Expert::new(&scene));
                 if !episode.outcome.success(scene.target) {
                     eprintln!("{split} {seed}: {:?}", episode.outcome);
                 }
@@ -30,7 +30,7 @@ fn the_jaw_grasps_by_contact_and_sinks_in_no_deeper_than_soft_contact_does() {
     run_watched(
         &scene,
         &scene.instruction(),
-        &mut Expert::new(&scene),
+        Expert::new(&scene),
         true,
         |board, _| {
             let [fixed, moving] = board.finger_penetration_m();
@@ -45,7 +45,7 @@ fn the_jaw_grasps_by_contact_and_sinks_in_no_deeper_than_soft_contact_does() {
 #[test]
 fn the_same_scene_gives_the_same_bits() {
     let scene = Scene::on(&SO101, Split::Train, 1);
-    let hash = || run(&scene, &scene.instruction(), &mut Expert::new(&scene)).hash;
+    let hash = || run(&scene, &scene.instruction(), Expert::new(&scene)).hash;
     assert_eq!(hash(), hash());
 }
 
@@ -54,8 +54,8 @@ fn random_actions_shoot_nothing_away_and_push_nothing_through_the_table() {
     let (mut fastest, mut deepest, mut lowest) = (0.0_f64, 0.0_f64, 1.0_f64);
     for seed in 0..40 {
         let scene = Scene::on(&SO101, Split::Train, seed);
-        let mut policy = RandomPolicy::new(seed).at(SO101.control_hz);
-        run_watched(&scene, "", &mut policy, false, |board, _| {
+        let policy = RandomPolicy::new(seed).at(SO101.control_hz);
+        run_watched(&scene, "", policy, false, |board, _| {
             let truth = board.truth();
             assert!(truth.cube_position().iter().all(|value| value.is_finite()));
             fastest = fastest.max(truth.cube_speed);

@@ -2,11 +2,12 @@
 //!
 //! A change of the physics on purpose changes the digests: look at the episodes first, then write the new ones down.
 
-use wink_runtime::episode::ControlLoop;
 use wink_runtime::policy::Policy;
+use wink_runtime::rig::Shared;
+use wink_runtime::session::{Session, Timing};
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
-use wink_sim::{DiverseScene, Scene, SimBoard, SimOptions, Split, Truth};
+use wink_sim::{DiverseScene, Scene, Shown, SimBoard, SimOptions, Split};
 
 const EXPERT: [(Split, u64, u64); 6] = [
     (Split::Id, 0, 0x1dbc_adff_0bbf_f85b),
@@ -28,26 +29,36 @@ const DIVERSE: [(u64, &str, u64); 3] = [
     (10, "stack", 0x82c1_109f_063d_76c4),
 ];
 
-fn digest<P: Policy>(scene: &Scene, policy: &mut P, observe: impl Fn(&mut P, &Truth)) -> u64 {
+fn digest(scene: &Scene, policy: impl Policy + 'static, shown: Option<Shown>) -> u64 {
     let board = SimBoard::new(scene, SimOptions::default()).unwrap();
-    digest_of(board, &scene.instruction(), policy, observe)
+    digest_of(board, &scene.instruction(), policy, shown)
 }
 
-fn digest_of<P: Policy>(
-    mut board: SimBoard,
+fn digest_of(
+    board: SimBoard,
     instruction: &str,
-    policy: &mut P,
-    observe: impl Fn(&mut P, &Truth),
+    policy: impl Policy + 'static,
+    shown: Option<Shown>,
 ) -> u64 {
     let setup = board.table().setup;
-    let mut control = ControlLoop::new(setup.arm(), setup.control_config());
-    control.connect(&mut board).unwrap();
-    control.begin(&mut board, policy, instruction).unwrap();
+    let board = Shared::new(board);
+    let mut session = Session::new(
+        setup.arm(),
+        setup.control_config(),
+        board.rig(),
+        Box::new(policy),
+        Timing::instant(),
+    )
+    .unwrap();
+    session.connect().unwrap();
+    session.begin(instruction).unwrap();
     for _ in 0..setup.max_steps {
-        observe(policy, &board.truth());
-        control.tick(&mut board, policy).unwrap();
+        if let Some(shown) = &shown {
+            shown.show(board.borrow().truth());
+        }
+        session.tick().unwrap();
     }
-    board.state_hash()
+    board.borrow().state_hash()
 }
 
 fn check(want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
@@ -61,7 +72,9 @@ fn check(want: &[(Split, u64, u64)], digest: impl Fn(&Scene) -> u64) {
 #[test]
 fn the_experts_episodes_are_the_same_on_every_machine() {
     check(&EXPERT, |scene| {
-        digest(scene, &mut Expert::new(scene), Expert::observe)
+        let expert = Expert::new(scene);
+        let shown = expert.shown();
+        digest(scene, expert, Some(shown))
     });
 }
 
@@ -71,8 +84,9 @@ fn other_tasks_are_the_same_on_every_machine() {
         let scene = DiverseScene::new(number);
         let board = SimBoard::with_table(scene.table.clone(), SimOptions::default()).unwrap();
         let told = &scene.instruction;
-        let mut expert = TaskExpert::new(&scene);
-        let digest = digest_of(board, told, &mut expert, TaskExpert::observe);
+        let expert = TaskExpert::new(&scene);
+        let shown = expert.shown();
+        let digest = digest_of(board, told, expert, Some(shown));
         (number, scene.task.kind(), digest)
     });
     assert_eq!(got, DIVERSE, "got {got:#x?}");
@@ -81,6 +95,6 @@ fn other_tasks_are_the_same_on_every_machine() {
 #[test]
 fn random_episodes_are_the_same_on_every_machine() {
     check(&RANDOM, |scene| {
-        digest(scene, &mut RandomPolicy::new(scene.seed), |_, _| {})
+        digest(scene, RandomPolicy::new(scene.seed), None)
     });
 }

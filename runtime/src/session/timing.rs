@@ -1,6 +1,37 @@
-//! When a chunk is there.
+//! How a session spends time: what happens while inference runs, and when its chunk is there.
 
 use std::fmt;
+
+use crate::control::schedule::SchedulerKind;
+
+/// How a session spends time.
+#[derive(Debug)]
+pub struct Timing {
+    /// What happens while inference runs.
+    pub scheduler: SchedulerKind,
+    /// When a chunk is there.
+    pub latency: Latency,
+}
+
+impl Timing {
+    /// Synchronous, and inference takes none of the board's time: for a simulation that measures a policy alone.
+    #[must_use]
+    pub fn instant() -> Self {
+        Self {
+            scheduler: SchedulerKind::Synchronous,
+            latency: Latency::charged(0),
+        }
+    }
+
+    /// Synchronous on a real machine.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            scheduler: SchedulerKind::Synchronous,
+            latency: Latency::Real,
+        }
+    }
+}
 
 /// Gives the latency of each inference in turn, microseconds.
 pub type LatencySource = Box<dyn FnMut() -> u64 + Send>;
