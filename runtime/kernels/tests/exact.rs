@@ -169,7 +169,7 @@ impl Case {
 }
 
 /// M, K of a segment, N, segments.
-const SHAPES: [(usize, usize, usize, usize); 23] = [
+const SHAPES: [(usize, usize, usize, usize); 27] = [
     (1, 1, 1, 1),
     (1, 1, 16, 1),
     (1, 7, 17, 1),
@@ -193,6 +193,11 @@ const SHAPES: [(usize, usize, usize, usize); 23] = [
     (700, 192, 16, 1),
     (40, 96, 400, 1),
     (301, 64, 33, 2),
+    // Parts along K, more strips of rows than wait at a time, and a last strip of which few rows are new.
+    (145, 1029, 65, 1),
+    (129, 448, 33, 1),
+    (17, 3000, 16, 1),
+    (31, 391, 49, 1),
 ];
 
 /// Every product is shared by three threads: where it is too small for that, it runs on one.
