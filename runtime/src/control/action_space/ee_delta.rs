@@ -91,7 +91,7 @@ impl ActionSpace for EeDelta {
 
     fn motion(&self, number: usize) -> Motion {
         match number {
-            GRIPPER_NUMBER => Motion::Absolute,
+            GRIPPER_NUMBER => Motion::Grip,
             _ => Motion::Relative,
         }
     }

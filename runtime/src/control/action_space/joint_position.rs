@@ -67,8 +67,12 @@ impl ActionSpace for JointPosition {
         &self.targets
     }
 
-    fn motion(&self, _number: usize) -> Motion {
-        Motion::Absolute
+    fn motion(&self, number: usize) -> Motion {
+        let gripper = self.arm.joints().len();
+        match self.units.joint(number) {
+            Some(joint) if joint == gripper => Motion::Grip,
+            _ => Motion::Absolute,
+        }
     }
 
     fn boxed_clone(&self) -> Box<dyn ActionSpace> {
@@ -113,6 +117,14 @@ mod tests {
             "{error}"
         );
         assert_eq!(space.targets()[0], pan.min_rad);
+    }
+
+    #[test]
+    fn the_gripper_is_a_grip_and_all_other_joints_are_positions() {
+        let space = space(Reference::Absolute);
+        let motions: Vec<Motion> = (0..6).map(|number| space.motion(number)).collect();
+        assert_eq!(motions[..5], [Motion::Absolute; 5]);
+        assert_eq!(motions[5], Motion::Grip);
     }
 
     #[test]

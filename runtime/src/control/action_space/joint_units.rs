@@ -70,6 +70,11 @@ impl JointUnits {
         Ok(Self { scales })
     }
 
+    /// The joint on the wire, the gripper last, that a value of the policy is of; `None` past the last value.
+    pub(super) fn joint(&self, number: usize) -> Option<usize> {
+        self.scales.get(number).map(|scale| scale.joint)
+    }
+
     /// Positions on the wire (rad, m) for a policy's values, which must be as many as it names.
     #[must_use]
     pub fn positions(&self, values: &[f32]) -> JointValues {

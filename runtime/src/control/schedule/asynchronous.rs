@@ -1,6 +1,7 @@
 //! Asynchronous replacement: the old chunk goes on while inference runs; of the new one the first d actions are dropped.
 //!
-//! With alignment the new chunk begins at the command of the old one, and the difference fades.
+//! With alignment the new chunk begins at the command of the old one, and the difference fades. A gripper is not aligned: half a
+//! grip holds nothing, and fading would only close or open it late.
 
 use super::current::Current;
 use super::{Accepted, Horizon, Motion, Scheduler};
@@ -54,6 +55,7 @@ fn align(
     for (number, motion) in motions.iter().enumerate() {
         let value = |step: usize| step * dim + number;
         match motion {
+            Motion::Grip => {}
             Motion::Absolute => {
                 let Some(first) = chunk.data.get(value(taken)) else {
                     continue;

@@ -27,6 +27,8 @@ pub enum Motion {
     Absolute,
     /// From the command before: a change.
     Relative,
+    /// From a fixed zero, of a gripper: a grip or a release, between which there is no way to fade along.
+    Grip,
 }
 
 /// What a scheduler works on.

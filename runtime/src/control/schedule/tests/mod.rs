@@ -163,6 +163,16 @@ fn positions_are_aligned_with_the_old_chunk() {
     assert_eq!(found, some(&[0.75, up(1.0), up(2.0)]));
 }
 
+/// The new chunk's grip is commanded as soon as the chunk is there.
+#[test]
+fn grips_are_not_aligned() {
+    let constant = |number: usize, _: usize| vec![number as f32; SHAPE.steps];
+    let mut run = Run::of(SchedulerKind::Asynchronous, Motion::Grip);
+    let found = run.ticks(8, 1, constant);
+    assert_eq!(run.asked, [0, 4, 7]);
+    assert_eq!(found[1..], some(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]));
+}
+
 /// Where the changes of a chunk lead is kept: after the fade the arm is where the new chunk, executed whole from its
 /// observation, would have taken it.
 #[test]
