@@ -72,15 +72,6 @@ fn ideal(mut config: Config) -> Config {
     config
 }
 
-/// The limits and guards of the arm's file, but for stalls: a simulated drive's load tells how far its goal is away, as in every
-/// fast move.
-fn without_stalls(mut config: Config) -> Config {
-    for guard in &mut config.guards {
-        guard.stall = None;
-    }
-    config
-}
-
 /// What the firmware core commands.
 enum Drives {
     /// The joints themselves.
@@ -152,10 +143,7 @@ impl SimBoard {
         let mut cell = Workcell::new(table, options);
         let (config, drives) = match setup.drives {
             setup::Drives::Ideal => (ideal(config), Drives::Ideal),
-            setup::Drives::Bus => (
-                without_stalls(config),
-                Drives::bus(&arm, cell.servos_mut())?,
-            ),
+            setup::Drives::Bus => (config, Drives::bus(&arm, cell.servos_mut())?),
         };
         Ok(Self {
             cell,

@@ -16,7 +16,7 @@ const DAMPING: f64 = 1e2;
 /// Greatest torque (or force) of a drive.
 const FORCE_LIMIT: f64 = 100.0;
 /// Time constant of the lag.
-const TAU_S: f64 = DAMPING / STIFFNESS;
+pub(crate) const TAU_S: f64 = DAMPING / STIFFNESS;
 /// Steps of an encoder per turn of its servo.
 const ENCODER_STEPS: f64 = 4096.0;
 /// Travel of a finger per radian of the gripper's servo where a crank moves it: the crank's length.
@@ -42,6 +42,8 @@ pub struct Servos {
     positions: JointValues,
     velocities: JointValues,
     loads: JointValues,
+    /// Whether something kept the joint from the last step of its drive.
+    resisted: Row<bool>,
     goals: JointValues,
     /// Written, and in force from the next tick on.
     next_goals: JointValues,
@@ -71,6 +73,7 @@ impl Servos {
             positions,
             velocities: still,
             loads: still,
+            resisted: Row::filled(false, positions.len()),
             goals: positions,
             next_goals: positions,
             torque_on: Row::filled(false, positions.len()),
@@ -124,6 +127,13 @@ impl Servos {
         self.loads[joint]
     }
 
+    /// What is left of the way to the goal of a joint that something kept from the last step of its drive: contact, a stop. `None`
+    /// where the joint moves freely or has no torque.
+    #[must_use]
+    pub(crate) fn resisted_gap(&self, joint: usize) -> Option<f64> {
+        self.resisted[joint].then(|| self.goals[joint] - self.positions[joint])
+    }
+
     /// Drives one joint towards `goal` from the next tick on, or takes its torque away.
     pub fn drive_joint(&mut self, joint: usize, goal: Option<f64>) {
         self.torque_on[joint] = goal.is_some();
@@ -146,12 +156,16 @@ impl Servos {
             if !self.torque_on[joint] {
                 return 0.0;
             }
-            let most = self.speed_limits[joint] * self.substep_s;
-            let step =
-                ((self.goals[joint] - self.positions[joint]) * self.share).clamp(-most, most);
             let [low, high] = self.stops[joint];
-            (self.positions[joint] + step).clamp(low, high) - self.positions[joint]
+            let wanted = self.positions[joint] + self.free_step(joint);
+            wanted.clamp(low, high) - self.positions[joint]
         })
+    }
+
+    /// The step of a drive with torque that nothing resists.
+    fn free_step(&self, joint: usize) -> f64 {
+        let most = self.speed_limits[joint] * self.substep_s;
+        ((self.goals[joint] - self.positions[joint]) * self.share).clamp(-most, most)
     }
 
     /// What is left of a step of the closing gripper when the fingers meet resistance.
@@ -162,7 +176,12 @@ impl Servos {
 
     /// Moves the joints by the steps that were possible. Goals written since the last call come into force.
     pub fn advance(&mut self, steps: &[f64]) {
+        /// What rounding makes of a step, rad or m.
+        const ROUNDING: f64 = 1e-9;
+
         for (joint, step) in steps.iter().enumerate() {
+            let missing = self.free_step(joint) - step;
+            self.resisted[joint] = self.torque_on[joint] && missing.abs() > ROUNDING;
             self.positions[joint] += step;
             self.velocities[joint] = step / self.substep_s;
             let torque = STIFFNESS * (self.goals[joint] - self.positions[joint])

@@ -145,6 +145,15 @@ pub enum ArmClientError {
     Encode(WireError),
 }
 
+impl ArmClientError {
+    /// Whether the board itself keeps the arm from moving: a guard of its firmware holds it, or it is in a fault. The link stands,
+    /// and the arm holds its pose.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Guarded { .. } | Self::Fault { .. })
+    }
+}
+
 fn quoted(name: &str) -> String {
     if name.is_empty() {
         String::new()

@@ -168,9 +168,20 @@ impl ServoBus {
             };
             let position = joints.position(coupling.joint);
             let rate = coupling.tick_rate(position, joints.velocity(coupling.joint));
-            let load = joints.load(coupling.joint);
-            let load = if coupling.reversed { -load } else { load };
-            servo.feel(coupling.tick(position), rate, load);
+            let tick = coupling.tick(position);
+            let effort = match servo.model.motor() {
+                Some(motor) => {
+                    let gap = joints.resisted_gap(coupling.joint);
+                    let gap_ticks = gap.map(|gap| coupling.tick(position + gap) - tick);
+                    servo.exert(motor, rate, gap_ticks)
+                }
+                None => {
+                    let load = joints.load(coupling.joint);
+                    let load = if coupling.reversed { -load } else { load };
+                    servo.strain(load)
+                }
+            };
+            servo.feel(tick, rate, effort);
         }
         for joint in 0..joints.count() {
             let driver = self.servos.iter().find_map(|servo| {

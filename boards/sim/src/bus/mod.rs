@@ -25,6 +25,7 @@ mod faults;
 mod feetech;
 mod instruction;
 mod line;
+mod motor;
 mod registers;
 mod servo;
 #[cfg(test)]

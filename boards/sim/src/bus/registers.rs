@@ -1,5 +1,6 @@
 //! What a servo of each model keeps where, from the manufacturers' memory tables.
 
+use super::motor::Motor;
 use super::servo::Motion;
 
 /// A servo that this bus can pretend to be.
@@ -137,7 +138,8 @@ impl ServoModel {
                 put(
                     memory,
                     60,
-                    &magnitude(motion.load * 1000.0, 10).to_le_bytes(),
+                    // Address 60 is the duty of the motor's voltage, 0.1 % a unit, whatever comes of it.
+                    &magnitude(motion.effort.duty * 1000.0, 10).to_le_bytes(),
                 );
                 put(
                     memory,
@@ -148,14 +150,14 @@ impl ServoModel {
                 put(
                     memory,
                     69,
-                    &magnitude(motion.current_a / 0.0065, 15).to_le_bytes(),
+                    &magnitude(motion.effort.current_a / 0.0065, 15).to_le_bytes(),
                 );
             }
             Self::Xm430W350 | Self::Xl430W250 => {
                 let load = if matches!(self, Self::Xm430W350) {
-                    motion.current_a / 0.002_69
+                    motion.effort.current_a / 0.002_69
                 } else {
-                    motion.load * 1000.0
+                    motion.effort.torque * 1000.0
                 };
                 put(memory, 70, &[motion.complaints]);
                 put(memory, 122, &[u8::from(motion.moving)]);
@@ -181,6 +183,19 @@ impl ServoModel {
     /// Complaints for which this servo lets go of its load.
     pub(super) fn unloads_on(self, memory: &[u8]) -> u8 {
         memory[if self.is_dynamixel() { 63 } else { 19 }]
+    }
+
+    /// The motor behind an STS3215's registers. `None` for the Dynamixels: theirs say how far the drive's goal is away, as they
+    /// always have, which the benchmark's arm is measured with.
+    pub(super) const fn motor(self) -> Option<Motor> {
+        match self {
+            // Data sheet of the STS3215-C018 (12 V, 30 kg cm): 45 turns a minute without load.
+            Self::Sts3215 => Some(Motor {
+                no_load_rad_s: 45.0 / 60.0 * std::f64::consts::TAU,
+                stall_current_a: self.stall_current_a(),
+            }),
+            Self::Xm430W350 | Self::Xl430W250 => None,
+        }
     }
 
     /// Greatest current, A.

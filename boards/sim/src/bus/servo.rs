@@ -3,6 +3,7 @@
 use super::coupling::{Coupling, TICKS_PER_TURN};
 use super::faults::ServoFaults;
 use super::instruction::{Action, BROADCAST};
+use super::motor::{Effort, Motor};
 use super::registers::{Layout, ServoModel, magnitude, signed};
 
 /// What a servo measures, in its own units where it says so.
@@ -11,9 +12,7 @@ pub(super) struct Motion {
     /// Position after homing offset and direction.
     pub tick: f64,
     pub ticks_per_s: f64,
-    /// -1 to 1.
-    pub load: f64,
-    pub current_a: f64,
+    pub effort: Effort,
     pub voltage_v: f64,
     pub temperature_c: u8,
     pub moving: bool,
@@ -63,7 +62,7 @@ impl BusServo {
             faults: ServoFaults::default(),
             latched: 0,
         };
-        servo.feel(TICKS_PER_TURN / 2.0, 0.0, 0.0);
+        servo.feel(TICKS_PER_TURN / 2.0, 0.0, Effort::default());
         servo.hold_here();
         servo
     }
@@ -134,7 +133,7 @@ impl BusServo {
     }
 
     fn feel_tick(&mut self, tick: f64) {
-        let motion = self.motion(tick, 0.0, 0.0);
+        let motion = self.motion(tick, 0.0, Effort::default());
         self.model.measure(&mut self.memory, &motion);
     }
 
@@ -204,11 +203,33 @@ impl BusServo {
         }
     }
 
-    /// Notes what the encoder and the motor say. `load` is -1 to 1 in the encoder's direction.
-    pub(super) fn feel(&mut self, encoder: f64, ticks_per_s: f64, load: f64) {
+    /// What the motor does, in the encoder's direction. Where something holds the horn back, `gap_ticks` is what is left of the way
+    /// to the goal.
+    pub(super) fn exert(&self, motor: Motor, ticks_per_s: f64, gap_ticks: Option<f64>) -> Effort {
+        const RAD: f64 = std::f64::consts::TAU / TICKS_PER_TURN;
+        let limit = f64::from(self.word(48)).min(1000.0) / 1000.0;
+        motor.effort(ticks_per_s * RAD, gap_ticks.map(|gap| gap * RAD), limit)
+    }
+
+    /// The effort of a motor that exerts this share of its greatest torque.
+    pub(super) fn strain(&self, torque: f64) -> Effort {
+        Effort {
+            duty: torque,
+            torque,
+            current_a: torque * self.model.stall_current_a(),
+        }
+    }
+
+    /// Notes what the encoder and the motor say; the effort in the encoder's direction.
+    pub(super) fn feel(&mut self, encoder: f64, ticks_per_s: f64, effort: Effort) {
         let sign = if self.backwards() { -1.0 } else { 1.0 };
         let tick = self.present_tick(encoder.round());
-        let motion = self.motion(tick, ticks_per_s * sign, load * sign);
+        let effort = Effort {
+            duty: effort.duty * sign,
+            torque: effort.torque * sign,
+            current_a: effort.current_a * sign,
+        };
+        let motion = self.motion(tick, ticks_per_s * sign, effort);
         self.model.measure(&mut self.memory, &motion);
         let complaints = motion.complaints & self.model.unloads_on(&self.memory);
         if complaints != 0 {
@@ -220,15 +241,14 @@ impl BusServo {
         }
     }
 
-    fn motion(&self, tick: f64, ticks_per_s: f64, load: f64) -> Motion {
+    fn motion(&self, tick: f64, ticks_per_s: f64, effort: Effort) -> Motion {
         let faults = &self.faults;
         let [heat, voltage, overload] = self.model.complaint_bits();
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
         Motion {
             tick,
             ticks_per_s,
-            load,
-            current_a: load * self.model.stall_current_a(),
+            effort,
             voltage_v: if faults.undervoltage { 3.9 } else { 12.0 },
             temperature_c: if faults.overheating { 85 } else { 35 },
             moving: ticks_per_s.abs() > 1.0,

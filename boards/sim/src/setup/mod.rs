@@ -70,8 +70,7 @@ pub struct Setup {
 pub enum Drives {
     /// Nothing: the firmware commands the joints, without limits that spare a real arm's gears and windings.
     Ideal,
-    /// The servos that the arm's file names, on their bus, with the limits of the file and its guards against heat, low voltage and
-    /// too much torque.
+    /// The servos that the arm's file names, on their bus, with the limits and the guards of the file.
     Bus,
 }
 

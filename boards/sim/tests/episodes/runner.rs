@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
 use wink_runtime::rig::Shared;
-use wink_runtime::session::{Session, TickReport, Timing};
+use wink_runtime::session::{RuntimeError, Session, TickReport, Timing};
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::{Outcome, Scene, Shown, SimBoard, SimOptions, Truth};
@@ -102,7 +102,8 @@ pub fn run(scene: &Scene, instruction: &str, policy: impl Script) -> Episode {
     run_watched(scene, instruction, policy, true, |_, _| {})
 }
 
-/// The same, calling `watch` after every step; goes on past success unless `stop_when_executed`.
+/// The same, calling `watch` after every step; goes on past success unless `stop_when_executed`. An arm that its firmware holds
+/// ends the episode.
 pub fn run_watched(
     scene: &Scene,
     instruction: &str,
@@ -125,7 +126,7 @@ pub fn run_watched(
     }
 }
 
-/// Ticks until a board is `over`, which is asked before each.
+/// Ticks until a board is `over`, which is asked before each, or its firmware holds the arm.
 pub fn drive(
     board: SimBoard,
     instruction: &str,
@@ -150,7 +151,11 @@ pub fn drive(
         if let Some(shown) = &shown {
             shown.show(board.borrow().truth());
         }
-        let report = session.tick().unwrap();
+        let report = match session.tick() {
+            Ok(report) => report,
+            Err(RuntimeError::Arm(error)) if error.is_held() => break,
+            Err(error) => panic!("{error}"),
+        };
         watch(&board.borrow(), &report);
     }
     board

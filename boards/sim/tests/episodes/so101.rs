@@ -1,8 +1,12 @@
 //! The scripted expert on the SO-101's table, through wire, firmware and simulated STS3215 servos.
 
+use wink_firmware::wire::HoldReason;
+use wink_runtime::arm::{ArmClient, JointValues};
+use wink_runtime::clock::Clock;
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::scene::{Scene, Split};
 use wink_sim::setup::SO101;
+use wink_sim::{SimBoard, SimOptions};
 
 use crate::runner::{run, run_watched};
 
@@ -73,4 +77,44 @@ fn random_actions_shoot_nothing_away_and_push_nothing_through_the_table() {
     assert!(fastest <= 4.5, "{fastest}");
     assert!(deepest <= 0.0125, "{deepest}");
     assert!(lowest >= 0.0, "{lowest}");
+}
+
+/// Sends a setpoint every 30th of a second until the firmware holds, for at most `seconds`; the reason and the joint angles.
+fn follow(lift_and_pan: &dyn Fn(f64) -> [f64; 2], seconds: f64) -> (HoldReason, JointValues) {
+    const PERIOD_US: u64 = 33_333;
+    let scene = Scene::on(&SO101, Split::Val, 0);
+    let mut board = SimBoard::new(&scene, SimOptions::default()).unwrap();
+    let mut client = ArmClient::new(&SO101.arm());
+    client.connect(&mut board, 1_000_000).unwrap();
+    let (mut targets, start_us) = (client.positions().unwrap(), board.now_us());
+    let mut passed_s = 0.0;
+    while passed_s < seconds && client.telemetry().unwrap().hold == HoldReason::None {
+        let now_us = board.now_us();
+        passed_s = (now_us - start_us) as f64 * 1e-6;
+        [targets[1], targets[0]] = lift_and_pan(passed_s);
+        client
+            .send_setpoint(&mut board, now_us, PERIOD_US, &targets)
+            .unwrap();
+        board.sleep_until(now_us + PERIOD_US);
+        client.poll(&mut board, now_us + PERIOD_US).unwrap();
+    }
+    let hold = client.telemetry().unwrap().hold;
+    (hold, board.truth().joint_angles)
+}
+
+#[test]
+fn an_so101_that_pushes_the_table_is_held_as_stalled() {
+    let (hold, angles) = follow(&|_| [1.2, 0.0], 3.0);
+    assert_eq!(hold, HoldReason::Stall);
+    assert!(angles[1] < 0.9, "the table did not stop it: {angles:?}");
+}
+
+#[test]
+fn an_so101_that_swings_as_fast_as_it_may_is_not_held() {
+    let swing = |time_s: f64| 1.8 * libm::sin(1.6 * time_s);
+    let (hold, _) = follow(&|time_s| [0.0, swing(time_s)], 6.0);
+    assert_eq!(hold, HoldReason::None);
+    let (hold, angles) = follow(&|time_s| [0.0, if time_s < 1.5 { 1.9 } else { -1.9 }], 3.5);
+    assert_eq!(hold, HoldReason::None);
+    assert!(angles[0] < -1.8, "it did not get there: {angles:?}");
 }
