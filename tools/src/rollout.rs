@@ -157,6 +157,8 @@ pub struct Rollout {
     session: Session,
     shown: Option<Shown>,
     steps: usize,
+    /// What the board said when it held the arm.
+    held: Option<String>,
 }
 
 impl Rollout {
@@ -219,28 +221,47 @@ impl Rollout {
             session,
             shown: pilot.shown,
             steps: 0,
+            held: None,
         })
     }
 
-    /// One control step.
-    pub fn tick(&mut self) -> Result<TickReport> {
+    /// One control step; `None` where the board holds the arm, which ends the episode.
+    ///
+    /// # Errors
+    /// When the link is gone or the policy breaks.
+    pub fn tick(&mut self) -> Result<Option<TickReport>> {
         if let Some(shown) = &self.shown {
             // What a script knows is the truth of the tick at which it is asked, however fast it is.
             self.session.rest();
             shown.show(self.world.borrow().truth());
         }
-        let report = self.session.tick().map_err(|error| {
-            let world = &mut *self.world.borrow_mut();
-            let told = format!("seed {}, step {}", world.seed(), self.steps);
-            because(world, error.into()).context(told)
-        })?;
-        self.steps += 1;
-        Ok(report)
+        match self.session.tick() {
+            Ok(report) => {
+                self.steps += 1;
+                Ok(Some(report))
+            }
+            Err(RuntimeError::Arm(error)) if error.is_held() => {
+                self.held = Some(error.to_string());
+                Ok(None)
+            }
+            Err(error) => {
+                let world = &mut *self.world.borrow_mut();
+                let told = format!("seed {}, step {}", world.seed(), self.steps);
+                Err(because(world, error.into()).context(told))
+            }
+        }
     }
 
-    /// Whether the cube has been set down on a card, or the time is up.
+    /// Whether the cube has been set down on a card, the board holds the arm, or the time is up.
     pub fn is_over(&self) -> bool {
-        self.steps >= self.world.borrow().setup().max_steps || self.outcome().executed().is_some()
+        self.held.is_some()
+            || self.steps >= self.world.borrow().setup().max_steps
+            || self.outcome().executed().is_some()
+    }
+
+    /// What the board said when it held the arm, if it did.
+    pub fn held(&self) -> Option<&str> {
+        self.held.as_deref()
     }
 
     /// Control steps so far.

@@ -5,10 +5,11 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float32Type, Float64Type};
+use arrow::datatypes::{Float32Type, Float64Type, Int64Type};
 use serde_json::{Value, json};
 
 use common::{names, read, text, wink, wink_ok};
@@ -149,7 +150,7 @@ fn demonstrations_are_joints_in_degrees_and_two_cameras_at_30_hz() {
     let means = means.as_list::<i32>().value(1);
     let second: Vec<&Vec<f32>> = {
         let first = episodes.column_by_name("length").unwrap();
-        let first = first.as_primitive::<arrow::datatypes::Int64Type>().value(0) as usize;
+        let first = first.as_primitive::<Int64Type>().value(0) as usize;
         states[first..].iter().collect()
     };
     let pan = second.iter().map(|state| f64::from(state[0])).sum::<f64>() / second.len() as f64;
@@ -238,4 +239,74 @@ fn an_image_that_was_not_built_is_named_with_what_builds_it() {
         assert!(stderr.contains(command), "{stderr}");
         assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
     }
+}
+
+/// A package whose network says nothing: whatever it sees, its actions are these joint angles (degrees) and gripper (percent).
+fn package_that_goes_to(dir: &Path, target: [f64; 6]) {
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/fixtures/policies/act"
+    );
+    fs::create_dir(dir).unwrap();
+    for name in ["act.onnx", "golden.json"] {
+        fs::copy(Path::new(source).join(name), dir.join(name)).unwrap();
+    }
+    let text = fs::read_to_string(Path::new(source).join("policy.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&text).unwrap();
+    for camera in manifest["observations"]["cameras"].as_array_mut().unwrap() {
+        camera.as_object_mut().unwrap().remove("frame");
+        camera["transform"] = json!([{"resize": {
+            "width": 64, "height": 48, "fit": "stretch", "filter": "bilinear", "antialias": true, "on": "floats"
+        }}]);
+    }
+    let scale = &mut manifest["action"]["normalisation"]["mean_std"];
+    scale["mean"] = json!(target);
+    scale["std"] = json!(vec![1e-6; 6]);
+    fs::write(dir.join("policy.json"), manifest.to_string()).unwrap();
+}
+
+#[test]
+fn an_arm_that_its_board_holds_fails_the_episode_and_the_next_one_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    // The shoulder leans forward until the table stops the hand.
+    package_that_goes_to(
+        &dir.path().join("leaning"),
+        [0.0, 80.0, 0.0, 90.0, 0.0, 30.0],
+    );
+    let args = [
+        "eval",
+        "--policy",
+        "leaning",
+        "--split",
+        "val",
+        "--controls",
+        "none",
+        "--episodes",
+        "2",
+        "--json",
+        "--out",
+        "held",
+    ];
+    let told: Value = serde_json::from_str(&wink_ok(dir.path(), &args)).unwrap();
+    let scores = &told["splits"]["val"];
+    assert_eq!(scores["sr"]["k"], 0, "{scores}");
+    assert_eq!(scores["failures"]["held"], 2, "{scores}");
+    let rows = read(&dir.path().join("held/episodes.parquet"));
+    let (failures, held) = (
+        rows.column_by_name("failure").unwrap().as_string::<i32>(),
+        rows.column_by_name("held").unwrap().as_string::<i32>(),
+    );
+    let steps = rows
+        .column_by_name("steps")
+        .unwrap()
+        .as_primitive::<Int64Type>();
+    for row in 0..2 {
+        assert_eq!(failures.value(row), "held");
+        assert!(held.value(row).contains("stalled"), "{}", held.value(row));
+        // It went there, pushed for as long as the guard allows, and no longer.
+        let steps = steps.value(row);
+        assert!((15..150).contains(&steps), "{steps}");
+    }
+    let html = fs::read_to_string(dir.path().join("held/report.html")).unwrap();
+    assert!(html.contains("a joint was stalled"), "not in the report");
 }

@@ -72,16 +72,19 @@ pub enum Failure {
     WrongCard,
     /// The steps ran out with the cube in hand or the arm in motion.
     TimedOut,
+    /// The board held the arm: a guard of its firmware, or a fault. The table does not show it: see [`Outcome::failure`].
+    Held,
 }
 
 impl Failure {
     /// All kinds, in the order of a report.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NeverGrasped,
         Self::Dropped,
         Self::BetweenCards,
         Self::WrongCard,
         Self::TimedOut,
+        Self::Held,
     ];
 
     /// The name used in reports.
@@ -93,6 +96,7 @@ impl Failure {
             Self::BetweenCards => "between_cards",
             Self::WrongCard => "wrong_card",
             Self::TimedOut => "timed_out",
+            Self::Held => "held",
         }
     }
 }
@@ -139,7 +143,7 @@ impl Outcome {
         self.cube_m[2] < 0.0
     }
 
-    /// Why the episode, ending now, is no success for card `target`; `None` where it is one.
+    /// Why the episode, ending now, is no success for card `target`, as far as the table shows it; `None` where it is one.
     #[must_use]
     pub fn failure(&self, target: usize) -> Option<Failure> {
         if self.success(target) {

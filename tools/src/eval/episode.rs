@@ -53,6 +53,8 @@ pub struct Episode {
     pub state_hash: u64,
     /// Why it failed; `None` where it succeeded.
     pub failure: Option<Failure>,
+    /// What the board said when it held the arm, where it did.
+    pub held: Option<String>,
     /// Time of the board that it took, seconds.
     pub seconds: f64,
     /// How smoothly the tool moved.
@@ -138,6 +140,7 @@ pub mod tests {
             steps: 1,
             state_hash: 0,
             failure: (!success).then_some(missed),
+            held: None,
             seconds: 0.05,
             jerk: Jerk::default(),
             late: Late::default(),

@@ -137,6 +137,15 @@ fn batch(episodes: &[Episode]) -> Result<RecordBatch> {
                     .collect::<StringArray>(),
             ),
         ),
+        (
+            "held",
+            Arc::new(
+                episodes
+                    .iter()
+                    .map(|episode| episode.held.as_deref())
+                    .collect::<StringArray>(),
+            ),
+        ),
         ("steps", int(&|episode| Some(episode.steps))),
         ("cube_x_m", metres(0)),
         ("cube_y_m", metres(1)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use wink_runtime::camera::Frame;
 use wink_runtime::session::TickReport;
+use wink_sim::outcome::Failure;
 use wink_sim::{CardSpeed, Scene, Setup, SimOptions, emoji};
 
 use super::board::{BoardChoice, LinkStats};
@@ -175,7 +176,9 @@ fn run_one(
         if rollout.steps().is_multiple_of(EVERY_STEPS) {
             look(&mut rollout)?;
         }
-        let report = rollout.tick()?;
+        let Some(report) = rollout.tick()? else {
+            break;
+        };
         record(&mut timing, &report);
         let [x, y, z, ..] = report.proprio;
         path.add([x, y, z]);
@@ -183,6 +186,12 @@ fn run_one(
     look(&mut rollout)?;
 
     let outcome = rollout.outcome();
+    let held = rollout.held().map(str::to_owned);
+    // Wherever the cube lies, an arm that had to be stopped has not done its task.
+    let failure = match held {
+        Some(_) => Some(Failure::Held),
+        None => outcome.failure(told.judged),
+    };
     Ok(Episode {
         group,
         index,
@@ -190,11 +199,12 @@ fn run_one(
         cards: scene.cards.map(|card| card_name(card.emoji)),
         target: scene.target,
         judged: told.judged,
-        failure: outcome.failure(told.judged),
         instruction: told.text,
         placed_on: outcome.placed_on,
-        executed_on: outcome.executed(),
-        success: outcome.success(told.judged),
+        executed_on: outcome.executed().filter(|_| held.is_none()),
+        success: failure.is_none(),
+        failure,
+        held,
         ever_grasped: outcome.ever_grasped,
         cube: outcome.cube_m,
         steps: rollout.steps(),

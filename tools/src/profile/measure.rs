@@ -206,7 +206,9 @@ fn drive(
     let mut rollout = Rollout::begin_on(shared(board), subject.pilot(), &told, Timing::instant())?;
     let execute = subject.policy().chunk_shape().execute.max(1);
     while !rollout.is_over() && rollout.steps() < limit * execute {
-        let report = rollout.tick()?;
+        let Some(report) = rollout.tick()? else {
+            break;
+        };
         see(subject, &report);
     }
     Ok(())

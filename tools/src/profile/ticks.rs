@@ -59,7 +59,9 @@ pub fn run(
         let mut rollout =
             Rollout::begin_in_real_time(world, subject.pilot(), &told, Timing::real())?;
         while !rollout.is_over() && (jitter.len() as u64) < ticks {
-            let report = rollout.tick()?;
+            let Some(report) = rollout.tick()? else {
+                break;
+            };
             jitter.push(Duration::from_micros(report.start_us - report.tick_us));
             work.push(report.times.work);
             bar.inc(1);

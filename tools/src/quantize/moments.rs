@@ -128,14 +128,18 @@ impl Source {
                     cameras.push(((*name).to_owned(), frame));
                 }
             }
-            let (state, _) = attempt.step()?;
+            let state = attempt.step()?.map(|(state, _)| state);
             if let Some(states) = states
-                && !states.get(index).is_some_and(|was| same_bits(was, &state))
+                && !states
+                    .get(index)
+                    .zip(state.as_ref())
+                    .is_some_and(|(was, state)| same_bits(was, state))
             {
                 return Err(bad_input(format!(
                     "--data: demonstration {seed} played again is not what was recorded; record the dataset again with this version"
                 )));
             }
+            let Some(state) = state else { break };
             if kept {
                 let state = State {
                     name: PROPRIO_STATE.to_owned(),

@@ -147,9 +147,7 @@ impl Demonstrator {
     /// Whether this attempt succeeds.
     fn rehearse(&self, number: u64, attempt: u64) -> Result<bool> {
         let mut attempt = Attempt::begin(&self.settings, None, number, attempt)?;
-        while !attempt.course.is_over(&attempt.rollout) {
-            attempt.step()?;
-        }
+        while !attempt.is_over() && attempt.step()?.is_some() {}
         Ok(attempt.succeeded())
     }
 
@@ -165,7 +163,9 @@ impl Demonstrator {
                 pngs.push(png(&self.frame)?);
             }
             let truth = filmed.rollout.truth();
-            let (state, action) = filmed.step()?;
+            let Some((state, action)) = filmed.step()? else {
+                break;
+            };
             steps.push(Step {
                 pngs,
                 state,
@@ -244,9 +244,18 @@ impl Attempt {
         })
     }
 
+    /// Whether the task is done, the time is up, or the board holds the arm.
+    fn is_over(&self) -> bool {
+        self.course.is_over(&self.rollout) || self.is_held()
+    }
+
+    fn is_held(&self) -> bool {
+        self.rollout.held().is_some()
+    }
+
     /// Whether one more step belongs to the demonstration. To be asked once before each.
     pub fn goes_on(&mut self) -> bool {
-        !self.course.is_over(&self.rollout) || self.tail.next().is_some()
+        !self.is_over() || (!self.is_held() && self.tail.next().is_some())
     }
 
     /// What a camera sees before the next step, by its place among the cell's.
@@ -254,18 +263,20 @@ impl Attempt {
         self.rollout.look_through(camera, frame)
     }
 
-    /// One control step: the state before it, and what the expert wanted to do.
-    pub fn step(&mut self) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// One control step: the state before it, and what the expert wanted to do; `None` where the board holds the arm.
+    pub fn step(&mut self) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
         let before = self.rollout.space().boxed_clone();
-        let report = self.rollout.tick()?;
+        let Some(report) = self.rollout.tick()? else {
+            return Ok(None);
+        };
         let wanted = lock(&self.expert).wanted;
         let action = self.features.action_of(before, &wanted)?;
-        Ok((self.features.state_of(&report), action))
+        Ok(Some((self.features.state_of(&report), action)))
     }
 
     /// Whether the demonstration shows what its instruction says.
     pub fn succeeded(&self) -> bool {
-        self.course.is_done(&self.rollout)
+        !self.is_held() && self.course.is_done(&self.rollout)
     }
 }
 

@@ -58,9 +58,10 @@ fn outcome(episode: &Episode) -> &'static str {
 
 /// Which episode, how it ended, what was said and what lay on the table.
 fn told(episode: &Episode) -> String {
-    let ended = match episode.failure {
-        None => "success".to_owned(),
-        Some(kind) => table::words(kind),
+    let ended = match (&episode.held, episode.failure) {
+        (Some(why), _) => escape(why),
+        (None, Some(kind)) => table::words(kind),
+        (None, None) => "success".to_owned(),
     };
     let mut html = format!(
         "<b>{} {}</b> <span class=\"{}\">{ended}</span> <q>{}</q> <small>",

@@ -40,6 +40,7 @@ struct Line {
     steps: usize,
     state_hash: u64,
     failure: Option<String>,
+    held: Option<String>,
     /// As `cube`.
     seconds: String,
     /// As `cube`; and how many times it was measured.
@@ -137,6 +138,7 @@ impl Line {
             steps: episode.steps,
             state_hash: episode.state_hash,
             failure: episode.failure.map(|kind| kind.name().to_owned()),
+            held: episode.held.clone(),
             seconds: episode.seconds.to_string(),
             jerk: (episode.jerk.n, episode.jerk.rms.to_string()),
             late: episode.late,
@@ -190,6 +192,7 @@ impl Line {
             steps: self.steps,
             state_hash: self.state_hash,
             failure: failure.transpose()?,
+            held: self.held,
             seconds: number("seconds", &self.seconds)?,
             jerk: Jerk {
                 n: self.jerk.0,
@@ -228,6 +231,8 @@ mod tests {
             episode.cube = cubes.map(|metres| metres * (index + 1) as f64);
             episode.state_hash = u64::MAX - index as u64;
         }
+        made[2].failure = Some(Failure::Held);
+        made[2].held = Some("the arm is held: a joint was stalled".to_owned());
         made
     }
 
