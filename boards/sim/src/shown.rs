@@ -26,7 +26,7 @@ impl Shown {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Truth>> {
-        // A truth is whole whoever panicked.
+        // Each truth is stored in one assignment: after a panic elsewhere the value is still a whole one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+mod drive;
 #[path = "golden/physics.rs"]
 mod physics;
 

@@ -381,7 +381,7 @@ fn compare(
     out: Option<OutDir>,
 ) -> Result<()> {
     let package = policy::find(&args.policy);
-    let records = comparison::records(choices, order.episodes, &package)?;
+    let records = comparison::records(choices, CellArm::of(order.setup), order.episodes, &package)?;
     let mut sides = Vec::new();
     for (choice, record) in choices.iter().zip(records) {
         let (plan, measured) = args.timing.plan(order, choice)?;

@@ -138,7 +138,7 @@ impl ServoModel {
                 put(
                     memory,
                     60,
-                    // Address 60 is the duty of the motor's voltage, 0.1 % a unit, whatever comes of it.
+                    // Address 60 reports the duty cycle of the motor's voltage in units of 0.1 %, not the torque.
                     &magnitude(motion.effort.duty * 1000.0, 10).to_le_bytes(),
                 );
                 put(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::runner::drive;
+use crate::drive::drive;
 use wink_sim::diverse::{DiverseScene, Task, TaskExpert};
 use wink_sim::{MAX_STEPS, SimBoard, SimOptions, Truth};
 
@@ -30,7 +30,9 @@ fn run(scene: &DiverseScene) -> Episode {
         false
     };
     let expert = TaskExpert::new(scene);
-    let board = drive(board, &scene.instruction, expert, over, |_, _| {});
+    let shown = expert.shown();
+    let pilot = (expert, Some(shown));
+    let board = drive(board, &scene.instruction, pilot, over, |_, _| {});
     let board = board.borrow();
     Episode {
         done: scene.is_done(&board.truth()),

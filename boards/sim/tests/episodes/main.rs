@@ -8,6 +8,8 @@
 
 mod determinism;
 mod diverse;
+#[path = "../drive/mod.rs"]
+mod drive;
 mod expert;
 mod robustness;
 mod runner;

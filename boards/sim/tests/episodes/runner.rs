@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::drive::drive;
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
-use wink_runtime::rig::Shared;
-use wink_runtime::session::{RuntimeError, Session, TickReport, Timing};
+use wink_runtime::session::TickReport;
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::{Outcome, Scene, Shown, SimBoard, SimOptions, Truth};
@@ -118,45 +118,11 @@ pub fn run_watched(
         steps > scene.setup.max_steps
             || (stop_when_executed && board.outcome().executed().is_some())
     };
-    let board = drive(board, instruction, policy, over, &mut watch);
+    let shown = policy.shown();
+    let board = drive(board, instruction, (policy, shown), over, &mut watch);
     Episode {
         outcome: board.borrow().outcome(),
         steps: steps - 1,
         hash: board.borrow().state_hash(),
     }
-}
-
-/// Ticks until a board is `over`, which is asked before each, or its firmware holds the arm.
-pub fn drive(
-    board: SimBoard,
-    instruction: &str,
-    policy: impl Script,
-    mut over: impl FnMut(&SimBoard) -> bool,
-    mut watch: impl FnMut(&SimBoard, &TickReport),
-) -> Shared<SimBoard> {
-    let setup = board.table().setup;
-    let board = Shared::new(board);
-    let shown = policy.shown();
-    let mut session = Session::new(
-        setup.arm(),
-        setup.control_config(),
-        board.rig(),
-        Box::new(policy),
-        Timing::instant(),
-    )
-    .unwrap();
-    session.connect().unwrap();
-    session.begin(instruction).unwrap();
-    while !over(&board.borrow()) {
-        if let Some(shown) = &shown {
-            shown.show(board.borrow().truth());
-        }
-        let report = match session.tick() {
-            Ok(report) => report,
-            Err(RuntimeError::Arm(error)) if error.is_held() => break,
-            Err(error) => panic!("{error}"),
-        };
-        watch(&board.borrow(), &report);
-    }
-    board
 }

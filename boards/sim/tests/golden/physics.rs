@@ -2,9 +2,8 @@
 //!
 //! A change of the physics on purpose changes the digests: look at the episodes first, then write the new ones down.
 
+use crate::drive::drive;
 use wink_runtime::policy::Policy;
-use wink_runtime::rig::Shared;
-use wink_runtime::session::{RuntimeError, Session, Timing};
 use wink_sim::diverse::TaskExpert;
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::setup::{SO101, Setup, WX250S};
@@ -48,29 +47,13 @@ fn digest_of(
     policy: impl Policy + 'static,
     shown: Option<Shown>,
 ) -> u64 {
-    let setup = board.table().setup;
-    let board = Shared::new(board);
-    let mut session = Session::new(
-        setup.arm(),
-        setup.control_config(),
-        board.rig(),
-        Box::new(policy),
-        Timing::instant(),
-    )
-    .unwrap();
-    session.connect().unwrap();
-    session.begin(instruction).unwrap();
-    for _ in 0..setup.max_steps {
-        if let Some(shown) = &shown {
-            shown.show(board.borrow().truth());
-        }
-        match session.tick() {
-            Ok(_) => {}
-            // Until a guard of the firmware holds the arm.
-            Err(RuntimeError::Arm(error)) if error.is_held() => break,
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let mut left = board.table().setup.max_steps + 1;
+    // Until a guard of the firmware holds the arm, or the steps are done.
+    let over = |_: &SimBoard| {
+        left -= 1;
+        left == 0
+    };
+    let board = drive(board, instruction, (policy, shown), over, |_, _| {});
     board.borrow().state_hash()
 }
 

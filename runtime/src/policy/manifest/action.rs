@@ -49,6 +49,7 @@ pub struct ActionSpec {
     /// Of each number.
     pub normalisation: Normalisation,
     /// Numbers that become 0 or 1: 1 where they lie above the threshold, which is in the number's unit.
+    #[serde(deserialize_with = "super::floats::by_name")]
     pub threshold: BTreeMap<String, f32>,
 }
 

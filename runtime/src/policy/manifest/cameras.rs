@@ -173,6 +173,7 @@ pub struct Pad {
     /// The filled side where the image is too low.
     pub vertical: Vertical,
     /// The value on the scale of 0 to 1; may lie outside of it.
+    #[serde(deserialize_with = "super::floats::one")]
     pub value: f32,
 }
 

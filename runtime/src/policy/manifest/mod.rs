@@ -4,6 +4,7 @@ mod action;
 mod cameras;
 mod fault;
 mod files;
+mod floats;
 mod loops;
 mod noise;
 mod normalisation;

@@ -27,15 +27,19 @@ pub enum Noise {
     /// The normal distribution.
     Normal {
         /// Its mean.
+        #[serde(deserialize_with = "super::floats::one")]
         mean: f32,
         /// Its standard deviation.
+        #[serde(deserialize_with = "super::floats::one")]
         std: f32,
     },
     /// The uniform distribution, `high` excluded.
     Uniform {
         /// The smallest value.
+        #[serde(deserialize_with = "super::floats::one")]
         low: f32,
         /// The end of the range.
+        #[serde(deserialize_with = "super::floats::one")]
         high: f32,
     },
 }

@@ -13,35 +13,46 @@ pub enum Normalisation {
     /// (x - mean) / (std + epsilon), back x * std + mean.
     MeanStd {
         /// Mean of each value.
+        #[serde(deserialize_with = "super::floats::list")]
         mean: Vec<f32>,
         /// Standard deviation of each value, 0 or more.
+        #[serde(deserialize_with = "super::floats::list")]
         std: Vec<f32>,
         /// Added to `std` before it divides.
+        #[serde(deserialize_with = "super::floats::one")]
         epsilon: f32,
     },
     /// 2 (x - min) / (max - min) - 1, where the range is `epsilon` if it is 0.
     MinMax {
         /// Smallest value.
+        #[serde(deserialize_with = "super::floats::list")]
         min: Vec<f32>,
         /// Largest value.
+        #[serde(deserialize_with = "super::floats::list")]
         max: Vec<f32>,
         /// The range of a value whose `min` is its `max`.
+        #[serde(deserialize_with = "super::floats::one")]
         epsilon: f32,
     },
     /// As [`Normalisation::MinMax`], between two quantiles.
     Quantiles {
         /// The lower quantile.
+        #[serde(deserialize_with = "super::floats::list")]
         low: Vec<f32>,
         /// The upper quantile.
+        #[serde(deserialize_with = "super::floats::list")]
         high: Vec<f32>,
         /// The range of a value whose quantiles are equal.
+        #[serde(deserialize_with = "super::floats::one")]
         epsilon: f32,
     },
     /// x * scale + offset.
     Affine {
         /// Factor of each value, not 0.
+        #[serde(deserialize_with = "super::floats::list")]
         scale: Vec<f32>,
         /// Added to each value.
+        #[serde(deserialize_with = "super::floats::list")]
         offset: Vec<f32>,
     },
 }

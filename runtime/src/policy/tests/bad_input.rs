@@ -129,7 +129,7 @@ fn manifests() {
         (
             "infinite mean",
             |m| m["action"]["normalisation"]["mean_std"]["mean"][3] = json!(1e39),
-            &["number out of range at line 1 column"],
+            &["action.normalisation.mean_std.mean[3]", "not finite"],
         ),
         (
             "negative std",

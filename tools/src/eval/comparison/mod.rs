@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 use wink_runtime::policy::OnnxPolicy;
-use wink_sim::setup::WX250S;
 
 use super::episode::Episode;
 use super::policy::Choice;
@@ -91,9 +90,13 @@ pub struct Against {
 }
 
 /// What `wink quantize` would tell of each precision but the first, which stands for the float one; `None` for that.
-pub fn records(choices: &[Choice], episodes: usize, package: &Path) -> Result<Vec<Option<Record>>> {
+pub fn records(
+    choices: &[Choice],
+    arm: CellArm,
+    episodes: usize,
+    package: &Path,
+) -> Result<Vec<Option<Record>>> {
     let networks: Vec<&OnnxPolicy> = choices.iter().filter_map(Choice::network).collect();
-    let arm = CellArm::of(choices.first().map_or(&WX250S, Choice::setup));
     let known: Option<Record> = read_optional_json(&package.join(RECORD))?;
     let (errors, moments) = errors_against_first(&networks, arm, episodes as u64)?;
     let first_bytes = networks.first().map_or(0, |first| bytes(first));

@@ -82,7 +82,41 @@ pub struct Sweep {
     pub cells: Vec<Cell>,
 }
 
+/// The cells of a scheduler at a precision, latency by latency.
+pub type Line<'a> = (&'a str, Option<&'a str>, Vec<&'a Cell>);
+
 impl Sweep {
+    /// Its latencies in order, microseconds.
+    pub fn latencies(&self) -> Vec<u64> {
+        each_once(self.cells.iter().map(|cell| cell.latency_us))
+    }
+
+    /// Its schedulers in order.
+    pub fn schedulers(&self) -> Vec<&str> {
+        each_once(self.cells.iter().map(|cell| &*cell.scheduler))
+    }
+
+    /// Its precisions in order; none for a policy without any.
+    pub fn precisions(&self) -> Vec<&str> {
+        each_once(
+            self.cells
+                .iter()
+                .filter_map(|cell| cell.precision.as_deref()),
+        )
+    }
+
+    /// Its cells, those of a scheduler at a precision together.
+    pub fn lines(&self) -> Vec<Line<'_>> {
+        let own = |cell: &Cell, (scheduler, precision): (&str, Option<&str>)| {
+            cell.scheduler == scheduler && cell.precision.as_deref() == precision
+        };
+        let names = self.cells.iter();
+        let names = names.map(|cell| (&*cell.scheduler, cell.precision.as_deref()));
+        let of = |line| self.cells.iter().filter(|cell| own(cell, line)).collect();
+        let lines = each_once(names).into_iter();
+        lines.map(|line| (line.0, line.1, of(line))).collect()
+    }
+
     /// What the episodes of a cell were, in words.
     pub fn conditions(&self) -> String {
         format!(
@@ -93,6 +127,17 @@ impl Sweep {
             slid(self.card_speed_m_s)
         )
     }
+}
+
+/// Each value at its first place.
+fn each_once<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for value in values {
+        if !once.contains(&value) {
+            once.push(value);
+        }
+    }
+    once
 }
 
 /// A scheduler at a precision and a latency.

@@ -67,25 +67,9 @@ pub fn all(sweep: &Sweep) -> String {
         .collect()
 }
 
-/// The cells of a scheduler at a precision.
-fn lines(sweep: &Sweep) -> Vec<(String, Vec<&Cell>)> {
-    let mut lines: Vec<(String, Vec<&Cell>)> = Vec::new();
-    for cell in &sweep.cells {
-        let name = match &cell.precision {
-            Some(precision) => format!("{}, {precision}", cell.scheduler),
-            None => cell.scheduler.clone(),
-        };
-        match lines.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, cells)) => cells.push(cell),
-            None => lines.push((name, vec![cell])),
-        }
-    }
-    lines
-}
-
 /// One plot.
 pub fn plot(sweep: &Sweep, quantity: &Quantity) -> String {
-    let lines = lines(sweep);
+    let lines = sweep.lines();
     let (right, bottom) = (LEFT + WIDTH, TOP + HEIGHT);
     let height = (bottom + 45.0).max(TOP + LINE * lines.len() as f64);
     let mut canvas = Canvas::new(right + LEGEND, height);
@@ -108,7 +92,11 @@ pub fn plot(sweep: &Sweep, quantity: &Quantity) -> String {
     }
     let middle = [(LEFT + right) / 2.0, bottom + 32.0];
     canvas.text(middle, Anchor::Middle, GREY, "latency, ms");
-    for (place, (name, cells)) in lines.iter().enumerate() {
+    for (place, (scheduler, precision, cells)) in lines.iter().enumerate() {
+        let name = match precision {
+            Some(precision) => format!("{scheduler}, {precision}"),
+            None => (*scheduler).to_owned(),
+        };
         let colour = COLOURS[place % COLOURS.len()];
         let points: Vec<[f64; 2]> = cells
             .iter()
@@ -122,7 +110,7 @@ pub fn plot(sweep: &Sweep, quantity: &Quantity) -> String {
             canvas.disc(*point, 2.5, colour);
         }
         let at = [right + 14.0, TOP + LINE * place as f64];
-        canvas.text(at, Anchor::Start, colour, name);
+        canvas.text(at, Anchor::Start, colour, &name);
     }
     canvas.finish()
 }

@@ -37,16 +37,17 @@ pub struct Gain {
 
 /// One for each precision but the first.
 pub fn speeds(sweep: &Sweep) -> Vec<Speed> {
-    let Some((first, others)) = precisions(sweep) else {
+    let precisions = sweep.precisions();
+    let Some((first, others)) = precisions.split_first() else {
         return Vec::new();
     };
-    let speed = |precision: String| {
+    let speed = |precision: &&str| {
         let mut ratios: Vec<f64> = sweep
             .cells
             .iter()
-            .filter(|cell| cell.precision.as_ref() == Some(&precision))
+            .filter(|cell| cell.precision.as_deref() == Some(*precision))
             .filter_map(|cell| {
-                let base = find(sweep, cell.latency_us, &cell.scheduler, &first)?;
+                let base = find(sweep, cell.latency_us, &cell.scheduler, first)?;
                 let us = |cell: &Cell| Some(cell.figures?.policy_p50_us as f64);
                 Some(us(base)? / us(cell)?.max(1.0))
             })
@@ -54,24 +55,18 @@ pub fn speeds(sweep: &Sweep) -> Vec<Speed> {
         ratios.sort_by(f64::total_cmp);
         Some(Speed {
             ratio: *ratios.get(ratios.len() / 2)?,
-            precision,
-            first: first.clone(),
+            precision: (*precision).to_owned(),
+            first: (*first).to_owned(),
         })
     };
-    others.into_iter().filter_map(speed).collect()
+    others.iter().filter_map(speed).collect()
 }
 
 /// By scheduler, then by latency of the first.
 pub fn gains(sweep: &Sweep, speeds: &[Speed]) -> Vec<Gain> {
-    let mut latencies: Vec<u64> = sweep.cells.iter().map(|cell| cell.latency_us).collect();
+    let mut latencies = sweep.latencies();
     latencies.sort_unstable();
-    latencies.dedup();
-    let mut schedulers: Vec<&str> = Vec::new();
-    for cell in &sweep.cells {
-        if !schedulers.contains(&&*cell.scheduler) {
-            schedulers.push(&cell.scheduler);
-        }
-    }
+    let schedulers = sweep.schedulers();
     let mut gains = Vec::new();
     for speed in speeds {
         for scheduler in &schedulers {
@@ -116,19 +111,6 @@ fn find<'a>(
             && cell.scheduler == scheduler
             && cell.precision.as_deref() == Some(precision)
     })
-}
-
-/// The first precision and the others; `None` where there is none.
-fn precisions(sweep: &Sweep) -> Option<(String, Vec<String>)> {
-    let mut names: Vec<String> = Vec::new();
-    for cell in &sweep.cells {
-        if let Some(precision) = &cell.precision
-            && !names.contains(precision)
-        {
-            names.push(precision.clone());
-        }
-    }
-    (!names.is_empty()).then(|| (names.remove(0), names))
 }
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 use std::fmt::Write;
 
 use super::super::latency::{Gain, Stored};
-use super::super::plots::latency::plots;
-use super::cells::{NONE, plain, points, table};
-use crate::eval::sweep::{Cell, Figures, Sweep};
+use super::super::plots::Plot;
+use super::super::plots::latency::file;
+use super::cells::{NONE, interval, plain, points, table};
+use crate::eval::sweep::plots::QUANTITIES;
+use crate::eval::sweep::{Figures, Sweep};
 use crate::stats::Proportion;
 
 /// Each sweep, with what its precisions buy; empty without sweeps.
-pub fn section(all: &[Stored]) -> String {
+pub fn section(all: &[Stored], plots: &[Plot]) -> String {
     let mut text = String::new();
     if all.is_empty() {
         return text;
@@ -29,7 +31,12 @@ pub fn section(all: &[Stored]) -> String {
             sweep.conditions(),
         );
         text += &cells(sweep);
-        for plot in plots(stored) {
+        let own = |plot: &&Plot| {
+            QUANTITIES
+                .iter()
+                .any(|own| plot.file == file(stored, own.name))
+        };
+        for plot in plots.iter().filter(own) {
             let _ = writeln!(text, "\n![{}](results/{})", plot.alt, plot.file);
         }
         text += &gains(stored);
@@ -47,21 +54,7 @@ fn cards(sweep: &Sweep) -> &'static str {
 
 /// Success with the time to finish, by scheduler and latency.
 fn cells(sweep: &Sweep) -> String {
-    let mut lines: Vec<(&str, Option<&str>, Vec<&Cell>)> = Vec::new();
-    let mut latencies: Vec<u64> = Vec::new();
-    for cell in &sweep.cells {
-        if !latencies.contains(&cell.latency_us) {
-            latencies.push(cell.latency_us);
-        }
-        let (scheduler, precision) = (&*cell.scheduler, cell.precision.as_deref());
-        let known = lines
-            .iter_mut()
-            .find(|(name, of, _)| (*name, *of) == (scheduler, precision));
-        match known {
-            Some((.., cells)) => cells.push(cell),
-            None => lines.push((scheduler, precision, vec![cell])),
-        }
-    }
+    let (lines, latencies) = (sweep.lines(), sweep.latencies());
     let latency = |us: &u64| format!("{} ms", *us as f64 / 1e3);
     let mut head = vec!["scheduler".to_owned(), "precision".to_owned()];
     head.extend(latencies.iter().map(latency));
@@ -87,10 +80,15 @@ fn told(figures: &Figures) -> String {
         .finish_s
         .map_or_else(String::new, |s| format!(", {s:.1} s"));
     let execution = figures.execution.value.map_or(0.0, |value| 100.0 * value);
-    format!(
-        "{}<br><sub>execution {execution:.0}%, jerk {:.0}{finish}</sub>",
-        rate(&figures.sr),
+    let below = format!(
+        "execution {execution:.0}%, jerk {:.0}{finish}",
         figures.jerk_m_s3
+    );
+    interval(
+        &figures.sr,
+        &below,
+        |value| format!("{:.1}", 100.0 * value),
+        "%",
     )
 }
 
@@ -153,18 +151,11 @@ fn gain(gain: &Gain) -> Vec<String> {
 
 /// The command that makes such a sweep.
 fn command(sweep: &Sweep) -> String {
-    let list = |of: &dyn Fn(&Cell) -> Option<String>| {
-        let mut names: Vec<String> = Vec::new();
-        for name in sweep.cells.iter().filter_map(of) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names.join(",")
-    };
-    let latencies = list(&|cell| Some((cell.latency_us as f64 / 1e3).to_string()));
-    let schedulers = list(&|cell| Some(cell.scheduler.clone()));
-    let precisions = list(&|cell| cell.precision.clone());
+    let ms = |us: &u64| (*us as f64 / 1e3).to_string();
+    let latencies: Vec<String> = sweep.latencies().iter().map(ms).collect();
+    let latencies = latencies.join(",");
+    let schedulers = sweep.schedulers().join(",");
+    let precisions = sweep.precisions().join(",");
     let mut text = "wink eval --policy PACKAGE".to_owned();
     if !precisions.is_empty() {
         let _ = write!(text, " --precision {precisions}");

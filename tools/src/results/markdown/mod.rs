@@ -42,7 +42,10 @@ pub fn page(tables: &Tables, plots: &[Plot]) -> String {
                 .as_ref()
                 .map_or_else(String::new, precisions::section),
         ),
-        ("What latency costs", latency::section(&tables.latency)),
+        (
+            "What latency costs",
+            latency::section(&tables.latency, plots),
+        ),
         ("Training", sections::training(tables)),
         ("How to read this", HOW_TO_READ.to_owned()),
     ];
