@@ -6,18 +6,29 @@ use graphs::{Graph, wave};
 
 /// `angles`: the shape of cosines and sines.
 fn rotary(shape: &[usize], angles: &[usize], swapped: bool) -> Graph {
+    let graph = Graph::new(&[("x", shape)]);
+    turned(graph, ["x", "y"], shape, angles, swapped)
+}
+
+fn turned(
+    graph: Graph,
+    [x, y]: [&str; 2],
+    shape: &[usize],
+    angles: &[usize],
+    swapped: bool,
+) -> Graph {
     let last = shape.len() as i64 - 1;
     let half = (shape[shape.len() - 1] / 2) as i64;
     let count = angles.iter().product();
-    let mut graph = Graph::new(&[("x", shape)])
+    let mut graph = graph
         .floats("cosine", angles, &wave(count, 1))
         .floats("sine", angles, &wave(count, 2))
         .integers("axis", &[last])
         .integers("start", &[0])
         .integers("middle", &[half])
         .integers("end", &[2 * half])
-        .node("Slice", &["x", "start", "middle", "axis"], "a")
-        .node("Slice", &["x", "middle", "end", "axis"], "b");
+        .node("Slice", &[x, "start", "middle", "axis"], "a")
+        .node("Slice", &[x, "middle", "end", "axis"], "b");
     for (part, angle) in [
         ("a", "cosine"),
         ("b", "sine"),
@@ -38,7 +49,7 @@ fn rotary(shape: &[usize], angles: &[usize], swapped: bool) -> Graph {
     graph
         .node("Sub", &["a_cosine", "b_sine"], "first")
         .node("Add", &sum, "second")
-        .node("Concat", &["first", "second"], "y")
+        .node("Concat", &["first", "second"], y)
         .int("axis", last)
 }
 
@@ -56,6 +67,29 @@ fn exported_rotary_embeddings_are_one_op() {
             assert!(fusion.small.is_empty(), "{name}: {:?}", fusion.small);
             assert_eq!(fused, plain, "{name}");
         }
+    }
+}
+
+/// Heads that go to the front, are turned and go back: they are turned where they lie.
+#[test]
+fn heads_are_turned_before_they_are_moved() {
+    for (angles, moves) in [(&[1, 1, 5, 4][..], 0), (&[5, 4], 0), (&[1, 3, 5, 4], 2)] {
+        let name = format!("moved {angles:?}");
+        let moved = |graph: Graph, from: &str, to: &str| {
+            let graph = graph.node("Transpose", &[from], to);
+            graph.ints("perm", &[0, 2, 1, 3])
+        };
+        let graph = moved(Graph::new(&[("x", &[1, 5, 3, 8])]), "x", "heads");
+        let graph = turned(graph, ["heads", "turned"], &[1, 3, 5, 8], angles, false);
+        let graph = moved(graph, "turned", "y");
+        let (fused, fusion, plain) = graph.run(&name);
+        assert_eq!(fusion.fused.get("FusedRotary"), Some(&1), "{name}");
+        assert_eq!(
+            fusion.small.get("MoveAxis").copied().unwrap_or(0),
+            moves,
+            "{name}"
+        );
+        assert_eq!(fused, plain, "{name}");
     }
 }
 

@@ -2,11 +2,11 @@
 //! are the same exact integers.
 
 use std::arch::asm;
-use std::arch::x86_64::__cpuid_count;
+use std::arch::x86_64::{__cpuid_count, _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::epilogue::{Place, finish};
+use crate::epilogue::{Place, RawOutput, Residual, finish};
 use crate::lanes::Avx512;
 use crate::tiles::{Job, Strip, TALLEST, parts};
 use crate::{Isa, PANEL};
@@ -115,6 +115,11 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
             let cut = Cut::new(job, panels.len());
             for rows in parts(rows.clone(), STRIPS * ROWS) {
                 for part in cut.parts() {
+                    if part.ends {
+                        for rows in parts(rows.clone(), ROWS).take(1) {
+                            fetch(job, rows, &panels);
+                        }
+                    }
                     for (place, rows) in parts(rows.clone(), ROWS).enumerate() {
                         let rows = whole_strip(rows, first);
                         let strip = job.strip(rows, panels.start, panels.len());
@@ -127,7 +132,11 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
                         }
                     }
                 }
+                let mut next = parts(rows.clone(), ROWS).skip(1);
                 for (rows, sums) in parts(rows, ROWS).zip(&sums) {
+                    if let Some(rows) = next.next() {
+                        fetch(job, rows, &panels);
+                    }
                     for (panel, sums) in panels.clone().zip(&sums.0) {
                         let place = Place {
                             row: rows.start,
@@ -142,6 +151,25 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
             }
         }
         asm!("tilerelease", options(nostack, nomem));
+    }
+}
+
+/// Asks for what the epilogue of a strip reads and writes besides sums: a line here and there, which the processor does not foresee.
+fn fetch(job: &Job<'_>, rows: Range<usize>, panels: &Range<usize>) {
+    let (from, to) = (panels.start * PANEL, job.columns.min(panels.end * PANEL));
+    for row in rows {
+        for place in (from..to).step_by(PANEL) {
+            let at = row * job.columns + place;
+            // SAFETY: every processor of this architecture has the instruction, which reads and writes nothing.
+            unsafe {
+                if let Residual::Float(values) | Residual::Factor(values) = job.finish.residual {
+                    _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(at).cast());
+                }
+                if let RawOutput::Float(values) = job.finish.output {
+                    _mm_prefetch::<_MM_HINT_ET0>(values.wrapping_add(at).cast());
+                }
+            }
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn fuse(mut model: TypedModel, rounding: Rounding) -> TractResult<(Ty
         ..Fusion::default()
     };
     for round in [
-        simplify, attentions, rotaries, four_bits, eight_bits, floats, transposed, pools, simplify,
+        simplify, rotaries, attentions, four_bits, eight_bits, floats, transposed, pools, simplify,
     ] {
         round(&mut model, &mut report)?;
     }

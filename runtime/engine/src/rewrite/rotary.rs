@@ -33,9 +33,53 @@ pub(super) fn rotary(
         let fits = same && shape(model, a)? == of_node && shape(model, sine)? == of_angles;
         let datum = |outlet| model.outlet_fact(outlet).ok().map(|fact| fact.datum_type);
         let floats = [a, cosine, sine].map(datum) == [Some(DatumType::F32); 3];
-        let op = (fits && floats).then(|| Rotary::new(&of_node, &of_angles))??;
-        Some(patch(model, node, op, [a, cosine, sine]).map_err(words))
+        let plain = Turned {
+            tensor: a,
+            angles: [cosine, sine],
+            moves: vec![],
+            op: (fits && floats).then(|| Rotary::new(&of_node, &of_angles))??,
+        };
+        let turned = before_moves(model, plain)?;
+        Some(patch(model, node, turned).map_err(words))
     })
+}
+
+/// A tensor that is turned, and the moves of axes that follow, the last of which comes first.
+struct Turned {
+    tensor: OutletId,
+    angles: [OutletId; 2],
+    moves: Vec<[usize; 2]>,
+    op: Rotary,
+}
+
+/// Turns the tensor before its heads are moved to the front: an attention behind it reads heads wherever they lie, and the move
+/// is never made. Where the angles' own axes would change their order, they stay as they are.
+fn before_moves(model: &TypedModel, mut turned: Turned) -> Option<Turned> {
+    let mut of_angles = shape(model, turned.angles[0])?.to_vec();
+    loop {
+        let node = model.node(turned.tensor.node);
+        let Some(AxisOp::Move(from, to)) = node.op_as::<AxisOp>() else {
+            return Some(turned);
+        };
+        let last = of_angles.len() - 1;
+        let in_order = of_angles[*from.min(to)..=*from.max(to)]
+            .iter()
+            .filter(|&&size| size > 1)
+            .count()
+            <= 1;
+        let size = of_angles.remove(*to);
+        of_angles.insert(*from, size);
+        let before = node.inputs[0];
+        let op = Rotary::new(&shape(model, before)?, &of_angles);
+        match op {
+            Some(op) if in_order && *from != last && *to != last => {
+                turned.tensor = before;
+                turned.moves.push([*from, *to]);
+                turned.op = op;
+            }
+            _ => return Some(turned),
+        }
+    }
 }
 
 fn operands(model: &TypedModel, outlet: OutletId, name: &str) -> Option<[OutletId; 2]> {
@@ -98,18 +142,22 @@ fn sliced(model: &TypedModel, node: &TypedNode, rank: usize, width: usize) -> Op
     ])
 }
 
-fn patch(
-    model: &TypedModel,
-    node: &TypedNode,
-    op: Rotary,
-    inputs: [OutletId; 3],
-) -> TractResult<TypedModelPatch> {
+fn patch(model: &TypedModel, node: &TypedNode, turned: Turned) -> TractResult<TypedModelPatch> {
     let mut patch = TypedModelPatch::new("a rotary embedding");
-    let taps: TractResult<TVec<OutletId>> = inputs
-        .into_iter()
-        .map(|input| patch.tap_model(model, input))
-        .collect();
-    let wire = patch.wire_node(format!("{}.rotary", node.name), op, &taps?)?;
+    let mut inputs = tvec![patch.tap_model(model, turned.tensor)?];
+    for (angles, outlet) in ["cosines", "sines"].into_iter().zip(turned.angles) {
+        let mut wire = tvec![patch.tap_model(model, outlet)?];
+        for (index, &[from, to]) in turned.moves.iter().enumerate() {
+            let name = format!("{}.{angles}.{index}", node.name);
+            wire = patch.wire_node(name, AxisOp::Move(to, from), &wire)?;
+        }
+        inputs.push(wire[0]);
+    }
+    let mut wire = patch.wire_node(format!("{}.rotary", node.name), turned.op, &inputs)?;
+    for (index, &[from, to]) in turned.moves.iter().enumerate().rev() {
+        let name = format!("{}.moved.{index}", node.name);
+        wire = patch.wire_node(name, AxisOp::Move(from, to), &wire)?;
+    }
     patch.shunt_outside(model, node.id.into(), wire[0])?;
     Ok(patch)
 }
