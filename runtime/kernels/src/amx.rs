@@ -3,6 +3,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -97,7 +98,9 @@ static SHAPES: Shapes = {
 
 /// Sums of some panels. A row of a tile register that crosses two cache lines is moved half as fast.
 #[repr(align(64))]
-struct Sums([[[i32; PANEL]; ROWS]; ABREAST]);
+struct Sums([Panel; ABREAST]);
+
+type Panel = [[i32; PANEL]; ROWS];
 
 /// # Safety
 /// As for `tiles::Kernel`.
@@ -110,7 +113,8 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
         }
         asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly));
         let first = rows.start;
-        let mut sums = [const { Sums([[[0; PANEL]; ROWS]; ABREAST]) }; STRIPS];
+        // Every tile writes all of its sums.
+        let mut sums = [const { MaybeUninit::<Sums>::uninit() }; STRIPS];
         for panels in parts(panels, ABREAST) {
             let cut = Cut::new(job, panels.len());
             for rows in parts(rows.clone(), STRIPS * ROWS) {
@@ -123,7 +127,7 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
                     for (place, rows) in parts(rows.clone(), ROWS).enumerate() {
                         let rows = whole_strip(rows, first);
                         let strip = job.strip(rows, panels.start, panels.len());
-                        let sums = &mut sums[place];
+                        let sums = sums[place].as_mut_ptr();
                         match panels.len() {
                             1 => tile::<1>(&strip, &part, sums),
                             2 => tile::<2>(&strip, &part, sums),
@@ -137,7 +141,7 @@ pub(crate) unsafe fn amx(job: &Job<'_>, rows: Range<usize>, panels: Range<usize>
                     if let Some(rows) = next.next() {
                         fetch(job, rows, &panels);
                     }
-                    for (panel, sums) in panels.clone().zip(&sums.0) {
+                    for (panel, sums) in panels.clone().zip(&sums.assume_init_ref().0) {
                         let place = Place {
                             row: rows.start,
                             column: panel * PANEL,
@@ -233,10 +237,11 @@ struct Copied([[u8; ROW]; ROWS]);
 /// A part of 16 rows and `P` panels.
 ///
 /// # Safety
-/// All rows of `strip` and `P` panels must be readable to their ends, the part lie within, and the tile registers have [`SHAPES`].
+/// All rows of `strip` and `P` panels must be readable to their ends, the part lie within, the tile registers have [`SHAPES`], and
+/// `sums` be writable: those of the part before, where there was one.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn tile<const P: usize>(strip: &Strip<'_>, part: &Part, sums: &mut Sums) {
+unsafe fn tile<const P: usize>(strip: &Strip<'_>, part: &Part, sums: *mut Sums) {
     const { assert!(P > 0 && P <= ABREAST) };
     // SAFETY: the caller's promise covers every group of every segment; a group of a row is 4 bytes, of a panel 64.
     unsafe {
@@ -362,12 +367,12 @@ unsafe fn multiply<const P: usize>(rows: *const u8, stride: usize, panel: *const
 /// Loads the sums.
 ///
 /// # Safety
-/// As for [`zero`].
+/// As for [`zero`], and `from` must be readable.
 #[inline(always)]
-unsafe fn load(from: &Sums) {
-    let [a, b, c, d] = &from.0;
+unsafe fn load(from: *const Sums) {
     // SAFETY: the caller's promise, and each is 16 rows of 64 bytes.
     unsafe {
+        let [a, b, c, d] = &(*from).0;
         asm!(
             "tileloadd tmm0, [{a} + {line}*1]",
             "tileloadd tmm1, [{b} + {line}*1]",
@@ -390,10 +395,10 @@ unsafe fn load(from: &Sums) {
 /// Stores the sums.
 ///
 /// # Safety
-/// As for [`zero`].
+/// As for [`zero`], and `to` must be writable.
 #[inline(always)]
-unsafe fn store(to: &mut Sums) {
-    let [a, b, c, d] = &mut to.0;
+unsafe fn store(to: *mut Sums) {
+    let to: *mut Panel = to.cast();
     // SAFETY: the caller's promise, and there is room for each.
     unsafe {
         asm!(
@@ -401,10 +406,10 @@ unsafe fn store(to: &mut Sums) {
             "tilestored [{b} + {line}*1], tmm1",
             "tilestored [{c} + {line}*1], tmm2",
             "tilestored [{d} + {line}*1], tmm3",
-            a = in(reg) a.as_mut_ptr(),
-            b = in(reg) b.as_mut_ptr(),
-            c = in(reg) c.as_mut_ptr(),
-            d = in(reg) d.as_mut_ptr(),
+            a = in(reg) to,
+            b = in(reg) to.add(1),
+            c = in(reg) to.add(2),
+            d = in(reg) to.add(3),
             line = in(reg) ROW,
             options(nostack, preserves_flags),
         );
