@@ -1,10 +1,22 @@
 //! Values that start at a cache line: a vector register of 64 bytes that straddles two lines is loaded at half the speed.
 
 use std::fmt::Debug;
-use std::ops::Range;
+
+use crate::pages::{Pages, collapse};
 
 /// What the values start at a multiple of.
 const LINE: usize = 64;
+
+/// Numbers of which all bits zero are 0, and any bits are a value.
+///
+/// # Safety
+/// So it must be, and their alignment at most 64.
+pub(crate) unsafe trait Number: Copy + PartialEq {}
+
+// SAFETY: numbers of the machine are so.
+unsafe impl Number for i8 {}
+// SAFETY: as above.
+unsafe impl Number for f32 {}
 
 /// Memory that the caller allocated. It is freed when this value is dropped.
 pub trait Lent<T>: Debug + Send + Sync {
@@ -14,25 +26,26 @@ pub trait Lent<T>: Debug + Send + Sync {
     fn values_mut(&mut self) -> &mut [T];
 }
 
-/// Values of 1, 2, 4 or 8 bytes that start at a cache line.
+/// Numbers that start at a cache line.
 #[derive(Debug)]
 pub(crate) struct Aligned<T>(Memory<T>);
 
 #[derive(Debug)]
 enum Memory<T> {
-    Own { all: Vec<T>, used: Range<usize> },
+    Own(Pages),
     Lent(Box<dyn Lent<T>>),
 }
 
-impl<T: Copy + Default> Aligned<T> {
-    /// `len` zeros, of memory that the system clears when it is first touched.
+impl<T: Number> Aligned<T> {
+    /// `len` zeros.
+    ///
+    /// # Panics
+    /// When there is no memory for them.
     pub(crate) fn zeros(len: usize) -> Self {
-        let all = vec![T::default(); len + LINE / size_of::<T>()];
-        let start = to_line(&all);
-        Self(Memory::Own {
-            all,
-            used: start..start + len,
-        })
+        let bytes = len.checked_mul(size_of::<T>());
+        let pages = bytes.and_then(Pages::shared);
+        let pages = pages.unwrap_or_else(|| panic!("no memory for {len} weights"));
+        Self(Memory::Own(pages))
     }
 
     /// Takes over the caller's memory if it starts at a cache line, else gives it back.
@@ -43,18 +56,30 @@ impl<T: Copy + Default> Aligned<T> {
         }
     }
 
-    pub(crate) fn values(&self) -> &[T] {
-        match &self.0 {
-            Memory::Own { all, used } => &all[used.clone()],
-            Memory::Lent(memory) => memory.values(),
+    /// Moves memory that was lent to huge pages, where the system can.
+    pub(crate) fn collapse(&self) {
+        if let Memory::Lent(memory) = &self.0 {
+            collapse(memory.values());
         }
     }
 
+    pub(crate) fn values(&self) -> &[T] {
+        let bytes = match &self.0 {
+            Memory::Own(pages) => pages.bytes(),
+            Memory::Lent(memory) => return memory.values(),
+        };
+        // SAFETY: the bytes start at a cache line, and any are numbers.
+        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
+    }
+
     pub(crate) fn values_mut(&mut self) -> &mut [T] {
-        match &mut self.0 {
-            Memory::Own { all, used } => &mut all[used.clone()],
-            Memory::Lent(memory) => memory.values_mut(),
-        }
+        let bytes = match &mut self.0 {
+            Memory::Own(pages) => pages.bytes_mut(),
+            Memory::Lent(memory) => return memory.values_mut(),
+        };
+        let len = bytes.len() / size_of::<T>();
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), len) }
     }
 }
 
@@ -68,7 +93,7 @@ pub(crate) fn to_line<T>(values: &[T]) -> usize {
 }
 
 /// A copy lies elsewhere, and begins at a cache line there.
-impl<T: Copy + Default> Clone for Aligned<T> {
+impl<T: Number> Clone for Aligned<T> {
     fn clone(&self) -> Self {
         let mut copy = Self::zeros(self.values().len());
         copy.values_mut().copy_from_slice(self.values());
@@ -76,13 +101,13 @@ impl<T: Copy + Default> Clone for Aligned<T> {
     }
 }
 
-impl<T: Copy + Default + PartialEq> PartialEq for Aligned<T> {
+impl<T: Number> PartialEq for Aligned<T> {
     fn eq(&self, other: &Self) -> bool {
         self.values() == other.values()
     }
 }
 
-impl<T: Copy + Default + Eq> Eq for Aligned<T> {}
+impl<T: Number + Eq> Eq for Aligned<T> {}
 
 #[cfg(test)]
 mod tests {
@@ -96,12 +121,12 @@ mod tests {
             let copy = values.clone();
             for found in [&values, &copy] {
                 assert_eq!(found.values(), vec![2.5; len]);
-                assert_eq!(found.values().as_ptr().addr() % LINE, 0);
+                assert_eq!(found.values().as_ptr().addr() % 64, 0);
             }
             assert!(values == copy);
             copy.clone().values_mut().fill(0.0);
             assert_eq!(len == 0, values == Aligned::zeros(len));
         }
-        assert_eq!(Aligned::<i8>::zeros(70).values().as_ptr().addr() % LINE, 0);
+        assert_eq!(Aligned::<i8>::zeros(70).values().as_ptr().addr() % 64, 0);
     }
 }

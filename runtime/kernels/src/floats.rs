@@ -66,6 +66,7 @@ impl PackedFloats {
                 scratch.extend_from_slice(data.values());
                 let mut packed = Self::of(isa, [segments, segment, columns], data);
                 packed.fill(|s, k, n| scratch[at(s, k, n)]);
+                packed.data.collapse();
                 packed
             }
             Err(weights) => {
