@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use toml::Spanned;
+use wink_runtime::toml_file::{complaint, line_of};
 
 use crate::BoardError;
 
@@ -51,9 +52,9 @@ impl BoardFile {
     /// # Errors
     /// With the line: syntax, missing or unknown fields, values that make no sense.
     pub fn from_toml(text: &str) -> Result<Self, BoardError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| BoardError::Syntax {
-            line: line_of(text, error.span().map_or(0, |span| span.start)),
-            message: error.message().to_owned(),
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            let (line, message) = complaint(text, &error);
+            BoardError::Syntax { line, message }
         })?;
         let within = |field, value: &Spanned<u32>, min, max| {
             let found = *value.get_ref();
@@ -148,15 +149,6 @@ struct RawI2c {
     bus: String,
     address: Spanned<u32>,
     oscillator_hz: Spanned<u32>,
-}
-
-/// The line, counted from 1, of a byte offset.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|&byte| byte == b'\n')
-        .count()
-        + 1
 }
 
 #[cfg(test)]

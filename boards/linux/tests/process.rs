@@ -26,6 +26,8 @@ const PATIENCE_US: u64 = 60_000_000;
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wink-board"));
     command.args(["--boards", concat!(env!("CARGO_MANIFEST_DIR"), "/..")]);
+    // No calibration of this machine's arms.
+    command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -235,7 +237,24 @@ fn what_it_cannot_use_is_bad_input() {
             .output()
             .unwrap()
     };
+    let foreign = folder.path().join("foreign.toml");
+    fs::write(&foreign, "format = 1\narm = \"wx250s\"\n").unwrap();
+    let calibrated = |option: &str, value: &str| -> Output {
+        program()
+            .args(["--board", "x86", "--arm", "so101", "--link", free])
+            .args(["--device", "/dev/no-such-adapter", option, value])
+            .output()
+            .unwrap()
+    };
     for (output, expected) in [
+        (
+            calibrated("--calibration", foreign.to_str().unwrap()),
+            "foreign.toml: this is a calibration of the arm \"wx250s\", not of \"so101\"",
+        ),
+        (
+            calibrated("--id", "left"),
+            "there is no calibration \"left\" of the arm so101",
+        ),
         (
             run("x86", arm, free),
             "reversed.toml: line 17: \"shoulder_pan\": min_rad 4.09695 is not below max_rad 2.09695",

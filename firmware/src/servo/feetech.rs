@@ -60,6 +60,12 @@ pub fn homing_offset(ticks: i16) -> u16 {
     if ticks < 0 { size | 1 << 11 } else { size }
 }
 
+/// The offset, ticks, that stands in the [`HOMING_OFFSET`] register.
+#[must_use]
+pub fn homing_ticks(register: u16) -> i16 {
+    signed((register & 0x0fff).to_le_bytes(), 11) as i16
+}
+
 impl Protocol for Feetech {
     const STATUS_FRAME: usize = 6;
     const MODEL: u16 = 3;

@@ -51,7 +51,7 @@ pub enum ArmClientError {
         "the board was flashed for the arm{} ({board:08x}), this program drives{} ({host:08x}): {}",
         quoted(board_arm),
         quoted(host_arm),
-        if board_arm == host_arm { "its file has changed since, flash the board again" } else { "flash the firmware for this arm" }
+        if board_arm == host_arm { "its file or its calibration has changed since, flash the board again" } else { "flash the firmware for this arm" }
     )]
     Description {
         /// Name of the arm that the board was built for; may be empty.

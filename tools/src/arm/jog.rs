@@ -52,10 +52,7 @@ pub fn run(
             args.by, joint.name, joint.unit, joint.min, joint.max
         )));
     }
-    let velocity = arm
-        .joints()
-        .get(index)
-        .map_or(arm.gripper().velocity_m_s, |joint| joint.velocity_rad_s);
+    let velocity = joint.velocity;
     let seconds = args.by.abs() / (velocity * SHARE);
     let steps = ((seconds * 1e6 / STEP_US as f64).ceil() as u32).max(1);
     for step in 1..=steps {

@@ -1,21 +1,23 @@
 //! `wink arm`: look at an arm, move one joint, calibrate.
 
+mod by_hand;
 mod calibrate;
+mod choice;
 mod jog;
 mod lerobot;
 mod machine;
 mod panel;
 mod view;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use wink_runtime::arm::{ArmClient, ArmDescription, named_file};
 
 use crate::bad_input::bad_input;
+pub use choice::{CalibrationChoice, tell_uncalibrated};
 pub use machine::{Machine, SerialBoard, only_port};
 
 const EXAMPLES: &str = "\
@@ -24,8 +26,10 @@ Examples:
   wink arm --board sim                                the same of the simulated arm
   wink arm status --json                              one look
   wink arm jog --joint elbow --by -0.1                move one joint by -0.1 rad, then hold
-  wink arm calibrate --arm so101                      middle pose and ranges, by hand, into boards/arms/so101.toml
+  wink arm calibrate --arm so101 --id left            ranges, by hand, kept as the calibration left
   wink arm calibrate --arm so101 --lerobot my.json    from LeRobot's calibration file
+  wink arm calibrate --arm so101 --to-lerobot my.json for LeRobot, from the calibration that is kept
+  wink arm --arm so101 --id left                      live view of the arm with that calibration
 
 Keys in the view: up and down choose a joint, left and right move it, a arm, h hold, p power down, c clear a fault, q quit.";
 
@@ -62,6 +66,9 @@ struct Target {
     #[arg(long, value_name = "NAME", default_value = "wx250s", global = true)]
     arm: String,
 
+    #[command(flatten)]
+    calibration: CalibrationChoice,
+
     /// Folder with the boards
     #[arg(long, value_name = "DIR", default_value = "boards", global = true)]
     boards: PathBuf,
@@ -85,21 +92,26 @@ enum Action {
     },
     /// Move one joint, then hold
     Jog(jog::Args),
-    /// Find the middle pose and the ranges, and save them to the arm's file
+    /// Find how far the arm's servos go, and keep it; read and write LeRobot's calibrations
     Calibrate(calibrate::Args),
 }
 
 impl Target {
     /// The arm's file, by name or path.
     fn arm_path(&self) -> PathBuf {
-        let direct = Path::new(&self.arm);
-        if direct.extension().is_some_and(|end| end == "toml") {
-            return direct.to_owned();
+        named_file(&self.boards.join("arms"), &self.arm)
+    }
+
+    /// The arm with its calibration. The simulated arm is its model.
+    fn arm(&self) -> Result<ArmDescription> {
+        let model = read_arm(&self.arm_path())?;
+        match self.board {
+            BoardKind::Serial => self.calibration.applied(model),
+            BoardKind::Sim if self.calibration.is_made() => Err(bad_input(
+                "--board sim: the simulated arm has no calibration, leave --calibration and --id out",
+            )),
+            BoardKind::Sim => Ok(model),
         }
-        self.boards
-            .join("arms")
-            .join(&self.arm)
-            .with_extension("toml")
     }
 
     fn open(&self) -> Result<Box<dyn Machine>> {
@@ -124,10 +136,13 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(Action::Calibrate(calibrate)) = &args.action {
         return calibrate::run(calibrate, &args.target);
     }
-    let arm = read_arm(&args.target.arm_path())?;
+    let arm = args.target.arm()?;
     let mut machine = args.target.open()?;
     let mut client = ArmClient::new(&arm);
     client.greet(&mut *machine, PATIENCE_US)?;
+    if args.target.board == BoardKind::Serial {
+        tell_uncalibrated(&arm);
+    }
     match &args.action {
         Some(Action::Status { json }) => {
             measure(&mut client, &mut *machine)?;
@@ -151,10 +166,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Reads and checks an arm's file.
 pub fn read_arm(path: &Path) -> Result<ArmDescription> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    ArmDescription::from_toml(&text)
-        .map_err(|error| bad_input(format!("{}: {error}", path.display())))
+    ArmDescription::load(path).map_err(bad_input)
 }
 
 /// Shakes hands, without arming, and tells who is there.

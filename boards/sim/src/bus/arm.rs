@@ -52,6 +52,8 @@ const fn model(model: DescribedModel) -> ServoModel {
         DescribedModel::Sts3215 => ServoModel::Sts3215,
         DescribedModel::Xm430W350 => ServoModel::Xm430W350,
         DescribedModel::Xl430W250 => ServoModel::Xl430W250,
+        DescribedModel::Xl330M288 => ServoModel::Xl330M288,
+        DescribedModel::Xl330M077 => ServoModel::Xl330M077,
     }
 }
 
