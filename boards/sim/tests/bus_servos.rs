@@ -121,24 +121,28 @@ fn an_arm_without_a_gripper_is_driven_by_its_firmware() {
         ..Default::default()
     };
     let goals = [0.3, -0.2, 0.4, 1.2, -0.5];
-    let setpoint = wink_firmware::wire::Setpoint {
-        deadline_us: 400_000,
-        positions: goals.into_iter().collect(),
-    };
-    for (seq, command) in [
-        (1, wink_firmware::wire::Command::Hello(hello)),
-        (2, wink_firmware::wire::Command::Arm),
-        (3, wink_firmware::wire::Command::Setpoint(setpoint)),
-    ] {
-        let message = wink_firmware::wire::HostMessage { seq, command };
-        let length = wink_firmware::wire::encode_host(&message, &mut line).unwrap();
-        core.receive(&line[..length], 0);
-        core.tick(0, &mut driver);
-    }
-    for _ in 0..200 {
-        core.tick(driver.port_mut().now_us(), &mut driver);
+    let mut commands = vec![
+        wink_firmware::wire::Command::Hello(hello),
+        wink_firmware::wire::Command::Arm,
+    ];
+    for step in 0..200_u32 {
+        let now_us = driver.port_mut().now_us();
+        commands.push(wink_firmware::wire::Command::Setpoint(
+            wink_firmware::wire::Setpoint {
+                deadline_us: now_us + 400_000,
+                positions: goals.into_iter().collect(),
+            },
+        ));
+        for (number, command) in (1..).zip(commands.drain(..)) {
+            let seq = 10 * step + number;
+            let message = wink_firmware::wire::HostMessage { seq, command };
+            let length = wink_firmware::wire::encode_host(&message, &mut line).unwrap();
+            core.receive(&line[..length], now_us);
+            core.tick(now_us, &mut driver);
+        }
         pass(&mut driver, &mut joints, 1);
     }
+    assert_eq!(core.state(), State::Armed);
     for (joint, goal) in goals.iter().enumerate() {
         let at = joints.position(joint);
         assert!(

@@ -194,6 +194,7 @@ mod tests {
             unit: "m",
             min: 0.0,
             max: 0.04,
+            velocity: 1.0,
         };
         for (from, by, to) in [
             (0.02, 1, 0.021),

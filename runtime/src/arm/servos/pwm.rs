@@ -72,10 +72,10 @@ impl Checker<'_> {
         moved: &Moved<'_>,
         [short, long]: [PulsePoint; 2],
     ) -> Result<(), ArmError> {
-        let [one, other] = [short, long].map(|point| f64::from(point.position));
+        let (one, other) = (short.position, long.position);
         let (low, high) = (one.min(other), one.max(other));
         // Positions are rounded to 32 bits.
-        let reach = low - ROUNDING..=high + ROUNDING;
+        let reach = f64::from(low) - ROUNDING..=f64::from(high) + ROUNDING;
         for (name, limit) in ["lower", "upper"].into_iter().zip(moved.reach) {
             if !reach.contains(&limit) {
                 let message = format!(
