@@ -54,6 +54,26 @@ pub enum BoardError {
         /// Why, and what to do.
         message: String,
     },
+    /// Another program has a device open.
+    #[error("{path} is taken by {by}: end that program first")]
+    Taken {
+        /// The device.
+        path: String,
+        /// The program.
+        by: String,
+    },
+    /// An adapter's driver keeps answers back for too long.
+    #[error(
+        "{path}: its driver keeps answers back for {ms} ms, too long for a control step: `echo 1 | sudo tee {timer}`"
+    )]
+    LatencyTimer {
+        /// The device.
+        path: String,
+        /// How long.
+        ms: u32,
+        /// Where the driver keeps that time.
+        timer: String,
+    },
     /// The servos are not as they should be.
     #[error("{path}: {message}")]
     Servos {

@@ -110,9 +110,16 @@ fn run(args: &Args) -> Result<(), Failure> {
     .and_then(|()| out.flush())
     .map_err(|error| failed(&error))?;
     let (mut told, mut due) = (0, Instant::now() + REPORT);
+    let mut trouble = None;
     loop {
         link.exchange(&mut running)
             .map_err(|error| failed(&error))?;
+        let now = running.trouble();
+        if now != trouble {
+            let said = now.as_deref().unwrap_or("the servos answer again");
+            let _ = writeln!(io::stderr(), "wink-board: {said}");
+            trouble = now;
+        }
         if Instant::now() >= due {
             due += REPORT;
             let late = running.late_steps();

@@ -34,8 +34,8 @@ fn program() -> Command {
 /// The simulated arm, and a running board.
 struct Bench {
     far_end: FarEnd,
-    /// Keeps the pseudo-terminal open when the board is gone.
-    near: TTYPort,
+    /// The adapter's device.
+    device: String,
     folder: TempDir,
 }
 
@@ -43,13 +43,14 @@ impl Bench {
     fn new() -> Self {
         let arm = wx250s("dynamixel");
         let (far, near) = TTYPort::pair().unwrap();
+        let device = near.name().unwrap();
         let far_end = FarEnd::start(far, ServoBus::for_arm(&arm).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let board = "format = 1\nname = \"bench\"\nrate_hz = 100\n[serial]\nport = \"none\"\nbaud = 1000000\nanswer_timeout_us = 1000000\n";
         fs::write(folder.path().join("bench.toml"), board).unwrap();
         Self {
             far_end,
-            near,
+            device,
             folder,
         }
     }
@@ -62,7 +63,7 @@ impl Bench {
         let mut child = program()
             .arg("--board")
             .arg(self.folder.path().join("bench.toml"))
-            .args(["--arm", "wx250s", "--device", &self.near.name().unwrap()])
+            .args(["--arm", "wx250s", "--device", &self.device])
             .arg("--link")
             .arg(self.link())
             .stdout(Stdio::piped())

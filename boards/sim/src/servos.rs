@@ -150,6 +150,28 @@ impl Servos {
         }
     }
 
+    /// Where a joint's stops are, rad or m.
+    #[must_use]
+    pub fn stops(&self, joint: usize) -> [f64; 2] {
+        self.stops[joint]
+    }
+
+    /// Moves a joint's stops, rad or m.
+    pub fn set_stops(&mut self, joint: usize, stops: [f64; 2]) {
+        self.stops[joint] = stops;
+    }
+
+    /// Moves a joint without torque by hand, as far as its stops let it. One with torque stays where it is.
+    pub fn move_by_hand(&mut self, joint: usize, position: f64) {
+        if self.torque_on[joint] {
+            return;
+        }
+        let [low, high] = self.stops[joint];
+        self.positions[joint] = position.max(low).min(high);
+        self.goals[joint] = self.positions[joint];
+        self.next_goals[joint] = self.positions[joint];
+    }
+
     /// Greatest joint speed of the arm, radians per second.
     #[must_use]
     pub fn max_joint_speed(&self) -> f64 {

@@ -28,6 +28,10 @@ pub enum Dynamixel {}
 
 /// Address of the second id that the servo listens to without answering. One byte, 255 for none.
 pub const SECONDARY_ID: u16 = 12;
+/// Address of the id. One byte.
+pub const ID: u16 = 7;
+/// Address of the bus speed. One byte, 3 for 1 Mbaud.
+pub const BAUD: u16 = 8;
 /// Address of the homing offset: the servo adds it to what its encoder says. Four bytes.
 pub const HOMING_OFFSET: u16 = 20;
 /// Address of the proportional gain of the position controller. Two bytes; I and D stand two and four
@@ -77,6 +81,9 @@ impl Protocol for Dynamixel {
     const MOTION: (u16, usize) = (PRESENT_CURRENT, 10);
     const HEALTH: (u16, usize) = (PRESENT_INPUT_VOLTAGE, 3);
     const COMPLAINTS: u16 = 70;
+    const SUPPLY_LIMITS: [u16; 2] = [32, 34];
+    const HOMING_OFFSET: u16 = HOMING_OFFSET;
+    const MULTI_TURN: Option<(u16, u8)> = None;
     const GOAL: u16 = GOAL_POSITION;
     const DRIVE_MODE: Option<u16> = Some(10);
     const SETTINGS: &'static [Setting] = &[
@@ -168,6 +175,10 @@ impl Protocol for Dynamixel {
             load,
             current_a,
         })
+    }
+
+    fn offset(register: u32) -> i32 {
+        register.cast_signed()
     }
 
     fn health(data: &[u8]) -> Option<Health> {

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wink_runtime::arm::{ArmDescription, Calibration, JointCalibration, read_text, write_whole};
 
+use super::Target;
 use super::lerobot::{self, Taken};
-use super::{Target, by_hand};
 use crate::bad_input::bad_input;
+use crate::setup;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -48,7 +49,7 @@ pub fn run(args: &Args, target: &Target) -> Result<()> {
             lerobot::read(&text, &arm).context(file.display().to_string())?
         }
         None => Taken {
-            calibration: by_hand::calibrate(&arm, target)?,
+            calibration: setup::by_hand(&target.place(), &out)?,
             left_out: Vec::new(),
         },
     };

@@ -25,6 +25,11 @@ impl CalibrationChoice {
         self.calibration.is_some() || self.id.is_some()
     }
 
+    /// Name of the calibration.
+    pub fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or(DEFAULT_ID)
+    }
+
     /// The file of the calibration that goes with the arm; `None` where there is none.
     pub fn file(&self, arm: &ArmDescription) -> Result<Option<PathBuf>> {
         self.check()?;
@@ -36,11 +41,8 @@ impl CalibrationChoice {
         self.check()?;
         match &self.calibration {
             Some(file) => Ok(file.clone()),
-            None => {
-                let id = self.id.as_deref().unwrap_or(DEFAULT_ID);
-                calibration_path(arm.name(), id)
-                    .map_err(|error| bad_input(format!("{error} with --out")))
-            }
+            None => calibration_path(arm.name(), self.id())
+                .map_err(|error| bad_input(format!("{error} with --out"))),
         }
     }
 

@@ -208,6 +208,21 @@ impl ServoModel {
         [1 << 2, 1, 1 << 5]
     }
 
+    /// Lowest and highest supply that the servo does not complain of, tenths of a volt.
+    pub(super) fn supply_limits_dv(self, memory: &[u8]) -> [u8; 2] {
+        if self.is_dynamixel() {
+            // Two bytes each, the higher of which is 0.
+            [memory[34], memory[32]]
+        } else {
+            [memory[15], memory[14]]
+        }
+    }
+
+    /// Whether positions are told within one turn, 0 to 4095, however far the servo has turned.
+    pub(super) fn tells_one_turn(self, memory: &[u8]) -> bool {
+        !self.is_dynamixel() && memory[18] & 1 << 4 == 0
+    }
+
     /// Complaints for which this servo lets go of its load.
     pub(super) fn unloads_on(self, memory: &[u8]) -> u8 {
         memory[if self.is_dynamixel() { 63 } else { 19 }]
