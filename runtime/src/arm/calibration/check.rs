@@ -168,8 +168,8 @@ impl JointCalibration {
 fn check(joint: &JointCalibration, part: &Calibrated<'_>) -> Result<(), CalibrationError> {
     let name = joint.name.clone();
     let (min, max) = (joint.range_min, joint.range_max);
-    if min < 0 || max > JointCalibration::LAST_TICK || max < 0 || min > JointCalibration::LAST_TICK
-    {
+    let turn = 0..=JointCalibration::LAST_TICK;
+    if !turn.contains(&min) || !turn.contains(&max) {
         return Err(CalibrationError::OutsideTurn {
             joint: name,
             min,

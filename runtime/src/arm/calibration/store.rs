@@ -101,21 +101,21 @@ impl Calibration {
 
 /// Ids of the calibrations that are there.
 fn known(arm: &str) -> Vec<String> {
-    let entries = folder(arm).and_then(|folder| Ok(fs::read_dir(folder)));
+    let Ok(Ok(entries)) = folder(arm).map(fs::read_dir) else {
+        return Vec::new();
+    };
+    let id = |entry: fs::DirEntry| {
+        Some(
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".toml")?
+                .to_owned(),
+        )
+    };
     let mut ids: Vec<String> = entries
-        .into_iter()
         .flatten()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            Some(
-                entry
-                    .file_name()
-                    .to_str()?
-                    .strip_suffix(".toml")?
-                    .to_owned(),
-            )
-        })
+        .filter_map(id)
         .filter(|id| plain(id).is_ok())
         .collect();
     ids.sort();
