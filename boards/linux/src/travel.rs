@@ -190,7 +190,7 @@ impl Travel {
 /// The offset with which the encoder's reading `tick` becomes the middle one, as far as the register holds it.
 fn offset_for(tick: i32) -> i16 {
     let offset = (tick - MIDDLE + TURN / 2).rem_euclid(TURN) - TURN / 2;
-    offset.max(-LARGEST_OFFSET).min(LARGEST_OFFSET) as i16
+    offset.clamp(-LARGEST_OFFSET, LARGEST_OFFSET) as i16
 }
 
 #[cfg(test)]

@@ -54,11 +54,9 @@ fn release_board(target: &Target) -> Result<()> {
     let arm = target.arm()?;
     let mut machine = target.open(&arm)?;
     let mut client = ArmClient::new(&arm);
-    match client.greet(&mut *machine, PATIENCE_US) {
-        Err(error @ (ArmClientError::Link(_) | ArmClientError::NoAnswer { .. })) => {
-            return Err(as_bad_input(error));
-        }
-        Ok(()) | Err(_) => {}
+    let greeted = client.greet(&mut *machine, PATIENCE_US);
+    if let Err(error @ (ArmClientError::Link(_) | ArmClientError::NoAnswer { .. })) = greeted {
+        return Err(as_bad_input(error));
     }
     client.power_down(&mut *machine)?;
     until_disarmed(&mut client, &mut *machine)?;
