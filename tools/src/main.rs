@@ -3,6 +3,7 @@
 mod arm;
 mod bad_input;
 mod bench;
+mod cameras;
 mod cards;
 mod cell;
 mod check;
@@ -62,6 +63,7 @@ Examples:
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
   wink setup --arm so101                              the first hour of a new arm: port, ids, calibration, rest pose
+  wink cameras                                        cameras: formats, the rate that they deliver, frame age, stills
   wink arm                                            an arm live: joints, loads, link; jog, calibrate, release
   wink log --board nucleo-f411                        what a board logs
 
@@ -79,6 +81,7 @@ enum Command {
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Results(results::Args),
+    Cameras(cameras::Args),
     Cards(cards::Args),
     Check(check::Args),
     Flash(flash::Args),
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Cameras(args) => cameras::run(&args),
         Command::Cards(args) => cards::run(&args),
         Command::Check(args) => match check::run(&args) {
             Ok(true) => Ok(()),

@@ -26,6 +26,14 @@ pub enum BoardError {
         /// The most that is allowed.
         max: u32,
     },
+    /// A camera's table makes no sense.
+    #[error("line {line}: {message}")]
+    Camera {
+        /// Where, counted from 1.
+        line: usize,
+        /// The table and the field, and what to do.
+        message: String,
+    },
     /// The arm needs a bus that the board's file does not have.
     #[error("the arm \"{arm}\" needs {needs}, and the board \"{board}\" has no [{section}]")]
     NoBus {
