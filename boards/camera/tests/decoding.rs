@@ -1,6 +1,7 @@
 //! Decoding of frames as cameras send them: the same bytes on every processor, without allocation, and nothing of damaged ones.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![expect(clippy::print_stdout, reason = "what was measured is for people")]
 
 #[path = "../../../runtime/tests/counting/mod.rs"]
 mod counting;
