@@ -70,6 +70,9 @@ if [ -x /programs/wink ]; then
     check "a format that it has not" refused "gives no mjpg" wink cameras --device $CAMERA --format mjpg
     check "a frozen camera" refused "frozen" wink cameras --seconds 2 --format yuyv --out /tmp/stills \
         --pipe "while :; do head -c 614400 /dev/zero; sleep 0.03; done"
+    # The first hour with a fresh kit, whose servos are simulated behind a pseudo-terminal.
+    export XDG_CONFIG_HOME=/tmp/config
+    check "wink setup" wink kit --fresh --link /work/devices/adapter --script first-hour.txt
 fi
 
 wait $i2c_test

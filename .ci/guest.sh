@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 source .ci/common.sh
 source boards/cross.sh
 
-architecture=amd64 shell=
+architecture=amd64 shell= tool=()
 for word in "$@"; do
     case $word in
     arm64 | amd64) architecture=$word ;;
@@ -24,13 +24,12 @@ case $architecture in
 amd64)
     qemu=(qemu-system-x86_64 -accel tcg -cpu max)
     console=ttyS0 kernel_of=linux-image-amd64 packages=(qemu-system-x86 busybox-static)
-    target=()
     ;;
 arm64)
     qemu=(qemu-system-aarch64 -accel tcg -machine virt -cpu max)
     console=ttyAMA0 kernel_of=linux-image-arm64
     packages=(qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
-    target=(--target aarch64-unknown-linux-gnu)
+    export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu=-I/usr/aarch64-linux-gnu/include
     ;;
 esac
 packages+=(cpio kmod zstd xz-utils)
@@ -88,7 +87,9 @@ programs() {
     fi | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 }
 tests=(vivid i2c)
-mapfile -t built < <(programs "${tests[@]}")
+# `cameras` is a test of the tool, which is built with it.
+[[ $architecture == arm64 ]] || tool=(cameras)
+mapfile -t built < <(programs "${tests[@]}" "${tool[@]}")
 
 root=$work/root
 rm -rf "$root"
@@ -114,13 +115,15 @@ for program in "${built[@]}"; do
     [[ $program == */deps/* ]] && name=${name%-*}
     case " ${tests[*]} wink " in *" $name "*) pack "$program" "$name" ;; esac
 done
-if [[ $architecture == amd64 ]]; then
-    pack "$(dirname "$(dirname "${built[0]}")")/wink" wink
-fi
-for test in "${tests[@]}"; do
-    [[ -x $root/programs/$test ]] || { echo "guest: $test was not built" >&2; exit 1; }
+needed=("${tests[@]}")
+[[ $architecture == arm64 ]] || needed+=(wink)
+for name in "${needed[@]}"; do
+    [[ -x $root/programs/$name ]] || { echo "guest: $name was not built" >&2; exit 1; }
 done
-cp boards/camera/tests/fixtures/webcam-640x480.jpg "$root/work/"
+mkdir -p "$root"/work/{boards/arms,boards/linux,devices}
+cp boards/camera/tests/fixtures/webcam-640x480.jpg tools/tests/scripts/first-hour.txt "$root/work/"
+cp boards/arms/*.toml "$root/work/boards/arms/"
+cp boards/linux/*.toml "$root/work/boards/linux/"
 
 # Modules with all that they need, in the order in which they load.
 depmod -b "$kernel" "$release"
@@ -149,7 +152,7 @@ chmod +x "$root/init"
 
 start=$SECONDS log=$work/console.log
 run=("${qemu[@]}" -m 1024 -smp 2 -nographic -no-reboot -kernel "$(echo "$kernel"/boot/vmlinuz-*)" -initrd "$work/initrd"
-    -append "console=$console quiet panic=-1 vivid.n_devs=1 vivid.node_types=0x101")
+    -append "console=$console quiet panic=-1")
 if [[ -n $shell ]]; then
     exec "${run[@]}"
 fi
