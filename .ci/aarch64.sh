@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On aarch64, in QEMU: the golden tests of the simulated board (the same pixels and the same physics as on x86-64), the kernels'
-# tests on processors without the dot product (Cortex-A72), with it (A76) and with the matrix product too (max), and the shipped
-# policy, whose actions have the bits that they have on x86-64.
+# tests on processors without the dot product (Cortex-A72), with it (A76) and with the matrix product too (max), the shipped
+# policy, whose actions have the bits that they have on x86-64; and that camera frames decode to the same bits.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/common.sh
@@ -25,7 +25,7 @@ build() {
     cross_cargo $target std,panic_unwind test --no-run --message-format=json-render-diagnostics "$@" |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 }
-programs=$(build -p wink-sim -p wink-runtime --test golden --test same_bits)
+programs=$(build -p wink-sim -p wink-runtime -p wink-camera --test golden --test same_bits --test decoding)
 kernels=$(build -p wink-kernels --tests)
 
 # on_cpu CPU FOLDER PROGRAM...: runs tests of the package in FOLDER on that processor.
@@ -39,9 +39,11 @@ on_cpu() {
 }
 
 golden=$(grep '/golden-' <<<"$programs")
+decoding=$(grep '/decoding-' <<<"$programs")
 same_bits=$(grep '/same_bits-' <<<"$programs")
 mapfile -t kernels <<<"$kernels"
 on_cpu cortex-a76 boards/sim "$golden"
+on_cpu cortex-a76 boards/camera "$decoding"
 # The policy's test keeps one processor busy.
 running=()
 for cpu in cortex-a72 cortex-a76 max; do

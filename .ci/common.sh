@@ -27,3 +27,13 @@ has_tools() {
         command -v "$tool" >/dev/null || return
     done
 }
+
+# The selection of every section that builds the workspace for this machine: another one would build the engine a second time.
+workspace=(--workspace --features camera)
+# What the feature `camera` needs: the bindings of V4L2 are generated with libclang and the headers of a C compiler.
+libclang_packages=(libclang-dev libc6-dev)
+
+# has_libclang: whether bindings can be generated.
+has_libclang() {
+    compgen -G '/usr/lib/llvm-*/lib/libclang[.-][s0-9]*' >/dev/null || [[ -n ${LIBCLANG_PATH:-} ]]
+}

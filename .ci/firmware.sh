@@ -30,4 +30,4 @@ boards/build.sh
 firmware/no_panic/check.sh
 # For the whole workspace, as all tests are built: nothing is built again with other features. An emulator and the program that
 # drives it take turns, so that a test keeps one processor busy.
-cargo test -q --workspace --test emulated --test boards -- --ignored --nocapture --test-threads="$(nproc)"
+cargo test -q "${workspace[@]}" --test emulated --test boards -- --ignored --nocapture --test-threads="$(nproc)"

@@ -9,7 +9,7 @@ source .ci/common.sh
 
 # The tests run the kernels of every instruction set that they find, and print which.
 if [[ -z ${WINK_BOCHS:-} ]]; then
-    found=$(cargo test -q --workspace --test exact -- --exact tells_what_it_ran --nocapture 2>&1 | grep '^kernels here:') || found=
+    found=$(cargo test -q "${workspace[@]}" --test exact -- --exact tells_what_it_ran --nocapture 2>&1 | grep '^kernels here:') || found=
     if [[ $found == *"avx512-vnni"* ]]; then
         echo "not emulated, as the tests ran here with the processor's own: $found"
         exit 0

@@ -3,23 +3,40 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use wink_runtime::arm::{ArmDescription, ArmServos};
+use wink_runtime::arm::{ArmDescription, ArmServos, Calibration};
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let path = chosen_arm()?;
     println!("cargo:rerun-if-changed={}", path.display());
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(&path).map_err(|error| told(&error))?;
-    let arm = ArmDescription::from_toml(&text).map_err(|error| told(&error))?;
-    let code = arm.firmware_source() + &period(&arm).map_err(|why| told(&why))?;
+    let arm = calibrated(ArmDescription::load(&path)?)?;
+    let period = period(&arm).map_err(|why| format!("{}: {why}", path.display()))?;
+    let code = arm.firmware_source() + &period;
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("arm.rs"), code)?;
     Ok(())
 }
 
-/// The one feature `arm-NAME` stands for `boards/arms/NAME.toml`; without one, the WidowX 250S.
+/// A path that a variable of the environment gives.
+fn given(variable: &str) -> Option<PathBuf> {
+    println!("cargo:rerun-if-env-changed={variable}");
+    env::var_os(variable).map(PathBuf::from)
+}
+
+/// The arm with the calibration that `WINK_CALIBRATION` names.
+fn calibrated(arm: ArmDescription) -> Result<ArmDescription, Failure> {
+    let Some(path) = given("WINK_CALIBRATION") else {
+        return Ok(arm);
+    };
+    println!("cargo:rerun-if-changed={}", path.display());
+    Ok(Calibration::applied(arm, Some(&path), None)?)
+}
+
+/// The file that `WINK_ARM` names. Without it the one feature `arm-NAME` stands for `boards/arms/NAME.toml`; without one, the WidowX 250S.
 fn chosen_arm() -> Result<PathBuf, Failure> {
+    if let Some(path) = given("WINK_ARM") {
+        return Ok(path);
+    }
     let names: Vec<String> = env::vars()
         .filter_map(|(key, _)| Some(key.strip_prefix("CARGO_FEATURE_ARM_")?.to_lowercase()))
         .collect();
@@ -31,7 +48,7 @@ fn chosen_arm() -> Result<PathBuf, Failure> {
         }
     };
     let arms = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../arms");
-    Ok(arms.join(name.replace('_', "-")).with_extension("toml"))
+    Ok(arms.join(format!("{}.toml", name.replace('_', "-"))))
 }
 
 /// Bytes of a control step whatever the number of servos: the heads of three instructions, and one servo's health.

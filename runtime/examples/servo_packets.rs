@@ -109,7 +109,7 @@ fn goals_at_home(
         .iter()
         .map(|joint| joint.home_rad as f32)
         .collect();
-    goals.push(arm.gripper().home_m as f32);
+    goals.extend(arm.gripper().map(|gripper| gripper.home_m as f32));
     let options = BusOptions::default();
     Ok(if servos.iter().any(|servo| servo.model.is_dynamixel()) {
         let mut bus = DynamixelServos::new(Tape::default(), servos, options)?;

@@ -16,3 +16,4 @@ pub mod control;
 pub mod policy;
 pub mod rig;
 pub mod session;
+pub mod toml_file;

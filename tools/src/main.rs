@@ -3,6 +3,7 @@
 mod arm;
 mod bad_input;
 mod bench;
+mod cameras;
 mod cards;
 mod cell;
 mod check;
@@ -12,6 +13,7 @@ mod flash;
 mod frames;
 mod import;
 mod inspect;
+mod kit;
 mod log;
 mod memory;
 mod merge;
@@ -26,6 +28,7 @@ mod real_time;
 mod record;
 mod results;
 mod rollout;
+mod setup;
 mod stats;
 mod threads;
 mod values;
@@ -59,7 +62,9 @@ Examples:
   wink results                                        models/RESULTS.md: all ways compared, from stored reports
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
-  wink arm                                            an arm live: joints, loads, link; jog, calibrate
+  wink setup --arm so101                              the first hour of a new arm: port, ids, calibration, rest pose
+  wink cameras                                        cameras: formats, the rate that they deliver, frame age, stills
+  wink arm                                            an arm live: joints, loads, link; jog, calibrate, release
   wink log --board nucleo-f411                        what a board logs
 
 Exit codes: 0 done, 1 failed on the way, 2 bad input.";
@@ -76,10 +81,13 @@ enum Command {
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Results(results::Args),
+    Cameras(cameras::Args),
     Cards(cards::Args),
     Check(check::Args),
     Flash(flash::Args),
     Arm(arm::Args),
+    Setup(setup::Args),
+    Kit(kit::Args),
     Log(log::Args),
 }
 
@@ -108,6 +116,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Cameras(args) => cameras::run(&args),
         Command::Cards(args) => cards::run(&args),
         Command::Check(args) => match check::run(&args) {
             Ok(true) => Ok(()),
@@ -116,6 +125,8 @@ fn main() -> ExitCode {
         },
         Command::Flash(args) => flash::run(&args),
         Command::Arm(args) => arm::run(&args),
+        Command::Setup(args) => setup::run(&args),
+        Command::Kit(args) => kit::run(&args),
         Command::Log(args) => log::run(&args),
     };
     match done {

@@ -76,7 +76,7 @@ fn state_name(
         (State::Holding, HoldReason::Servo, _) => "holding: servos do not answer",
         (State::Holding, HoldReason::Stall, _) => "holding: a joint is stalled",
         (State::Holding, HoldReason::Temperature, _) => "holding: a servo is too hot",
-        (State::Holding, HoldReason::Voltage, _) => "holding: the supply is too weak",
+        (State::Holding, HoldReason::Voltage, _) => "holding: the supply does not fit the servos",
         (State::Holding, HoldReason::Clock, _) => "holding: the clock went backwards",
         (State::Holding, HoldReason::PoweringDown, _) => "holding: powering down",
         (State::Fault, _, Fault::ServoWrite) => "fault: servos cannot be written",

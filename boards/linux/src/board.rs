@@ -5,12 +5,14 @@ use wink_firmware::servo::dynamixel::DynamixelServos;
 use wink_firmware::servo::feetech::FeetechServos;
 use wink_firmware::servo::pca9685::{ChannelServo, ChipOptions, Pca9685Servos};
 use wink_firmware::servo::serial::{
-    BusOptions, BusPort, BusServo, Protocol, SerialServos, Setting,
+    BusError, BusOptions, BusPort, BusServo, Protocol, SerialServos, Setting,
 };
 use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ArmDescription, ArmServos, Link, LinkError};
 use wink_runtime::clock::Clock;
 
+use crate::registers::RegisterBus;
+use crate::survey::{expected, survey};
 use crate::{BoardError, BoardFile, FirmwareThread, I2cBus, SerialBus, SerialLine};
 
 /// An arm whose servos are connected to this machine. To the runtime it is a board: a wire and a clock.
@@ -75,6 +77,7 @@ impl LinuxBoard {
             arm: arm.name().to_owned(),
             message: error.to_string(),
         };
+        let line = looked_at(arm, line, &bus.port, servos, options)?;
         if servos.iter().any(|servo| servo.model.is_dynamixel()) {
             let servos = DynamixelServos::new(line, servos, options).map_err(|e| refused(&e))?;
             Self::run_bus(arm, servos, bus, rate_hz, settings)
@@ -99,7 +102,7 @@ impl LinuxBoard {
             .prepare(settings)
             .map_err(|error| BoardError::Servos {
                 path: bus.port.clone(),
-                message: error.to_string(),
+                message: with_advice(&error),
             })?;
         let firmware = FirmwareThread::spawn(core(arm, rate_hz)?, servos, rate_hz)?;
         Ok(Self { firmware })
@@ -129,8 +132,12 @@ impl LinuxBoard {
                     $($count => {
                         let list: [ChannelServo; $count] = std::array::from_fn(|joint| channels[joint]);
                         let servos = Pca9685Servos::new(i2c, Delay, options, list);
-                        let servos = servos.map_err(|error| BoardError::Arm {
+                        let mut servos = servos.map_err(|error| BoardError::Arm {
                             arm: arm.name().to_owned(),
+                            message: error.to_string(),
+                        })?;
+                        servos.prepare().map_err(|error| BoardError::Servos {
+                            path: bus.bus.clone(),
                             message: error.to_string(),
                         })?;
                         FirmwareThread::spawn(core(arm, rate_hz)?, servos, rate_hz)?
@@ -146,10 +153,52 @@ impl LinuxBoard {
         Ok(Self { firmware })
     }
 
+    /// As [`FirmwareThread::trouble`].
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.firmware.trouble()
+    }
+
     /// As [`FirmwareThread::late_steps`].
     #[must_use]
     pub fn late_steps(&self) -> u64 {
         self.firmware.late_steps()
+    }
+}
+
+/// The same line, where all servos of an arm are there and as its file says.
+fn looked_at(
+    arm: &ArmDescription,
+    line: SerialLine,
+    path: &str,
+    servos: &[BusServo],
+    options: BusOptions,
+) -> Result<SerialLine, BoardError> {
+    let wrong = |message: String| BoardError::Servos {
+        path: path.to_owned(),
+        message,
+    };
+    let Some(first) = servos.first() else {
+        return Ok(line);
+    };
+    let mut bus =
+        RegisterBus::new(line, first.model, options).map_err(|error| wrong(error.to_string()))?;
+    let survey =
+        survey(&mut bus, expected(arm), |_| ()).map_err(|error| wrong(error.to_string()))?;
+    if survey.faults.is_empty() {
+        Ok(bus.into_line())
+    } else {
+        Err(wrong(survey.told()))
+    }
+}
+
+/// What went wrong with the servos' settings, and what to do where that is not plain.
+fn with_advice(error: &BusError<std::io::Error>) -> String {
+    match error {
+        BusError::Setting { .. } => format!(
+            "{error}: it was left on by an earlier run; hold the arm and let go of it with `wink arm release`, then start again"
+        ),
+        other => other.to_string(),
     }
 }
 

@@ -26,6 +26,14 @@ pub enum BoardError {
         /// The most that is allowed.
         max: u32,
     },
+    /// A camera's table makes no sense.
+    #[error("line {line}: {message}")]
+    Camera {
+        /// Where, counted from 1.
+        line: usize,
+        /// The table and the field, and what to do.
+        message: String,
+    },
     /// The arm needs a bus that the board's file does not have.
     #[error("the arm \"{arm}\" needs {needs}, and the board \"{board}\" has no [{section}]")]
     NoBus {
@@ -53,6 +61,26 @@ pub enum BoardError {
         path: String,
         /// Why, and what to do.
         message: String,
+    },
+    /// Another program has a device open.
+    #[error("{path} is taken by {by}: end that program first")]
+    Taken {
+        /// The device.
+        path: String,
+        /// The program.
+        by: String,
+    },
+    /// An adapter's driver keeps answers back for too long.
+    #[error(
+        "{path}: its driver keeps answers back for {ms} ms, too long for a control step: `echo 1 | sudo tee {timer}`"
+    )]
+    LatencyTimer {
+        /// The device.
+        path: String,
+        /// How long.
+        ms: u32,
+        /// Where the driver keeps that time.
+        timer: String,
     },
     /// The servos are not as they should be.
     #[error("{path}: {message}")]

@@ -1,7 +1,11 @@
-//! A board's file: which devices its servos are connected to.
+//! A board's file: which devices its servos and cameras are.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
+use wink_camera::{CameraConfig, CameraTable};
+use wink_runtime::toml_file::{complaint, line_of};
 
 use crate::BoardError;
 
@@ -19,6 +23,8 @@ pub struct BoardFile {
     pub serial: Option<SerialBus>,
     /// For arms of PWM servos.
     pub i2c: Option<I2cBus>,
+    /// Its cameras, in the order of their names.
+    pub cameras: Vec<CameraConfig>,
 }
 
 /// A serial adapter.
@@ -51,9 +57,9 @@ impl BoardFile {
     /// # Errors
     /// With the line: syntax, missing or unknown fields, values that make no sense.
     pub fn from_toml(text: &str) -> Result<Self, BoardError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| BoardError::Syntax {
-            line: line_of(text, error.span().map_or(0, |span| span.start)),
-            message: error.message().to_owned(),
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            let (line, message) = complaint(text, &error);
+            BoardError::Syntax { line, message }
         })?;
         let within = |field, value: &Spanned<u32>, min, max| {
             let found = *value.get_ref();
@@ -100,7 +106,15 @@ impl BoardFile {
                 })
             })
             .transpose()?;
+        let cameras = raw.cameras.iter().map(|(name, table)| {
+            table.check(name).map_err(|fault| BoardError::Camera {
+                line: line_of(text, fault.offset.unwrap_or(0)),
+                message: fault.message,
+            })
+        });
+        let cameras = cameras.collect::<Result<_, BoardError>>()?;
         Ok(Self {
+            cameras,
             rate_hz: within("rate_hz", &raw.rate_hz, 50, 2_000)?,
             name: raw.name,
             serial,
@@ -130,6 +144,8 @@ struct Raw {
     rate_hz: Spanned<u32>,
     serial: Option<RawSerial>,
     i2c: Option<RawI2c>,
+    #[serde(default)]
+    cameras: BTreeMap<String, CameraTable>,
 }
 
 #[derive(Deserialize)]
@@ -150,15 +166,6 @@ struct RawI2c {
     oscillator_hz: Spanned<u32>,
 }
 
-/// The line, counted from 1, of a byte offset.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|&byte| byte == b'\n')
-        .count()
-        + 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +182,13 @@ mod tests {
             let board = BoardFile::from_toml(text).unwrap();
             assert_eq!(board.name, name);
             assert!(board.serial.is_some());
+            assert_eq!(board.cameras.len(), 2, "a front and a wrist camera");
         }
     }
 
     #[test]
     fn bad_files_are_refused_with_the_line() {
-        let good = "format = 1\nname = \"x\"\nrate_hz = 200\n[serial]\nport = \"/dev/a\"\nbaud = 1000000\nanswer_timeout_us = 4000\n";
+        let good = "format = 1\nname = \"x\"\nrate_hz = 200\n[serial]\nport = \"/dev/a\"\nbaud = 1000000\nanswer_timeout_us = 4000\n[cameras.front]\ndevice = \"/dev/v4l/by-id/usb-x\"\nwidth = 640\nheight = 480\nfps = 30\n";
         assert!(BoardFile::from_toml(good).is_ok());
         for (from, to, expected) in [
             ("format = 1", "format = 2", "line 1: format is 2"),
@@ -189,6 +197,21 @@ mod tests {
             ("4000", "2", "line 7: answer_timeout_us is 2"),
             ("4000", "\"2\"", "line 7: invalid type"),
             ("port", "prot", "line 5: unknown field `prot`"),
+            ("port", "prot", "did you mean `port`?"),
+            ("[serial]", "[serail]", "did you mean `serial`?"),
+            ("width", "widht", "line 10: unknown field `widht`"),
+            ("width", "widht", "did you mean `width`?"),
+            ("640", "9640", "line 10: [cameras.front] width is 9640"),
+            (
+                "/dev/v4l/by-id/usb-x",
+                "/dev/video0",
+                "line 9: [cameras.front] device is /dev/video0",
+            ),
+            (
+                "device = \"/dev/v4l/by-id/usb-x\"\n",
+                "",
+                "[cameras.front] has neither device nor pipe",
+            ),
             ("baud = 1000000\n", "", "missing field `baud`"),
             ("name = \"x\"", "name = ", "line 2: "),
         ] {

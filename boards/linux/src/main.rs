@@ -1,18 +1,18 @@
 //! `wink-board`: the board as a process. Servos on one side, the wire to a host on the other.
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use wink_board_linux::{BoardError, BoardFile, LinuxBoard, WirePort};
-use wink_runtime::arm::ArmDescription;
+use wink_runtime::arm::{ArmDescription, Calibration, named_file, read_text};
 
 const EXAMPLES: &str = "\
 Examples:
   wink-board --board raspberry-pi-5 --arm so101
+  wink-board --board raspberry-pi-5 --arm so101 --id left       with the calibration left of that arm
   wink-board --board jetson-orin-nano --arm wx250s --link /run/wink/board
   wink-board --board x86 --arm so101 --device /dev/serial/by-id/usb-1a86_USB_Single_Serial-if00
 
@@ -33,6 +33,14 @@ struct Args {
     /// The arm: a name under boards/arms, or a file
     #[arg(long, value_name = "NAME")]
     arm: String,
+
+    /// The arm's calibration file [default: the one that `wink arm calibrate` keeps for it]
+    #[arg(long, value_name = "FILE", conflicts_with = "id")]
+    calibration: Option<PathBuf>,
+
+    /// Name of the arm's calibration, where there are several arms of one model
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
 
     /// Where hosts find the wire
     #[arg(long, value_name = "PATH", default_value = "/tmp/wink-board")]
@@ -79,12 +87,8 @@ fn failed(error: &dyn std::error::Error) -> Failure {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let arm = load(&args.boards.join("arms"), &args.arm, |text| {
-        ArmDescription::from_toml(text).map_err(|error| error.to_string())
-    })?;
-    let mut board = load(&args.boards.join("linux"), &args.board, |text| {
-        BoardFile::from_toml(text).map_err(|error| error.to_string())
-    })?;
+    let arm = arm(args)?;
+    let mut board = board(args)?;
     if let Some(device) = &args.device {
         board.use_device(device);
     }
@@ -93,6 +97,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         BoardError::Thread(_) => failed(&error),
         _ => bad_input(error.to_string()),
     })?;
+    tell_uncalibrated(&arm);
     let mut out = io::stdout();
     writeln!(
         out,
@@ -105,9 +110,16 @@ fn run(args: &Args) -> Result<(), Failure> {
     .and_then(|()| out.flush())
     .map_err(|error| failed(&error))?;
     let (mut told, mut due) = (0, Instant::now() + REPORT);
+    let mut trouble = None;
     loop {
         link.exchange(&mut running)
             .map_err(|error| failed(&error))?;
+        let now = running.trouble();
+        if now != trouble {
+            let said = now.as_deref().unwrap_or("the servos answer again");
+            let _ = writeln!(io::stderr(), "wink-board: {said}");
+            trouble = now;
+        }
         if Instant::now() >= due {
             due += REPORT;
             let late = running.late_steps();
@@ -125,20 +137,22 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Reads a file by its path, or by its name in `folder`.
-fn load<T>(
-    folder: &Path,
-    name: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, Failure> {
-    let direct = Path::new(name);
-    let path = if direct.extension().is_some_and(|end| end == "toml") {
-        direct.to_owned()
-    } else {
-        folder.join(name).with_extension("toml")
-    };
-    fs::read_to_string(&path)
-        .map_err(|error| error.to_string())
-        .and_then(|text| parse(&text))
-        .map_err(|message| bad_input(format!("{}: {message}", path.display())))
+/// The arm with its calibration.
+fn arm(args: &Args) -> Result<ArmDescription, Failure> {
+    let path = named_file(&args.boards.join("arms"), &args.arm);
+    let model = ArmDescription::load(&path).map_err(|error| bad_input(error.to_string()))?;
+    Calibration::applied(model, args.calibration.as_deref(), args.id.as_deref())
+        .map_err(|error| bad_input(error.to_string()))
+}
+
+fn tell_uncalibrated(arm: &ArmDescription) {
+    if !arm.is_calibrated() {
+        let _ = writeln!(io::stderr(), "wink-board: {}", Calibration::lack(arm));
+    }
+}
+
+fn board(args: &Args) -> Result<BoardFile, Failure> {
+    let path = named_file(&args.boards.join("linux"), &args.board);
+    let text = read_text(&path).map_err(|error| bad_input(error.to_string()))?;
+    BoardFile::from_toml(&text).map_err(|error| bad_input(format!("{}: {error}", path.display())))
 }

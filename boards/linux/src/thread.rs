@@ -1,6 +1,7 @@
 //! The firmware core in a thread of its own.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -14,6 +15,7 @@ use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::clock::{Clock, MonotonicClock};
 
 use crate::BoardError;
+use crate::watched::{Trouble, Watched};
 
 /// Bytes of telemetry kept when the host does not read; the oldest are dropped, as in a serial port's buffer.
 const OUTBOX_BYTES: usize = 64 * 1024;
@@ -36,6 +38,7 @@ pub struct FirmwareThread {
     inbox: Option<Sender<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
     clock: MonotonicClock,
+    trouble: Trouble,
 }
 
 impl FirmwareThread {
@@ -43,7 +46,7 @@ impl FirmwareThread {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn spawn<S: ServoBus + Send + 'static>(
+    pub fn spawn<S: ServoBus<Error: Display> + Send + 'static>(
         core: Core,
         servos: S,
         rate_hz: u32,
@@ -51,9 +54,10 @@ impl FirmwareThread {
         let shared = Arc::new(Shared::default());
         let (inbox, received) = channel();
         let clock = MonotonicClock::new();
+        let trouble = Trouble::default();
         let looped = Loop {
             core,
-            servos,
+            servos: Watched::new(servos, trouble.clone()),
             period_us: u64::from(1_000_000 / rate_hz.max(1)),
             received,
             shared: Arc::clone(&shared),
@@ -68,7 +72,14 @@ impl FirmwareThread {
             inbox: Some(inbox),
             thread: Some(thread),
             clock,
+            trouble,
         })
+    }
+
+    /// What keeps the servos from being read right now; `None` where nothing does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.told()
     }
 
     /// Steps that began more than a period late: the machine, or the servos, are too slow for this rate.

@@ -1,54 +1,31 @@
 //! The wire to a host as a pseudo-terminal: what a microcontroller's USB port is to a host, for a board that is a process.
 
-use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 use wink_runtime::arm::{Link, LinkError};
 
 use crate::BoardError;
+use crate::pty::{Pty, Received};
 
 /// A pseudo-terminal that hosts open like a serial port, one at a time.
 pub struct WirePort {
-    end: PtyMaster,
-    device: PathBuf,
-    link: PathBuf,
+    pty: Pty,
 }
 
 impl WirePort {
-    /// Makes a pseudo-terminal and the symbolic link by which hosts find it. A link that another run left behind is
-    /// replaced, any other file is not.
+    /// As [`Pty::create`].
     ///
     /// # Errors
-    /// When the operating system gives none, or the link cannot be made.
+    /// When the operating system gives no pseudo-terminal, or the link cannot be made.
     pub fn create(link: &Path) -> Result<Self, BoardError> {
-        let failed = |message: String| BoardError::Open {
-            path: link.display().to_string(),
-            message,
-        };
-        if fs::symlink_metadata(link).is_ok_and(|old| !old.is_symlink()) {
-            return Err(failed(
-                "there already is a file of this name: choose another".to_owned(),
-            ));
-        }
-        let (end, device) = open().map_err(|error| failed(error.to_string()))?;
-        point(link, &device).map_err(|error| failed(error.to_string()))?;
-        Ok(Self {
-            end,
-            device,
-            link: link.to_owned(),
-        })
+        let pty = Pty::create(link)?;
+        Ok(Self { pty })
     }
 
     /// The device behind the link. Another one when a host has gone.
     #[must_use]
     pub fn device(&self) -> &Path {
-        &self.device
+        self.pty.device()
     }
 
     /// Hands over what has come from either end, without waiting. What no host reads is dropped, the oldest first.
@@ -58,16 +35,11 @@ impl WirePort {
     pub fn exchange(&mut self, board: &mut impl Link) -> Result<(), LinkError> {
         let mut bytes = [0; 1024];
         loop {
-            match self.end.read(&mut bytes) {
-                Ok(count) if count > 0 => board.write(&bytes[..count])?,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The host has gone. The next one must not find what it left: its settings, and what it did not read.
-                Ok(_) => return Ok(self.renew()?),
-                Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => {
-                    return Ok(self.renew()?);
-                }
-                Err(error) => return Err(error.into()),
+            match self.pty.receive(&mut bytes)? {
+                Received::Bytes(count) => board.write(&bytes[..count])?,
+                Received::Nothing => break,
+                // The next host must not find what this one left: its settings, and what it did not read.
+                Received::Closed => return Ok(self.pty.renew()?),
             }
         }
         loop {
@@ -75,66 +47,18 @@ impl WirePort {
             if count == 0 {
                 return Ok(());
             }
-            self.say(&bytes[..count])?;
+            self.pty.send(&bytes[..count])?;
         }
     }
-
-    fn renew(&mut self) -> io::Result<()> {
-        (self.end, self.device) = open()?;
-        point(&self.link, &self.device)
-    }
-
-    fn say(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut dropped = false;
-        while !bytes.is_empty() {
-            match self.end.write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !dropped => {
-                    dropped = true;
-                    tcflush(&self.end, FlushArg::TCOFLUSH)?;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for WirePort {
-    fn drop(&mut self) {
-        // Another run may have taken it over.
-        if fs::read_link(&self.link).is_ok_and(|device| device == self.device) {
-            let _ = fs::remove_file(&self.link);
-        }
-    }
-}
-
-/// The near end of a pseudo-terminal, raw and without waiting, and the name of its far end.
-fn open() -> nix::Result<(PtyMaster, PathBuf)> {
-    let end = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    grantpt(&end)?;
-    unlockpt(&end)?;
-    let device = PathBuf::from(ptsname_r(&end)?);
-    let mut settings = tcgetattr(&end)?;
-    cfmakeraw(&mut settings);
-    tcsetattr(&end, SetArg::TCSANOW, &settings)?;
-    Ok((end, device))
-}
-
-fn point(link: &Path, device: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(link).is_ok() {
-        fs::remove_file(link)?;
-    }
-    symlink(device, link)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::VecDeque;
-    use std::os::unix::fs::FileTypeExt;
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::os::unix::fs::{FileTypeExt, symlink};
     use std::time::Duration;
 
     use serialport::SerialPort;

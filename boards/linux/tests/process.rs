@@ -26,14 +26,16 @@ const PATIENCE_US: u64 = 60_000_000;
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wink-board"));
     command.args(["--boards", concat!(env!("CARGO_MANIFEST_DIR"), "/..")]);
+    // No calibration of this machine's arms.
+    command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
 /// The simulated arm, and a running board.
 struct Bench {
     far_end: FarEnd,
-    /// Keeps the pseudo-terminal open when the board is gone.
-    near: TTYPort,
+    /// The adapter's device.
+    device: String,
     folder: TempDir,
 }
 
@@ -41,13 +43,14 @@ impl Bench {
     fn new() -> Self {
         let arm = wx250s("dynamixel");
         let (far, near) = TTYPort::pair().unwrap();
+        let device = near.name().unwrap();
         let far_end = FarEnd::start(far, ServoBus::for_arm(&arm).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let board = "format = 1\nname = \"bench\"\nrate_hz = 100\n[serial]\nport = \"none\"\nbaud = 1000000\nanswer_timeout_us = 1000000\n";
         fs::write(folder.path().join("bench.toml"), board).unwrap();
         Self {
             far_end,
-            near,
+            device,
             folder,
         }
     }
@@ -60,7 +63,7 @@ impl Bench {
         let mut child = program()
             .arg("--board")
             .arg(self.folder.path().join("bench.toml"))
-            .args(["--arm", "wx250s", "--device", &self.near.name().unwrap()])
+            .args(["--arm", "wx250s", "--device", &self.device])
             .arg("--link")
             .arg(self.link())
             .stdout(Stdio::piped())
@@ -235,7 +238,24 @@ fn what_it_cannot_use_is_bad_input() {
             .output()
             .unwrap()
     };
+    let foreign = folder.path().join("foreign.toml");
+    fs::write(&foreign, "format = 1\narm = \"wx250s\"\n").unwrap();
+    let calibrated = |option: &str, value: &str| -> Output {
+        program()
+            .args(["--board", "x86", "--arm", "so101", "--link", free])
+            .args(["--device", "/dev/no-such-adapter", option, value])
+            .output()
+            .unwrap()
+    };
     for (output, expected) in [
+        (
+            calibrated("--calibration", foreign.to_str().unwrap()),
+            "foreign.toml: this is a calibration of the arm \"wx250s\", not of \"so101\"",
+        ),
+        (
+            calibrated("--id", "left"),
+            "there is no calibration \"left\" of the arm so101",
+        ),
         (
             run("x86", arm, free),
             "reversed.toml: line 17: \"shoulder_pan\": min_rad 4.09695 is not below max_rad 2.09695",

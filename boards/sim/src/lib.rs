@@ -9,6 +9,7 @@ pub mod bus;
 pub mod diverse;
 pub mod emoji;
 pub mod expert;
+pub mod kit;
 pub mod moving;
 pub mod outcome;
 mod plant;

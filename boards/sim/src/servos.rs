@@ -36,7 +36,7 @@ pub struct WrongJointCount {
     pub addressed: usize,
 }
 
-/// The arm's servos, gripper last.
+/// The arm's servos, that of a gripper last.
 #[derive(Debug, Clone)]
 pub struct Servos {
     positions: JointValues,
@@ -49,6 +49,8 @@ pub struct Servos {
     next_goals: JointValues,
     torque_on: Row<bool>,
     speed_limits: JointValues,
+    /// Joints of the arm, without the gripper.
+    joints: usize,
     stops: Row<[f64; 2]>,
     /// Way of the gripper for a radian of its servo, m.
     gripper_m_per_rad: f64,
@@ -64,9 +66,11 @@ impl Servos {
     pub fn new(setup: &Setup, arm: &ArmDescription) -> Self {
         let substep_s = setup.substep_s();
         let gripper = arm.gripper();
+        let finger_speed = gripper.map(|gripper| gripper.velocity_m_s.min(FINGER_SPEED_M_S));
+        let finger_stops = gripper.map(|gripper| [setup.hand.pads_meet_m, gripper.open_m]);
         let joints = arm.joints().iter();
-        let speed_limits: JointValues = joints.clone().map(|joint| joint.velocity_rad_s).collect();
-        let stops: Row<[f64; 2]> = joints.map(|joint| [joint.min_rad, joint.max_rad]).collect();
+        let speeds = joints.clone().map(|joint| joint.velocity_rad_s);
+        let stops = joints.map(|joint| [joint.min_rad, joint.max_rad]);
         let positions = arm.wire_home();
         let still = JointValues::filled(0.0, positions.len());
         Self {
@@ -77,8 +81,9 @@ impl Servos {
             goals: positions,
             next_goals: positions,
             torque_on: Row::filled(false, positions.len()),
-            speed_limits: speed_limits.and(gripper.velocity_m_s.min(FINGER_SPEED_M_S)),
-            stops: stops.and([setup.hand.pads_meet_m, gripper.open_m]),
+            speed_limits: speeds.chain(finger_speed).collect(),
+            joints: arm.joints().len(),
+            stops: stops.chain(finger_stops).collect(),
             gripper_m_per_rad: arm.gripper_lever_m().unwrap_or(GRIPPER_CRANK_M),
             share: 1.0 - libm::exp(-substep_s / TAU_S),
             substep_s,
@@ -91,22 +96,25 @@ impl Servos {
         JointValues::from(&self.positions[..self.gripper()])
     }
 
-    /// Joints on the wire, the gripper among them.
+    /// Joints on the wire, a gripper among them.
     #[must_use]
     pub fn count(&self) -> usize {
         self.positions.len()
     }
 
-    /// Index of the gripper on the wire.
+    /// Index of the gripper on the wire: behind the arm's joints.
     #[must_use]
     pub fn gripper(&self) -> usize {
-        self.count() - 1
+        self.joints
     }
 
-    /// True travel of one finger, metres.
+    /// True travel of one finger, metres; 0 for an arm without a gripper.
     #[must_use]
     pub fn finger_m(&self) -> f64 {
-        self.positions[self.gripper()]
+        self.positions
+            .get(self.gripper())
+            .copied()
+            .unwrap_or_default()
     }
 
     /// True position of a joint on the wire, rad or m.
@@ -140,6 +148,28 @@ impl Servos {
         if let Some(goal) = goal.filter(|goal| goal.is_finite()) {
             self.next_goals[joint] = goal;
         }
+    }
+
+    /// Where a joint's stops are, rad or m.
+    #[must_use]
+    pub fn stops(&self, joint: usize) -> [f64; 2] {
+        self.stops[joint]
+    }
+
+    /// Moves a joint's stops, rad or m.
+    pub fn set_stops(&mut self, joint: usize, stops: [f64; 2]) {
+        self.stops[joint] = stops;
+    }
+
+    /// Moves a joint without torque by hand, as far as its stops let it. One with torque stays where it is.
+    pub fn move_by_hand(&mut self, joint: usize, position: f64) {
+        if self.torque_on[joint] {
+            return;
+        }
+        let [low, high] = self.stops[joint];
+        self.positions[joint] = position.max(low).min(high);
+        self.goals[joint] = self.positions[joint];
+        self.next_goals[joint] = self.positions[joint];
     }
 
     /// Greatest joint speed of the arm, radians per second.

@@ -17,6 +17,7 @@ use wink_sim::{Scene, SimOptions, Split, Table, Workcell};
 
 const WIRE_JOINTS: usize = 7;
 const WX250S: &str = include_str!("../../arms/wx250s.toml");
+const SO101: &str = include_str!("../../arms/so101.toml");
 const SUBSTEP_US: u64 = 10_000;
 
 /// An arm's servos and what its file tells their driver.
@@ -43,6 +44,15 @@ fn feetech() -> FeetechServos<BusEnd> {
 /// The WidowX 250S as it is sold: nine Dynamixels, two of which mirror others and listen to their ids.
 fn dynamixel() -> DynamixelServos<BusEnd> {
     let (end, servos) = bus(WX250S);
+    DynamixelServos::new(end, &servos, BusOptions::default()).unwrap()
+}
+
+/// The same arm on Dynamixels XL330.
+fn xl330() -> DynamixelServos<BusEnd> {
+    let text = WX250S
+        .replace("dynamixel_xm430_w350", "dynamixel_xl330_m288")
+        .replace("dynamixel_xl430_w250", "dynamixel_xl330_m077");
+    let (end, servos) = bus(&text);
     DynamixelServos::new(end, &servos, BusOptions::default()).unwrap()
 }
 
@@ -83,6 +93,63 @@ macro_rules! on_both {
             }
         }
     };
+}
+
+#[test]
+fn xl330_reach_their_goals_and_tell_their_complaints() {
+    on::goals_are_reached_and_read_back(xl330());
+    on::torque_is_what_moves(xl330());
+    on::complaints_reach_the_board(xl330());
+}
+
+#[test]
+fn an_arm_without_a_gripper_is_driven_by_its_firmware() {
+    let (before, rest) = SO101.split_once("[gripper]").unwrap();
+    let (_, after) = rest.split_once("[servos]").unwrap();
+    let text = format!("{before}[servos]{after}");
+    let arm = ArmDescription::from_toml(&text).unwrap();
+    let (end, servos) = bus(&text);
+    let mut driver = FeetechServos::new(end, &servos, BusOptions::default()).unwrap();
+    let mut joints = Servos::new(&wink_sim::setup::SO101, &arm);
+    assert_eq!((joints.count(), joints.finger_m()), (5, 0.0));
+    pass(&mut driver, &mut joints, 1);
+    driver.prepare(&[]).unwrap();
+    let mut core = Core::new(arm.firmware_config()).unwrap();
+    let mut line = [0; wink_firmware::wire::MAX_LINE];
+    let hello = wink_firmware::wire::HostHello {
+        description_hash: arm.hash(),
+        ..Default::default()
+    };
+    let goals = [0.3, -0.2, 0.4, 1.2, -0.5];
+    let mut commands = vec![
+        wink_firmware::wire::Command::Hello(hello),
+        wink_firmware::wire::Command::Arm,
+    ];
+    for step in 0..200_u32 {
+        let now_us = driver.port_mut().now_us();
+        commands.push(wink_firmware::wire::Command::Setpoint(
+            wink_firmware::wire::Setpoint {
+                deadline_us: now_us + 400_000,
+                positions: goals.into_iter().collect(),
+            },
+        ));
+        for (number, command) in (1..).zip(commands.drain(..)) {
+            let seq = 10 * step + number;
+            let message = wink_firmware::wire::HostMessage { seq, command };
+            let length = wink_firmware::wire::encode_host(&message, &mut line).unwrap();
+            core.receive(&line[..length], now_us);
+            core.tick(now_us, &mut driver);
+        }
+        pass(&mut driver, &mut joints, 1);
+    }
+    assert_eq!(core.state(), State::Armed);
+    for (joint, goal) in goals.iter().enumerate() {
+        let at = joints.position(joint);
+        assert!(
+            (at - f64::from(*goal)).abs() < 4e-3,
+            "joint {joint} at {at}"
+        );
+    }
 }
 
 on_both!(goals_are_reached_and_read_back);

@@ -18,6 +18,24 @@ pub struct JointLimits {
     pub jerk: f32,
 }
 
+impl JointLimits {
+    /// Share of [`velocity`](Self::velocity) at which a joint outside of its limits moves inwards.
+    pub const INWARDS_SHARE: f32 = 0.1;
+
+    /// Whether a position lies outside of the limits.
+    #[must_use]
+    pub fn excludes(&self, position: f32) -> bool {
+        position < self.min || position > self.max
+    }
+
+    /// Whether a joint that is commanded to be at `command` may be asked to go to `position`: within its limits, and where it is
+    /// outside of them, no further out.
+    #[must_use]
+    pub fn may_ask(&self, position: f32, command: f32) -> bool {
+        (self.min.min(command)..=self.max.max(command)).contains(&position)
+    }
+}
+
 /// What counts as a stalled joint: a high load (or current), far from the goal, for long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StallLimit {

@@ -48,19 +48,24 @@ impl JointMotion {
         }
         let wanted = reference.map_or(0.0, |reference| self.follow(limits, reference, dt));
         let change = limits.acceleration * dt;
+        let fastest = if limits.excludes(self.position) {
+            limits.velocity * JointLimits::INWARDS_SHARE
+        } else {
+            limits.velocity
+        };
         // `max` and `min` rather than `clamp`: they cannot panic, and drop a NaN.
         let velocity = wanted
             .max(self.velocity - change)
             .min(self.velocity + change)
-            .max(-limits.velocity)
-            .min(limits.velocity);
+            .max(-fastest)
+            .min(fastest);
         let room = if velocity > 0.0 {
             limits.max - self.position
         } else {
             self.position - limits.min
         };
         self.velocity = brake(velocity, room, limits.acceleration, dt);
-        // A joint that was outside its limits when the arm was armed moves inwards only.
+        // A joint that was outside its limits when the arm was armed moves inwards only, and slowly.
         let lowest = limits.min.min(self.position);
         let highest = limits.max.max(self.position);
         self.position = (self.position + self.velocity * dt)

@@ -138,7 +138,8 @@ impl Board {
         if !(follows && goes_on) {
             return Err(Rejection::NotArmed);
         }
-        gate::check(setpoint, &self.config, now_us)?;
+        let command = self.command();
+        gate::check(setpoint, &self.config, &command, now_us)?;
         if self.state == State::Holding {
             self.go_on(now_us);
         }
@@ -146,7 +147,6 @@ impl Board {
         for (slot, position) in positions.iter_mut().zip(&setpoint.positions) {
             *slot = *position;
         }
-        let command = self.command();
         let anew = self
             .trajectory
             .push(now_us, command, setpoint.deadline_us, positions)

@@ -2,6 +2,7 @@
 
 use crate::JointVec;
 use crate::config::Config;
+use crate::motion::Positions;
 use crate::wire::{Counters, Setpoint, is_newer};
 
 use super::count;
@@ -59,9 +60,14 @@ impl Rejection {
     }
 }
 
-/// Whether a setpoint read at `now_us` may be followed by an arm of this configuration.
-pub(super) fn check(setpoint: &Setpoint, config: &Config, now_us: u64) -> Result<(), Rejection> {
-    check_positions(&setpoint.positions, config)?;
+/// Whether a setpoint read at `now_us` may be followed by an arm of this configuration whose commands are `command`.
+pub(super) fn check(
+    setpoint: &Setpoint,
+    config: &Config,
+    command: &Positions,
+    now_us: u64,
+) -> Result<(), Rejection> {
+    check_positions(&setpoint.positions, config, command)?;
     if setpoint.deadline_us < now_us {
         return Err(Rejection::Stale);
     }
@@ -71,7 +77,11 @@ pub(super) fn check(setpoint: &Setpoint, config: &Config, now_us: u64) -> Result
     Ok(())
 }
 
-fn check_positions(positions: &JointVec, config: &Config) -> Result<(), Rejection> {
+fn check_positions(
+    positions: &JointVec,
+    config: &Config,
+    command: &Positions,
+) -> Result<(), Rejection> {
     if positions.len() != config.joints.len() {
         return Err(Rejection::JointCount);
     }
@@ -81,7 +91,8 @@ fn check_positions(positions: &JointVec, config: &Config) -> Result<(), Rejectio
     let in_range = positions
         .iter()
         .zip(&config.joints)
-        .all(|(position, limits)| (limits.min..=limits.max).contains(position));
+        .zip(command)
+        .all(|((position, limits), command)| limits.may_ask(*position, *command));
     if in_range {
         Ok(())
     } else {
@@ -153,7 +164,11 @@ mod tests {
                 deadline_us,
                 positions,
             };
-            assert_eq!(check(&setpoint, &config, now_us), expected, "{setpoint:?}");
+            assert_eq!(
+                check(&setpoint, &config, &Positions::default(), now_us),
+                expected,
+                "{setpoint:?}"
+            );
         }
     }
 }

@@ -52,8 +52,8 @@ impl Watch {
 #[derive(Debug, Clone)]
 pub(super) struct Guards {
     watches: [Watch; MAX_JOINTS],
-    low_voltage: Since,
-    /// Too hot or too little voltage at the last look.
+    unfit_supply: Since,
+    /// Too hot, or a supply outside of its limits, at the last look.
     alarm: Option<HoldReason>,
 }
 
@@ -61,7 +61,7 @@ impl Guards {
     pub const fn new() -> Self {
         Self {
             watches: [Watch::NEW; MAX_JOINTS],
-            low_voltage: Since(None),
+            unfit_supply: Since(None),
             alarm: None,
         }
     }
@@ -80,13 +80,15 @@ impl Guards {
         now_us: u64,
     ) -> Option<HoldReason> {
         let states = || measured.iter().take(config.joints.len());
-        let low = states().any(|servo| {
+        let unfit = states().any(|servo| {
             servo
                 .voltage_v
                 .is_some_and(|voltage_v| voltage_v < config.min_voltage_v)
-                || servo.alerts.contains(Alerts::VOLTAGE)
+                || servo
+                    .alerts
+                    .intersects(Alerts::VOLTAGE.union(Alerts::OVERVOLTAGE))
         });
-        let low = self.low_voltage.lasts(low, now_us, SETTLE_US);
+        let unfit = self.unfit_supply.lasts(unfit, now_us, SETTLE_US);
         let mut hot = false;
         let mut stalled = false;
         let joints = self.watches.iter_mut().zip(&config.guards).zip(measured);
@@ -101,7 +103,7 @@ impl Guards {
         }
         self.alarm = if hot {
             Some(HoldReason::Temperature)
-        } else if low {
+        } else if unfit {
             Some(HoldReason::Voltage)
         } else {
             None
@@ -117,7 +119,7 @@ impl Guards {
     /// Forgets what lasts and who stalled, not what is too hot or too weak.
     pub fn start_anew(&mut self) {
         self.watches = [Watch::NEW; MAX_JOINTS];
-        self.low_voltage = Since(None);
+        self.unfit_supply = Since(None);
     }
 
     /// `wanted` (rad or m) brought near enough to the measured position for the joint's torque cap.
@@ -334,6 +336,13 @@ mod tests {
             (
                 "says it is weak",
                 alert(Alerts::VOLTAGE),
+                0.0,
+                50_000,
+                Some(HoldReason::Voltage),
+            ),
+            (
+                "says its supply is too strong",
+                alert(Alerts::OVERVOLTAGE),
                 0.0,
                 50_000,
                 Some(HoldReason::Voltage),

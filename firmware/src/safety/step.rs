@@ -66,6 +66,10 @@ impl Board {
         } else {
             count(&mut self.read_failures);
             count(&mut self.counters.servo_reads_failed);
+            if self.read_failures >= self.config.fault_after_failures {
+                // Where the arm was last seen is not where it is.
+                self.measured = [ServoState::NOT_MEASURED; MAX_JOINTS];
+            }
         }
         answered
     }

@@ -1,6 +1,6 @@
-//! Dynamixel X servos (XM430-W350 and XL430-W250: WidowX 250S) on their half-duplex bus, protocol 2.0.
+//! Dynamixel X servos (XM430-W350 and XL430-W250: WidowX 250S; XL330: Koch) on their half-duplex bus, protocol 2.0.
 //!
-//! Facts: ROBOTIS e-manual, "DYNAMIXEL Protocol 2.0" and the two servos' control tables.
+//! Facts: ROBOTIS e-manual, "DYNAMIXEL Protocol 2.0" and the servos' control tables.
 //!
 //! ```text
 //! instruction  FF FF FD 00  id  length  instruction  parameters…  crc
@@ -28,6 +28,10 @@ pub enum Dynamixel {}
 
 /// Address of the second id that the servo listens to without answering. One byte, 255 for none.
 pub const SECONDARY_ID: u16 = 12;
+/// Address of the id. One byte.
+pub const ID: u16 = 7;
+/// Address of the bus speed. One byte, 3 for 1 Mbaud.
+pub const BAUD: u16 = 8;
 /// Address of the homing offset: the servo adds it to what its encoder says. Four bytes.
 pub const HOMING_OFFSET: u16 = 20;
 /// Address of the proportional gain of the position controller. Two bytes; I and D stand two and four
@@ -50,6 +54,9 @@ const VELOCITY_UNIT: f32 = 0.229 * super::TICKS_PER_TURN as f32 / 60.0;
 /// A unit of the XM430-W350's current, A, and the most it allows.
 const CURRENT_UNIT_A: f32 = 0.002_69;
 const CURRENT_LIMIT: f32 = 1193.0;
+/// The same of the XL330.
+const XL330_CURRENT_UNIT_A: f32 = 0.001;
+const XL330_CURRENT_LIMIT: f32 = 1750.0;
 
 const HEADER: [u8; 4] = [0xff, 0xff, 0xfd, 0x00];
 const STATUS: u8 = 0x55;
@@ -74,6 +81,9 @@ impl Protocol for Dynamixel {
     const MOTION: (u16, usize) = (PRESENT_CURRENT, 10);
     const HEALTH: (u16, usize) = (PRESENT_INPUT_VOLTAGE, 3);
     const COMPLAINTS: u16 = 70;
+    const SUPPLY_LIMITS: [u16; 2] = [32, 34];
+    const HOMING_OFFSET: u16 = HOMING_OFFSET;
+    const MULTI_TURN: Option<(u16, u8)> = None;
     const GOAL: u16 = GOAL_POSITION;
     const DRIVE_MODE: Option<u16> = Some(10);
     const SETTINGS: &'static [Setting] = &[
@@ -150,10 +160,14 @@ impl Protocol for Dynamixel {
             return None;
         };
         let effort = f32::from(i16::from_le_bytes([c0, c1]));
-        // At the same address, one model has its current and the other its load in thousandths.
+        // At the same address, some models have their current and the XL430 its load in thousandths.
         let (load, current_a) = match model {
             ServoModel::Xm430W350 => (effort / CURRENT_LIMIT, Some(effort * CURRENT_UNIT_A)),
-            _ => (effort / 1000.0, None),
+            ServoModel::Xl330M288 | ServoModel::Xl330M077 => (
+                effort / XL330_CURRENT_LIMIT,
+                Some(effort * XL330_CURRENT_UNIT_A),
+            ),
+            ServoModel::Xl430W250 | ServoModel::Sts3215 => (effort / 1000.0, None),
         };
         Some(Motion {
             tick: i32::from_le_bytes([p0, p1, p2, p3]),
@@ -161,6 +175,10 @@ impl Protocol for Dynamixel {
             load,
             current_a,
         })
+    }
+
+    fn offset(register: u32) -> i32 {
+        register.cast_signed()
     }
 
     fn health(data: &[u8]) -> Option<Health> {

@@ -29,6 +29,14 @@ pub enum Feetech {}
 pub const HOMING_OFFSET: u16 = 31;
 /// Address of the lowest position that the servo itself goes to. Two bytes; the highest follows.
 pub const MIN_POSITION: u16 = 9;
+/// Address of the phase register, whose bits belong to the motor's controller but for [`COUNTS_TURNS`]. One byte.
+pub const PHASE: u16 = 18;
+/// Bit of [`PHASE`] with which the servo counts whole turns instead of telling its position within one.
+pub const COUNTS_TURNS: u8 = 1 << 4;
+/// Address of the id. One byte.
+pub const ID: u16 = 5;
+/// Address of the bus speed. One byte, 0 for 1 Mbaud.
+pub const BAUD: u16 = 6;
 /// Address of the proportional gain of the servo's own controller; D and I follow.
 pub const P_GAIN: u16 = 21;
 /// Address of the current above which the servo protects itself, 6.5 mA a unit. Two bytes.
@@ -60,6 +68,12 @@ pub fn homing_offset(ticks: i16) -> u16 {
     if ticks < 0 { size | 1 << 11 } else { size }
 }
 
+/// The offset, ticks, that stands in the [`HOMING_OFFSET`] register.
+#[must_use]
+pub fn homing_ticks(register: u16) -> i16 {
+    signed((register & 0x0fff).to_le_bytes(), 11) as i16
+}
+
 impl Protocol for Feetech {
     const STATUS_FRAME: usize = 6;
     const MODEL: u16 = 3;
@@ -67,6 +81,9 @@ impl Protocol for Feetech {
     const MOTION: (u16, usize) = (PRESENT_POSITION, 6);
     const HEALTH: (u16, usize) = (PRESENT_VOLTAGE, 9);
     const COMPLAINTS: u16 = SERVO_STATUS;
+    const SUPPLY_LIMITS: [u16; 2] = [14, 15];
+    const HOMING_OFFSET: u16 = HOMING_OFFSET;
+    const MULTI_TURN: Option<(u16, u8)> = Some((PHASE, COUNTS_TURNS));
     /// Acceleration, goal position, goal time and goal speed.
     const GOAL: u16 = 41;
     const DRIVE_MODE: Option<u16> = None;
@@ -156,6 +173,11 @@ impl Protocol for Feetech {
             load: load as f32 / 1000.0,
             current_a: None,
         })
+    }
+
+    fn offset(register: u32) -> i32 {
+        let [low, high, ..] = register.to_le_bytes();
+        signed([low, high], 11)
     }
 
     fn health(data: &[u8]) -> Option<Health> {

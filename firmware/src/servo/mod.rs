@@ -46,7 +46,7 @@ bitflags::bitflags! {
     /// complaint, the arm may sag whatever the board does.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Alerts: u8 {
-        /// Supply voltage outside of the servo's limits.
+        /// Supply voltage outside of the servo's limits; below them where [`Self::OVERVOLTAGE`] can be told.
         const VOLTAGE = 1;
         /// The position sensor is broken.
         const ENCODER = 1 << 1;
@@ -58,6 +58,8 @@ bitflags::bitflags! {
         const OVERLOAD = 1 << 4;
         /// The motor's driver or supply is broken (Dynamixel: "electrical shock").
         const ELECTRICAL = 1 << 5;
+        /// Supply voltage above the servo's limits.
+        const OVERVOLTAGE = 1 << 6;
     }
 }
 

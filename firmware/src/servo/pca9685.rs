@@ -28,6 +28,14 @@ const PRE_SCALE: u8 = 0xfe;
 
 /// MODE1: the oscillator is off. Only then can the prescaler be set.
 const SLEEP: u8 = 1 << 4;
+/// MODE1: the chip also answers to [`ALL_CALL_ADDRESS`].
+const ALL_CALL: u8 = 1;
+/// MODE1: pulses are timed by a clock from outside. Only a loss of power takes it back.
+const EXTERNAL_CLOCK: u8 = 1 << 6;
+/// MODE1: pulses go on as before a sleep when written as 1.
+const RESTART: u8 = 1 << 7;
+/// To this address all chips answer that were not told otherwise.
+const ALL_CALL_ADDRESS: u8 = 0x70;
 /// MODE1: the register address counts up by itself.
 const AUTO_INCREMENT: u8 = 1 << 5;
 /// MODE2: outputs drive both ways.
@@ -82,6 +90,8 @@ pub struct ChannelServo {
 /// Why an arm on this chip cannot be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadChip {
+    /// The address is the one that all chips answer to.
+    AllCall,
     /// The rate is not within 24 to 1526 Hz, or a number is not finite.
     Rate,
     /// A servo's channel is above 15, or taken by another.
@@ -99,6 +109,9 @@ pub enum BadChip {
 impl core::fmt::Display for BadChip {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
+            Self::AllCall => f.write_str(
+                "address 0x70 is the one that every PCA9685 answers to (all-call): give this chip's own, 0x40 to 0x7f",
+            ),
             Self::Rate => f.write_str("a PCA9685 gives 24 to 1526 pulses a second"),
             Self::Channel { joint } => {
                 write!(
@@ -124,6 +137,12 @@ pub enum ChipError<E> {
     NotFinite,
     /// The chip sleeps or pulses at another rate than it was set to: its supply dipped.
     Restarted,
+    /// The chip waits for a clock from outside.
+    ExternalClock,
+    /// The chip cannot be kept from answering to the all-call address.
+    AllCall,
+    /// What answers is no PCA9685.
+    OtherChip,
     /// A transfer failed.
     I2c(E),
 }
@@ -134,6 +153,15 @@ impl<E: core::fmt::Debug> core::fmt::Display for ChipError<E> {
             Self::JointCount => f.write_str("not as many values as there are servos"),
             Self::NotFinite => f.write_str("a goal is not a finite number"),
             Self::Restarted => f.write_str("the PCA9685 has restarted: did its supply dip?"),
+            Self::ExternalClock => f.write_str(
+                "the PCA9685 waits for a clock on its EXTCLK pin, and gives no pulses without: take its supply away and back",
+            ),
+            Self::AllCall => f.write_str(
+                "the PCA9685 goes on answering to the all-call address 0x70: take its supply away and back",
+            ),
+            Self::OtherChip => f.write_str(
+                "what answers on I2C is no PCA9685: is this its address?",
+            ),
             Self::I2c(error) => write!(
                 f,
                 "no answer from the PCA9685 on I2C ({error:?}): is it wired up, and is this its address?"
@@ -172,6 +200,9 @@ impl<I: I2c, D: DelayNs, const N: usize> Pca9685Servos<I, D, N> {
         servos: [ChannelServo; N],
     ) -> Result<Self, BadChip> {
         let prescale = options.prescale().ok_or(BadChip::Rate)?;
+        if options.address == ALL_CALL_ADDRESS {
+            return Err(BadChip::AllCall);
+        }
         let step_us = (f32::from(prescale) + 1.0) * 1e6 / options.oscillator_hz;
         let mut taken = 0_u16;
         for (joint, servo) in servos.iter().enumerate() {
@@ -217,6 +248,33 @@ impl<I: I2c, D: DelayNs, const N: usize> Pca9685Servos<I, D, N> {
             .map_err(ChipError::I2c)?;
         let [value] = value;
         Ok(value)
+    }
+
+    /// Checks that the chip is there and can give pulses, and takes it off the all-call address. Pulses that it gives go on.
+    ///
+    /// # Errors
+    /// When it does not answer, is another chip, waits for a clock from outside, or keeps the all-call address.
+    pub fn prepare(&mut self) -> Result<(), ChipError<I::Error>> {
+        let mode = self.get(MODE1)?;
+        if mode & EXTERNAL_CLOCK != 0 {
+            return Err(ChipError::ExternalClock);
+        }
+        if mode & ALL_CALL != 0 {
+            self.set(MODE1, mode & !(ALL_CALL | RESTART))?;
+            if self.get(MODE1)? & ALL_CALL != 0 {
+                return Err(ChipError::AllCall);
+            }
+        }
+        if mode & SLEEP != 0 {
+            // Asleep it gives no pulses, and takes a prescaler: another chip would hardly keep two of them.
+            for prescale in [(self.prescale ^ 0x40) | 4, self.prescale] {
+                self.set(PRE_SCALE, prescale)?;
+                if self.get(PRE_SCALE)? != prescale {
+                    return Err(ChipError::OtherChip);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether the chip runs as it was told to.

@@ -60,7 +60,7 @@ pub enum HoldReason {
     Stall,
     /// A servo is too hot; it must have cooled.
     Temperature,
-    /// The servos' supply is too weak; it must have recovered.
+    /// The servos' supply is too weak or too strong; it must have recovered.
     Voltage,
     /// The board's clock went backwards, which its image must not let happen.
     Clock,

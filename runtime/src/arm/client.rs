@@ -1,6 +1,7 @@
 //! The host's end of the wire: handshake, setpoints out, telemetry in.
 
 use wink_firmware::JointVec;
+use wink_firmware::servo::Alerts;
 use wink_firmware::wire::{
     BoardReader, Capabilities, Command, Health, Hello, HoldReason, HostHello, HostMessage,
     MAX_HOST_LINE, PROTOCOL_VERSION, Refusal, Setpoint, State, Telemetry, encode_host,
@@ -419,12 +420,38 @@ impl ArmClient {
             Some(telemetry)
                 if telemetry.hold != HoldReason::Commanded && !ends_by_itself(telemetry.hold) =>
             {
-                Err(ArmClientError::Guarded {
+                let supply = self
+                    .unfit_supply()
+                    .filter(|_| telemetry.hold == HoldReason::Voltage);
+                Err(supply.unwrap_or(ArmClientError::Guarded {
                     reason: telemetry.hold,
-                })
+                }))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The supply that servos complain of, or else the weakest that one measures.
+    fn unfit_supply(&self) -> Option<ArmClientError> {
+        let health = self.session.health.as_ref()?;
+        let measured = || {
+            let finite = |(_, voltage_v): &(&Alerts, &f32)| voltage_v.is_finite();
+            health.alerts.iter().zip(&health.voltages_v).filter(finite)
+        };
+        let strong = measured().find(|(alerts, _)| alerts.contains(Alerts::OVERVOLTAGE));
+        if let Some((_, voltage_v)) = strong {
+            return Some(ArmClientError::Supply {
+                voltage_v: *voltage_v,
+                too_strong: true,
+            });
+        }
+        let weakest = measured()
+            .map(|(_, voltage_v)| *voltage_v)
+            .reduce(f32::min)?;
+        Some(ArmClientError::Supply {
+            voltage_v: weakest,
+            too_strong: false,
+        })
     }
 
     fn check_fault(&self) -> Result<(), ArmClientError> {

@@ -51,7 +51,7 @@ pub enum ArmClientError {
         "the board was flashed for the arm{} ({board:08x}), this program drives{} ({host:08x}): {}",
         quoted(board_arm),
         quoted(host_arm),
-        if board_arm == host_arm { "its file has changed since, flash the board again" } else { "flash the firmware for this arm" }
+        if board_arm == host_arm { "its file or its calibration has changed since, flash the board again" } else { "flash the firmware for this arm" }
     )]
     Description {
         /// Name of the arm that the board was built for; may be empty.
@@ -87,6 +87,18 @@ pub enum ArmClientError {
     Guarded {
         /// What is wrong.
         reason: HoldReason,
+    },
+    /// The board holds the arm, or will not arm it, because the servos' supply is not the one that they are made for.
+    #[error(
+        "the arm is held: the supply of {voltage_v:.1} V is too {} for its servos; {}, then arm again",
+        if *too_strong { "strong" } else { "weak" },
+        if *too_strong { "check that supply and servos are of one voltage" } else { "check power supply and cable" }
+    )]
+    Supply {
+        /// What the first servo that complains measures, V.
+        voltage_v: f32,
+        /// Whether it is more than the servo is made for; else it is less.
+        too_strong: bool,
     },
     /// The board is in its fault state.
     #[error(
@@ -150,7 +162,10 @@ impl ArmClientError {
     /// and the arm holds its pose.
     #[must_use]
     pub const fn is_held(&self) -> bool {
-        matches!(self, Self::Guarded { .. } | Self::Fault { .. })
+        matches!(
+            self,
+            Self::Guarded { .. } | Self::Supply { .. } | Self::Fault { .. }
+        )
     }
 }
 
@@ -167,7 +182,7 @@ fn advice(reason: HoldReason) -> &'static str {
         HoldReason::Stall => "a joint was stalled; clear its way, then arm again",
         HoldReason::Temperature => "a servo is too hot; let it cool, then arm again",
         HoldReason::Voltage => {
-            "the servos' supply is too weak; check power supply and cable, then arm again"
+            "the servos' supply is not the one that they are made for; check power supply and cable, then arm again"
         }
         HoldReason::Clock => "the board's clock went backwards; arm again",
         HoldReason::PoweringDown => "it is being powered down",

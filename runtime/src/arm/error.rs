@@ -1,5 +1,26 @@
 //! What can be wrong with an arm description.
 
+use std::path::PathBuf;
+
+use super::FileError;
+
+/// Why an arm's file is refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArmFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It describes no arm.
+    #[error("{}: {error}", path.display())]
+    Arm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: ArmError,
+    },
+}
+
 /// Why an arm description is refused. `line` counts from 1 in the TOML text.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +68,18 @@ pub enum ArmError {
         line: usize,
         /// `arm` or `joint`.
         part: &'static str,
+    },
+    /// A name that cannot be shown, or means something else.
+    #[error("line {line}: {part} has the name \"{}\": {why}", name.escape_debug())]
+    BadName {
+        /// Where.
+        line: usize,
+        /// `the arm` or `a joint`.
+        part: &'static str,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// Two joints have one name.
     #[error("line {line}: there already is a joint \"{joint}\"")]
@@ -133,6 +166,18 @@ pub enum ArmError {
         max: f64,
         /// What may have gone wrong, with a leading separator, or nothing.
         hint: &'static str,
+    },
+    /// A number that must be whole.
+    #[error("line {line}: \"{part}\": {field} is {value}, which is not a whole number")]
+    NotWhole {
+        /// Where.
+        line: usize,
+        /// The joint, `servos` or `gripper`.
+        part: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
     },
     /// A servo model that no driver here knows.
     #[error("line {line}: servo model \"{found}\" is not known; these are: {}", known.join(", "))]

@@ -16,15 +16,16 @@ impl ArmDescription {
     /// [`hash`](Self::hash).
     #[must_use]
     pub fn firmware_config(&self) -> Config {
-        let limits: Vec<JointLimits> = self.joints.iter().map(limits_of_joint).collect();
-        let limits = [limits, vec![limits_of_gripper(&self.gripper)]].concat();
+        let gripper = self.gripper.as_ref();
+        let joints = self.joints.iter().map(limits_of_joint);
+        let limits: Vec<JointLimits> = joints.chain(gripper.map(limits_of_gripper)).collect();
         let config = Config::new(&limits)
             .expect("a checked description holds finite limits the right way round")
             .named(&self.name, "");
         let mut guards = config.guards.clone();
         guards.fill(guard_of_joint(&self.protection));
-        if let Some(last) = guards.last_mut() {
-            *last = guard_of_gripper(&self.gripper, &self.protection);
+        if let (Some(last), Some(gripper)) = (guards.last_mut(), gripper) {
+            *last = guard_of_gripper(gripper, &self.protection);
         }
         Config {
             guards,
@@ -136,20 +137,21 @@ impl ArmDescription {
             ]);
         }
         numbers(self.tool.translation.vector.as_slice());
-        let gripper = &self.gripper;
-        numbers(&[
-            gripper.min_m,
-            gripper.max_m,
-            gripper.closed_m,
-            gripper.open_m,
-            gripper.home_m,
-        ]);
-        numbers(&[
-            gripper.velocity_m_s,
-            gripper.acceleration_m_s2,
-            gripper.jerk_m_s3,
-            gripper.torque_limit,
-        ]);
+        if let Some(gripper) = &self.gripper {
+            numbers(&[
+                gripper.min_m,
+                gripper.max_m,
+                gripper.closed_m,
+                gripper.open_m,
+                gripper.home_m,
+            ]);
+            numbers(&[
+                gripper.velocity_m_s,
+                gripper.acceleration_m_s2,
+                gripper.jerk_m_s3,
+                gripper.torque_limit,
+            ]);
+        }
         let protection = self.protection;
         numbers(&[
             protection.stall_load,
@@ -163,7 +165,7 @@ impl ArmDescription {
             .joints
             .iter()
             .map(|joint| &joint.servo_ids)
-            .chain([&gripper.servo_ids])
+            .chain(self.gripper.as_ref().map(|gripper| &gripper.servo_ids))
         {
             hash.update((servo_ids.len() as u64).to_le_bytes());
             hash.update(servo_ids);

@@ -1,9 +1,9 @@
 //! The arm: what it is made of, where its links are, and the host's end of the wire to its
 //! firmware.
 //!
-//! Here live the arm description (one TOML per arm under `boards/arms`), forward kinematics, the
-//! byte link and the client that speaks the firmware's protocol. What to do with the arm (inverse
-//! kinematics, actions) is `control`'s matter.
+//! Here live the arm description (one TOML per arm under `boards/arms`), the calibration of one arm's servos, forward kinematics,
+//! the byte link and the client that speaks the firmware's protocol. What to do with the arm (inverse kinematics, actions) is
+//! `control`'s matter.
 
 mod board_time;
 mod calibration;
@@ -11,10 +11,12 @@ mod client;
 mod client_error;
 mod description;
 mod error;
+mod files;
 mod firmware;
 mod history;
 mod kinematics;
 mod link;
+mod names;
 mod parse;
 mod protection;
 mod round_trip;
@@ -22,11 +24,16 @@ mod row;
 mod servo_source;
 mod servos;
 mod session;
+mod ticks;
 
+pub use calibration::{
+    Calibration, CalibrationError, DEFAULT_ID, JointCalibration, calibration_path,
+};
 pub use client::ArmClient;
 pub use client_error::ArmClientError;
 pub use description::{ArmDescription, Gripper, Joint, Protection};
-pub use error::ArmError;
+pub use error::{ArmError, ArmFileError};
+pub use files::{FileError, named_file, read_text, write_whole};
 pub use kinematics::{Jacobian, LinkPoses};
 pub use link::{Link, LinkError};
 pub use round_trip::RoundTrip;
@@ -37,5 +44,5 @@ pub use session::ClientCounters;
 /// Most joints of an arm, without the gripper.
 pub const MOST_JOINTS: usize = wink_firmware::MAX_JOINTS - 1;
 
-/// What the gripper is called among the joints on the wire, where it is the last.
+/// What the gripper is called among the joints on the wire, where it is the last; no joint has this name.
 pub const GRIPPER_NAME: &str = "gripper";

@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::protection::RawProtection;
 use super::servos::{Part, RawServo, RawServos};
 use super::{ArmDescription, ArmError, GRIPPER_NAME, Gripper, Joint, MOST_JOINTS, Protection};
+use crate::toml_file::{complaint, line_of};
 
 /// The format number that this version reads.
 const FORMAT: u32 = 1;
@@ -23,9 +24,9 @@ const LONGEST_RAMP_S: f64 = 0.032;
 
 /// Reads and checks an arm; see [`ArmDescription::from_toml`].
 pub(super) fn parse(text: &str) -> Result<ArmDescription, ArmError> {
-    let raw: RawArm = toml::from_str(text).map_err(|error| ArmError::Syntax {
-        line: error.span().map_or(1, |span| line_of(text, span.start)),
-        message: error.message().to_owned(),
+    let raw: RawArm = toml::from_str(text).map_err(|error| {
+        let (line, message) = complaint(text, &error);
+        ArmError::Syntax { line, message }
     })?;
     Checker {
         text,
@@ -44,7 +45,7 @@ struct RawArm {
     #[serde(default)]
     joint: Vec<RawJoint>,
     tool: RawTool,
-    gripper: RawGripper,
+    gripper: Option<RawGripper>,
     protection: Option<Spanned<RawProtection>>,
     servos: Option<RawServos>,
 }
@@ -62,6 +63,8 @@ struct RawJoint {
     acceleration_rad_s2: Spanned<f64>,
     jerk_rad_s3: Option<Spanned<f64>>,
     home_rad: Spanned<f64>,
+    #[serde(default)]
+    full_turn: bool,
     servo: Option<Spanned<RawServo>>,
 }
 
@@ -124,6 +127,20 @@ impl Field<'_> {
         })
     }
 
+    /// The value, where it is whole.
+    pub fn whole(&self, min: f64, max: f64, hint: &'static str) -> Result<f64, ArmError> {
+        let value = self.within(min, max, hint)?;
+        if value.fract() == 0.0 {
+            return Ok(value);
+        }
+        Err(ArmError::NotWhole {
+            line: self.line,
+            part: self.part.to_owned(),
+            field: self.name,
+            value,
+        })
+    }
+
     pub fn below(&self, upper: &Self) -> Result<(), ArmError> {
         if self.value < upper.value {
             return Ok(());
@@ -155,21 +172,23 @@ impl Checker<'_> {
                 expected: FORMAT,
             });
         }
-        self.not_empty("the arm", &raw.name)?;
+        self.name("the arm", &raw.name)?;
         let mut parts: Vec<Part> = raw
             .joint
             .iter_mut()
             .map(|joint| Part {
                 name: joint.name.get_ref().clone(),
                 line: self.line(&joint.servo_ids),
+                speed_line: self.line(&joint.velocity_rad_s),
                 servo: joint.servo.take(),
             })
             .collect();
-        parts.push(Part {
+        parts.extend(raw.gripper.as_mut().map(|gripper| Part {
             name: GRIPPER_NAME.to_owned(),
-            line: self.line(&raw.gripper.servo_ids),
-            servo: raw.gripper.servo.take(),
-        });
+            line: self.line(&gripper.servo_ids),
+            speed_line: self.line(&gripper.velocity_m_s),
+            servo: gripper.servo.take(),
+        }));
         let mut joints = raw
             .joint
             .into_iter()
@@ -183,17 +202,20 @@ impl Checker<'_> {
             });
         }
         let tool = self.offset("tool", &raw.tool.offset_m)?;
-        let mut gripper = self.gripper(raw.gripper)?;
+        let mut gripper = raw.gripper.map(|raw| self.gripper(raw)).transpose()?;
         for (joint, part) in joints.iter_mut().zip(&parts) {
             joint.calibrated_ticks = part.calibrated_ticks();
         }
-        gripper.calibrated_ticks = parts.last().and_then(Part::calibrated_ticks);
-        let servos = self.servos(raw.servos.as_ref(), &parts, &joints, &gripper)?;
+        if let (Some(gripper), Some(part)) = (&mut gripper, parts.last()) {
+            gripper.calibrated_ticks = part.calibrated_ticks();
+        }
+        let servos = self.servos(raw.servos.as_ref(), &parts, &joints, gripper.as_ref())?;
         Ok(ArmDescription {
             name: raw.name.into_inner(),
             joints,
             tool: Isometry3::translation(tool.x, tool.y, tool.z),
             gripper,
+            zeros_by_assembly: raw.servos.as_ref().is_some_and(|raw| raw.zeros_by_assembly),
             servos,
             protection: match &raw.protection {
                 Some(protection) => self.protection(protection)?,
@@ -224,7 +246,7 @@ impl Checker<'_> {
         /// One turn either way is more than any servo of this kind does.
         const MOST_RAD: f64 = std::f64::consts::TAU;
 
-        self.not_empty("a joint", &raw.name)?;
+        self.name("a joint", &raw.name)?;
         let name = raw.name.get_ref().as_str();
         if self.names.iter().any(|taken| taken == name) {
             return Err(ArmError::DuplicateJoint {
@@ -260,6 +282,7 @@ impl Checker<'_> {
             home_rad: self
                 .field(name, "home_rad", &raw.home_rad)
                 .within(min_rad, max_rad, "")?,
+            full_turn: raw.full_turn,
             calibrated_ticks: None,
         };
         self.take_servos(name, &raw.servo_ids)?;
@@ -271,7 +294,7 @@ impl Checker<'_> {
         /// No hobby gripper's finger goes further.
         const MOST_M: f64 = 0.5;
         const MILLIMETRES: &str = ": is it in millimetres?";
-        let part = "gripper";
+        let part = GRIPPER_NAME;
 
         let min = self.field(part, "min_m", &raw.min_m);
         let max = self.field(part, "max_m", &raw.max_m);
@@ -366,16 +389,6 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn not_empty(&self, part: &'static str, name: &Spanned<String>) -> Result<(), ArmError> {
-        if name.get_ref().trim().is_empty() {
-            return Err(ArmError::EmptyName {
-                line: self.line(name),
-                part,
-            });
-        }
-        Ok(())
-    }
-
     pub fn field<'a>(&self, part: &'a str, name: &'static str, raw: &Spanned<f64>) -> Field<'a> {
         Field {
             part,
@@ -388,13 +401,4 @@ impl Checker<'_> {
     pub fn line<T>(&self, spanned: &Spanned<T>) -> usize {
         line_of(self.text, spanned.span().start)
     }
-}
-
-/// The line, counted from 1, of a byte offset.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|&byte| byte == b'\n')
-        .count()
-        + 1
 }

@@ -2,7 +2,9 @@
 //! told of it.
 
 mod hash;
+mod models;
 mod pwm;
+mod reach;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,22 +15,13 @@ use wink_firmware::servo::pca9685::ChannelServo;
 use wink_firmware::servo::serial::{BusServo, ServoModel, Setting};
 use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration, Transmission};
 
+use models::{Kind, goes_with};
+
 use super::parse::{Checker, Field, PERCENT};
 use super::{ArmError, Gripper, Joint};
 
-/// What an arm's file calls the servos that are driven here.
-const MODELS: [(&str, Kind); 4] = [
-    ("feetech_sts3215", Kind::Bus(ServoModel::Sts3215)),
-    ("dynamixel_xm430_w350", Kind::Bus(ServoModel::Xm430W350)),
-    ("dynamixel_xl430_w250", Kind::Bus(ServoModel::Xl430W250)),
-    ("pwm", Kind::Pwm),
-];
-const NAMES: [&str; 4] = [MODELS[0].0, MODELS[1].0, MODELS[2].0, MODELS[3].0];
-
 /// How much faster than its joint may be asked to go a servo itself may go.
 const SPEED_MARGIN: f64 = 1.25;
-/// Ticks that a limit may lie outside of a servo's turn: a full turn ends one before it begins.
-const TICK_TOLERANCE: f64 = 2.0;
 
 /// What drives an arm's joints.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,17 +37,14 @@ pub enum ArmServos {
     Pwm(Vec<ChannelServo>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Bus(ServoModel),
-    Pwm,
-}
-
 /// `[servos]`: what holds for all of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawServos {
     model: Spanned<String>,
+    /// The arm is put together so that joints are at zero in the middle of their servos' turns: it needs no calibration.
+    #[serde(default)]
+    pub zeros_by_assembly: bool,
     p_gain: Option<Spanned<f64>>,
     i_gain: Option<Spanned<f64>>,
     d_gain: Option<Spanned<f64>>,
@@ -93,6 +83,8 @@ pub(super) struct Part {
     pub name: String,
     /// Where its servo ids stand.
     pub line: usize,
+    /// Where its greatest speed stands.
+    pub speed_line: usize,
     pub servo: Option<Spanned<RawServo>>,
 }
 
@@ -104,6 +96,12 @@ struct Moved<'a> {
     max: f64,
     velocity: f64,
     home: f64,
+    /// Where it must be able to go; a gripper may be told to squeeze beyond.
+    reach: [f64; 2],
+    /// The field with its greatest speed.
+    speed: &'static str,
+    /// Radians for a unit of its position; of a finger it depends on what moves it.
+    rad_per_unit: Option<f64>,
 }
 
 impl Checker<'_> {
@@ -112,7 +110,7 @@ impl Checker<'_> {
         raw: Option<&RawServos>,
         parts: &[Part],
         joints: &[Joint],
-        gripper: &Gripper,
+        gripper: Option<&Gripper>,
     ) -> Result<Option<ArmServos>, ArmError> {
         let Some(raw) = raw else {
             return match parts
@@ -125,29 +123,37 @@ impl Checker<'_> {
                 None => Ok(None),
             };
         };
-        let moved = |joint: usize| match joints.get(joint) {
-            Some(moved) => Moved {
-                joint,
-                ids: &moved.servo_ids,
-                min: moved.min_rad,
-                max: moved.max_rad,
-                velocity: moved.velocity_rad_s,
-                home: moved.home_rad,
-            },
-            None => Moved {
-                joint,
-                ids: &gripper.servo_ids,
-                min: gripper.min_m,
-                max: gripper.max_m,
-                velocity: gripper.velocity_m_s,
-                home: gripper.home_m,
-            },
-        };
+        let of_joints = joints.iter().map(|joint| Moved {
+            joint: 0,
+            ids: &joint.servo_ids,
+            min: joint.min_rad,
+            max: joint.max_rad,
+            velocity: joint.velocity_rad_s,
+            home: joint.home_rad,
+            reach: [joint.min_rad, joint.max_rad],
+            speed: "velocity_rad_s",
+            rad_per_unit: Some(1.0),
+        });
+        let of_gripper = gripper.map(|gripper| Moved {
+            joint: 0,
+            ids: &gripper.servo_ids,
+            min: gripper.min_m,
+            max: gripper.max_m,
+            velocity: gripper.velocity_m_s,
+            home: gripper.home_m,
+            reach: [gripper.closed_m, gripper.open_m],
+            speed: "velocity_m_s",
+            rad_per_unit: None,
+        });
+        let moved = of_joints.chain(of_gripper).enumerate();
+        let moved: Vec<Moved<'_>> = moved
+            .map(|(joint, moved)| Moved { joint, ..moved })
+            .collect();
         let default = self.kind(&raw.model)?;
         let mut bus = Vec::new();
         let mut settings = Vec::new();
         let mut channels = Vec::new();
-        for (joint, part) in parts.iter().enumerate() {
+        for (part, moved) in parts.iter().zip(&moved) {
             let plain = RawServo::default();
             let servo = part.servo.as_ref().map_or(&plain, Spanned::get_ref);
             let kind = servo
@@ -163,13 +169,13 @@ impl Checker<'_> {
             }
             match kind {
                 Kind::Bus(model) => {
-                    self.bus_servos(part, servo, model, &moved(joint), &mut bus)?;
-                    for &id in moved(joint).ids {
+                    self.bus_servos(part, servo, model, moved, &mut bus)?;
+                    for &id in moved.ids {
                         let of_servo = self.settings(raw, part, servo, model)?;
                         settings.extend(of_servo.into_iter().map(|setting| (id, setting)));
                     }
                 }
-                Kind::Pwm => channels.push(self.channel(part, servo, &moved(joint))?),
+                Kind::Pwm => channels.push(self.channel(part, servo, moved)?),
             }
         }
         Ok(Some(if default == Kind::Pwm {
@@ -180,19 +186,6 @@ impl Checker<'_> {
                 settings,
             }
         }))
-    }
-
-    fn kind(&self, model: &Spanned<String>) -> Result<Kind, ArmError> {
-        let found = model.get_ref();
-        MODELS
-            .iter()
-            .find(|(name, _)| name == found)
-            .map(|(_, kind)| *kind)
-            .ok_or_else(|| ArmError::UnknownServo {
-                line: self.line(model),
-                found: found.clone(),
-                known: &NAMES,
-            })
     }
 
     /// A number of a part's servo within its bounds, or what holds without it.
@@ -224,22 +217,12 @@ impl Checker<'_> {
         }
         let last = f64::from(TICKS_PER_TURN - 1);
         let middle = f64::from(TICKS_PER_TURN / 2);
-        let min = self.number(
-            part,
-            "min_tick",
-            raw.min_tick.as_ref(),
-            0.0,
-            [0.0, last],
-            "",
-        )?;
-        let max = self.number(
-            part,
-            "max_tick",
-            raw.max_tick.as_ref(),
-            last,
-            [0.0, last],
-            "",
-        )?;
+        let tick = |name, raw: &Option<Spanned<f64>>, otherwise| match raw {
+            Some(raw) => self.field(&part.name, name, raw).whole(0.0, last, ""),
+            None => Ok(otherwise),
+        };
+        let min = tick("min_tick", &raw.min_tick, 0.0)?;
+        let max = tick("max_tick", &raw.max_tick, last)?;
         if let Some(raw) = raw.min_tick.as_ref().or(raw.max_tick.as_ref()) {
             let [low, high] = [("min_tick", min), ("max_tick", max)].map(|(name, value)| Field {
                 part: &part.name,
@@ -267,7 +250,8 @@ impl Checker<'_> {
             PERCENT,
         )?;
         let (transmission, rad_per_unit) = self.transmission(part, raw)?;
-        self.limits_within_turn(part, raw, moved, zero, rad_per_unit)?;
+        self.possible_speed(part, Kind::Bus(model), moved, rad_per_unit)?;
+        self.limits_within_turn(part, raw, model, moved, zero, rad_per_unit)?;
         let ticks_per_s = rad_per_unit.map_or(0.0, |rad_per_unit| {
             let rad_per_s = moved.velocity * rad_per_unit * SPEED_MARGIN;
             let ticks_per_s = rad_per_s * f64::from(TICKS_PER_TURN) / std::f64::consts::TAU;
@@ -336,39 +320,6 @@ impl Checker<'_> {
             }
         }
     }
-
-    /// A joint whose limits its servo cannot reach is calibrated wrongly. A crank's commands may go
-    /// beyond its reach: they squeeze.
-    fn limits_within_turn(
-        &self,
-        part: &Part,
-        raw: &RawServo,
-        moved: &Moved<'_>,
-        zero: f64,
-        rad_per_unit: Option<f64>,
-    ) -> Result<(), ArmError> {
-        let Some(rad_per_unit) = rad_per_unit else {
-            return Ok(());
-        };
-        let sign = if raw.reversed { -1.0 } else { 1.0 };
-        let ticks = sign * rad_per_unit * f64::from(TICKS_PER_TURN) / std::f64::consts::TAU;
-        let reach = -TICK_TOLERANCE..=f64::from(TICKS_PER_TURN - 1) + TICK_TOLERANCE;
-        for (name, limit) in [("lower", moved.min), ("upper", moved.max)] {
-            let tick = zero + limit * ticks;
-            if !reach.contains(&tick) {
-                let line = raw
-                    .zero_tick
-                    .as_ref()
-                    .map_or(part.line, |zero| self.line(zero));
-                let message = format!(
-                    "its {name} limit is at tick {tick:.0}, outside of the servo's 0 .. {}: calibrate it",
-                    TICKS_PER_TURN - 1
-                );
-                return Err(part.wrong(line, &message));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Part {
@@ -385,14 +336,5 @@ impl Part {
             part: self.name.clone(),
             message: message.to_owned(),
         }
-    }
-}
-
-/// Whether servos of both kinds can share one bus.
-fn goes_with(one: Kind, other: Kind) -> bool {
-    match (one, other) {
-        (Kind::Bus(one), Kind::Bus(other)) => one.is_dynamixel() == other.is_dynamixel(),
-        (Kind::Pwm, Kind::Pwm) => true,
-        _ => false,
     }
 }

@@ -4,6 +4,14 @@
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
+    /// The policy moves or measures a gripper, and the arm has none.
+    #[error("{what} has a gripper, the arm {arm} has none")]
+    NoGripper {
+        /// What has one: the policy's action space or its state.
+        what: &'static str,
+        /// The arm.
+        arm: String,
+    },
     /// The policy's actions have another length than its action space.
     #[error("the policy's actions have {found} values, those of its action space {} [{}]", names.len(), names.join(", "))]
     ActionDim {

@@ -51,12 +51,11 @@ impl StateReader {
         declared: Option<&[StateSpec]>,
     ) -> Result<Self, ControlError> {
         let states = match declared {
-            None => vec![State::new(
-                PROPRIO_STATE,
-                NAMES.to_vec(),
-                UNITS.to_vec(),
-                Source::Pose,
-            )],
+            None => {
+                with_gripper(arm)?;
+                let (names, units) = (NAMES.to_vec(), UNITS.to_vec());
+                vec![State::new(PROPRIO_STATE, names, units, Source::Pose)]
+            }
             Some(specs) => specs
                 .iter()
                 .map(|spec| of_spec(arm, spec))
@@ -117,6 +116,7 @@ fn of_spec(arm: &ArmDescription, spec: &StateSpec) -> Result<State, ControlError
     let names = spec.names.iter().cloned().map(Name::from).collect();
     let of = |source| State::new(&spec.name, names, spec.units.clone(), source);
     if spec.names.iter().eq(NAMES.iter()) {
+        with_gripper(arm)?;
         let mut values = spec.names.iter().zip(spec.units.iter().zip(UNITS));
         return match values.find(|(_, (unit, expected))| *unit != expected) {
             None => Ok(of(Source::Pose)),
@@ -137,6 +137,17 @@ fn of_spec(arm: &ArmDescription, spec: &StateSpec) -> Result<State, ControlError
             joints,
         }),
         Err(error) => Err(error),
+    }
+}
+
+/// The pose of the tool tells how far the gripper is open.
+fn with_gripper(arm: &ArmDescription) -> Result<(), ControlError> {
+    match arm.gripper() {
+        Some(_) => Ok(()),
+        None => Err(ControlError::NoGripper {
+            what: "the policy's state, a pose of the tool,",
+            arm: arm.name().to_owned(),
+        }),
     }
 }
 
@@ -171,7 +182,7 @@ mod tests {
         ];
         let mut reader = StateReader::new(&arm, &on_a_table(), Some(&specs)).unwrap();
         let mut measured = arm.wire_home();
-        measured[5] = arm.gripper().open_m;
+        measured[5] = arm.gripper().unwrap().open_m;
         reader.measure(&measured);
         let states = reader.vectors();
         assert_eq!((states.len(), states[0].values.len()), (2, 6));
@@ -186,6 +197,30 @@ mod tests {
                 (state.values.len(), state.values.len())
             );
         }
+    }
+
+    #[test]
+    fn a_pose_is_not_measured_of_an_arm_without_a_gripper() {
+        let text = include_str!("../../../boards/arms/so101.toml");
+        let (start, end) = (
+            text.find("[gripper]").unwrap(),
+            text.find("[servos]").unwrap(),
+        );
+        let arm =
+            ArmDescription::from_toml(&format!("{}{}", &text[..start], &text[end..])).unwrap();
+        let names = NAMES.iter().map(|name| name.to_string()).collect();
+        let pose = [spec(names, UNITS.to_vec())];
+        for declared in [None, Some(&pose[..])] {
+            let told = StateReader::new(&arm, &on_a_table(), declared)
+                .unwrap_err()
+                .to_string();
+            assert!(told.contains("the arm so101 has none"), "{told}");
+        }
+        let (names, units) = lerobot_joints(&arm);
+        let mut reader =
+            StateReader::new(&arm, &on_a_table(), Some(&[spec(names, units)])).unwrap();
+        reader.measure(&arm.wire_home());
+        assert_eq!(reader.vectors()[0].values.len(), 5);
     }
 
     #[test]

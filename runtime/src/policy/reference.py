@@ -39,13 +39,13 @@ def floats(image):
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def case(name, width, height, transform, tensor, tolerance, **camera):
-    """`tensor`: 1 x 3 x H x W on the scale of 0 to 1, before the normalisation, or after it where `camera` gives one."""
+def case(name, width, height, transform, tensor, tolerance, every=1, **camera):
+    """`tensor`: 1 x 3 x H x W on the scale of 0 to 1, before the normalisation, or after it where `camera` gives one. One in `every` values is kept."""
     spec = {"name": "camera", "transform": transform, "channels": "rgb", "layout": "nchw", "history": 1, "normalisation": IDENTITY}
     values = np.asarray(tensor, np.float64).flatten()
     return {
         "name": name, "camera": spec | camera, "frame": {"width": width, "height": height, "seed": len(name)}, "tolerance": tolerance,
-        "shape": list(tensor.shape), "values": [round(float(v), 6) for v in values],
+        "shape": list(tensor.shape), "every": every, "values": [round(float(v), 6) for v in values[::every]],
     }
 
 
@@ -78,7 +78,27 @@ def image_cases():
             name = f"torch {mode} {way}"
             out = interpolate(floats(frame(width, height, len(name))), size=(h, w), mode=mode)
             cases.append(case(name, width, height, [resize(w, h, filter=filter)], out, 1e-6))
-    return cases + fit_cases()
+    return cases + fit_cases() + webcam_cases()
+
+
+def webcam_cases():
+    """A webcam's frame as a policy takes it. torch computes positions in single precision, which tells on long sides."""
+    cases = []
+    for filter in ("bilinear", "bicubic"):
+        mode = getattr(torchvision.transforms.InterpolationMode, filter.upper())
+        for antialias in (False, True):
+            name = f"webcam torch {filter} antialias {antialias}"
+            x = floats(frame(640, 480, len(name)))
+            out = torch.nn.functional.interpolate(x, size=(224, 224), mode=filter, align_corners=False, antialias=antialias)
+            cases.append(case(name, 640, 480, [resize(224, 224, filter=filter, antialias=antialias)], out, 5e-5, 1499))
+            name = f"webcam torchvision uint8 {filter} antialias {antialias}"
+            x = torch.from_numpy(frame(640, 480, len(name))).permute(2, 0, 1)
+            out = tv.resize(x, [224, 224], mode, antialias=antialias)[None].float() / 255
+            cases.append(case(name, 640, 480, [resize(224, 224, filter=filter, antialias=antialias, on="rounded")], out, 1.01 / 255, 1499))
+        name = f"webcam PIL {filter}"
+        out = Image.fromarray(frame(640, 480, len(name))).resize((224, 224), getattr(Image.Resampling, filter.upper()))
+        cases.append(case(name, 640, 480, [resize(224, 224, filter=filter, antialias=True, on="bytes")], floats(np.asarray(out)), 1e-6, 1499))
+    return cases
 
 
 def resize_with_pad(x, width, height, value, both):

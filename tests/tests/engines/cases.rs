@@ -64,7 +64,9 @@ impl Seat {
         let (setup, mut states) = cell.expect("a cell for a shipped package");
         let arm = setup.arm();
         let home = arm.joints().iter().map(|joint| joint.home_rad);
-        let wire: Vec<f64> = home.chain([arm.gripper().home_m]).collect();
+        let wire: Vec<f64> = home
+            .chain(arm.gripper().map(|gripper| gripper.home_m))
+            .collect();
         states.measure(&wire);
         let frames = vec![Frame::default(); setup.cameras.len()];
         Self {

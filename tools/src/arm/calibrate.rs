@@ -1,173 +1,212 @@
-//! Finding a joint's middle and range, by hand or from LeRobot's file, and saving both.
+//! `wink arm calibrate`: an arm's calibration, by hand or from LeRobot's file, checked and kept; and written for LeRobot.
 
-use std::f64::consts::TAU;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread;
 
-use anyhow::{Context, Result, bail};
-use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration};
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use wink_runtime::arm::{ArmDescription, Calibration, JointCalibration, read_text, write_whole};
 
-use super::lerobot::{self, Found};
-use super::panel::joints;
-use super::{Machine, PATIENCE_US, Target};
+use super::Target;
+use super::lerobot::{self, Taken};
 use crate::bad_input::bad_input;
-
-const LOOK_US: u64 = 20_000;
-/// Less of a range than this and the joint was not moved, rad or m.
-const MOVED: f64 = 0.005;
+use crate::setup;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Take over LeRobot's calibration file; no board is needed
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "to_lerobot")]
     lerobot: Option<PathBuf>,
 
-    /// Save here instead of in the arm's own file
+    /// Write the arm's calibration as a file for LeRobot; no board is needed
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    to_lerobot: Option<PathBuf>,
+
+    /// Keep the calibration in this file [default: $XDG_CONFIG_HOME/wink/calibration/ARM/ID.toml]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: &Args, target: &Target) -> Result<()> {
     let path = target.arm_path();
-    let text = fs::read_to_string(&path)
-        .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let arm = super::read_arm(&path)?;
-    let found = match &args.lerobot {
-        Some(file) => {
-            let calibration = fs::read_to_string(file)
-                .map_err(|error| bad_input(format!("{}: {error}", file.display())))?;
-            lerobot::read(&calibration, &arm).context(file.display().to_string())?
-        }
-        None => by_hand(&arm, target)?,
+    if let Some(file) = &args.to_lerobot {
+        return export(file, &arm, target);
+    }
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => target.calibration.place(&arm)?,
     };
-    let new = lerobot::apply(&text, &arm, &found)?;
-    let out = args.out.as_ref().unwrap_or(&path);
-    save(out, &new)?;
+    refuse_model(&out, &path)?;
+    let taken = match &args.lerobot {
+        Some(file) => {
+            let text = read_text(file).map_err(bad_input)?;
+            lerobot::read(&text, &arm).context(file.display().to_string())?
+        }
+        None => Taken {
+            calibration: setup::by_hand(&target.place(), &out)?,
+            left_out: Vec::new(),
+        },
+    };
+    let applied = taken.calibration.apply(&arm).map_err(bad_input)?;
+    taken.calibration.save(&out).map_err(bad_input)?;
     let mut stdout = io::stdout().lock();
-    for (joint, found) in joints(&arm).iter().zip(&found) {
-        writeln!(
-            stdout,
-            "{:<14} zero at tick {:.1}, from {:.0} to {:.0}",
-            joint.name, found.zero_tick, found.min_tick, found.max_tick
-        )?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut stdout, &as_json(&taken, &applied, &out))?;
+        writeln!(stdout)?;
+        return Ok(());
+    }
+    for line in lines(&taken, &arm, &applied) {
+        writeln!(stdout, "{line}")?;
     }
     writeln!(
         stdout,
-        "saved to {}; the board still has the old one: wink flash",
+        "saved to {}; a flashed board still has the old one: wink flash",
         out.display()
     )?;
     Ok(())
 }
 
-/// Whole or not at all.
-fn save(path: &Path, text: &str) -> Result<()> {
-    let part = path.with_extension("toml.partial");
-    fs::write(&part, text)
-        .and_then(|()| fs::rename(&part, path))
-        .map_err(|error| bad_input(format!("{}: {error}", path.display())))
+fn export(file: &Path, arm: &ArmDescription, target: &Target) -> Result<()> {
+    let Some(path) = target.calibration.file(arm)? else {
+        return Err(bad_input(format!(
+            "the arm {0} has no calibration: `wink arm calibrate --arm {0}` makes one",
+            arm.name()
+        )));
+    };
+    let calibration = Calibration::load(&path).map_err(bad_input)?;
+    let checked = calibration.check(arm);
+    checked.map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    write_whole(file, lerobot::write(&calibration).as_bytes()).map_err(bad_input)?;
+    writeln!(
+        io::stdout(),
+        "{} written for LeRobot to {}",
+        path.display(),
+        file.display()
+    )?;
+    Ok(())
 }
 
-fn by_hand(arm: &ArmDescription, target: &Target) -> Result<Vec<Found>> {
-    let calibrations = arm.tick_calibrations().ok_or_else(|| {
-        bad_input("the arm's file names no servos whose ticks could be calibrated")
-    })?;
-    let mut machine = target.open()?;
-    let mut client = ArmClient::new(arm);
-    client.greet(&mut *machine, PATIENCE_US)?;
-    let enter = key_presses();
-    tell("Hold the arm: torque goes off when you press Enter.")?;
-    wait(&enter, &mut client, &mut *machine, |_| {})?;
-    client.power_down(&mut *machine)?;
-    tell("Put every joint in the middle of its range, the gripper closed. Then press Enter.")?;
-    let mut middle = Vec::new();
-    wait(&enter, &mut client, &mut *machine, |now| {
-        now.clone_into(&mut middle);
-    })?;
-    tell("Move every joint through its whole range. Then press Enter.")?;
-    let mut ranges: Vec<[f32; 2]> = middle.iter().map(|position| [*position; 2]).collect();
-    wait(&enter, &mut client, &mut *machine, |now| {
-        for (range, position) in ranges.iter_mut().zip(now) {
-            *range = [range[0].min(*position), range[1].max(*position)];
-        }
-    })?;
-    let mut found = Vec::new();
-    for (index, (joint, range)) in joints(arm).iter().zip(&ranges).enumerate() {
-        if f64::from(range[1] - range[0]) < MOVED {
-            bail!("{} was not moved: nothing was saved", joint.name);
-        }
-        let (Some(calibration), Some(middle)) = (calibrations.get(index), middle.get(index)) else {
-            bail!("the board tells of fewer joints than the arm has: nothing was saved");
-        };
-        // Where the old limits end is no reason not to look further.
-        let whole_turn = TickCalibration {
-            min_tick: 0,
-            max_tick: TICKS_PER_TURN - 1,
-            ..*calibration
-        };
-        let ticks = |position: f32| f64::from(whole_turn.tick(position));
-        let ends = [ticks(range[0]), ticks(range[1])];
-        let zero_tick = match arm.gripper_lever_m() {
-            _ if index < arm.joints().len() => ticks(*middle),
-            // The jaw was closed: its zero is that far from where it is now.
-            Some(lever_m) => {
-                let away = arm.gripper().closed_m / lever_m * f64::from(TICKS_PER_TURN) / TAU;
-                ticks(*middle) + if calibration.reversed { away } else { -away }
-            }
-            // Where a crank's horn stands across is not seen from its finger.
-            None => f64::from(calibration.zero_tick),
-        };
-        found.push(Found {
-            zero_tick,
-            min_tick: ends[0].min(ends[1]),
-            max_tick: ends[0].max(ends[1]),
-            homing_offset: None,
-            reversed: calibration.reversed,
-        });
+/// The arm's model stays as it is.
+fn refuse_model(out: &Path, model: &Path) -> Result<()> {
+    let same = match (fs::canonicalize(out), fs::canonicalize(model)) {
+        (Ok(out), Ok(model)) => out == model,
+        _ => false,
+    };
+    if same {
+        return Err(bad_input(format!(
+            "{}: this is the arm's own file, a calibration is a file beside it: choose another name",
+            out.display()
+        )));
     }
-    Ok(found)
+    Ok(())
 }
 
-fn tell(text: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{text}")
-}
-
-/// One message per line on standard input.
-fn key_presses() -> Receiver<()> {
-    let (send, receive) = channel();
-    thread::spawn(move || {
-        for line in io::stdin().lines() {
-            if line.is_err() || send.send(()).is_err() {
-                break;
-            }
-        }
-    });
-    receive
-}
-
-/// Shows `each` measured pose until Enter is pressed.
-fn wait(
-    enter: &Receiver<()>,
-    client: &mut ArmClient,
-    machine: &mut dyn Machine,
-    mut each: impl FnMut(&[f32]),
-) -> Result<()> {
-    loop {
-        let now_us = machine.now_us() + LOOK_US;
-        machine.sleep_until(now_us);
-        client.poll(machine, now_us)?;
-        if let Some(measured) = client.measured() {
-            each(measured);
-        }
-        match enter.try_recv() {
-            Ok(()) => return Ok(()),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => {
-                bail!("standard input ended before the calibration did: nothing was saved")
-            }
+/// What was found, joint by joint, and what comes of it.
+fn lines(taken: &Taken, model: &ArmDescription, applied: &ArmDescription) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows(taken, applied) {
+        let limits = match row.unit {
+            "rad" => format!(
+                "{:.1} .. {:.1} degrees",
+                row.limits[0].to_degrees(),
+                row.limits[1].to_degrees()
+            ),
+            _ => format!(
+                "{:.1} .. {:.1} mm",
+                row.limits[0] * 1e3,
+                row.limits[1] * 1e3
+            ),
+        };
+        let joint = row.joint;
+        lines.push(format!(
+            "{:<14} zero at tick {:.1}, from {} to {}, homing offset {}{}: {limits}",
+            joint.name,
+            row.zero_tick,
+            joint.range_min,
+            joint.range_max,
+            joint.homing_offset,
+            if joint.reversed { ", reversed" } else { "" },
+        ));
+    }
+    for (old, new) in model.joints().iter().zip(applied.joints()) {
+        if old.home_rad != new.home_rad {
+            lines.push(format!(
+                "{} starts at {:.1} degrees: the {:.1} of the arm's file lie outside of its travel",
+                new.name,
+                new.home_rad.to_degrees(),
+                old.home_rad.to_degrees()
+            ));
         }
     }
+    if !taken.left_out.is_empty() {
+        let names: Vec<String> = taken
+            .left_out
+            .iter()
+            .map(|name| name.escape_debug().to_string())
+            .collect();
+        lines.push(format!(
+            "left out, no joints of {}: {}",
+            model.name(),
+            names.join(", ")
+        ));
+    }
+    lines
+}
+
+struct Row<'a> {
+    joint: &'a JointCalibration,
+    zero_tick: f64,
+    unit: &'static str,
+    limits: [f64; 2],
+}
+
+fn rows<'a>(taken: &'a Taken, applied: &ArmDescription) -> Vec<Row<'a>> {
+    let ticks = applied.tick_calibrations().unwrap_or_default();
+    let row = |joint: &'a JointCalibration| {
+        let index = applied.wire_names().position(|name| name == joint.name)?;
+        let (unit, limits) = match (applied.joints().get(index), applied.gripper()) {
+            (Some(of_arm), _) => ("rad", [of_arm.min_rad, of_arm.max_rad]),
+            (None, Some(gripper)) => ("m", [gripper.min_m, gripper.max_m]),
+            (None, None) => return None,
+        };
+        Some(Row {
+            joint,
+            zero_tick: f64::from(ticks.get(index)?.zero_tick),
+            unit,
+            limits,
+        })
+    };
+    taken.calibration.joints.iter().filter_map(row).collect()
+}
+
+fn as_json(taken: &Taken, applied: &ArmDescription, out: &Path) -> Value {
+    let joints: Vec<Value> = rows(taken, applied)
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.joint.name,
+                "id": row.joint.servo_id,
+                "reversed": row.joint.reversed,
+                "homing_offset": row.joint.homing_offset,
+                "range_min": row.joint.range_min,
+                "range_max": row.joint.range_max,
+                "zero_tick": row.zero_tick,
+                "unit": row.unit,
+                "min": row.limits[0],
+                "max": row.limits[1],
+            })
+        })
+        .collect();
+    json!({
+        "arm": applied.name(),
+        "saved_to": out.display().to_string(),
+        "joints": joints,
+        "left_out": taken.left_out,
+    })
 }

@@ -2,17 +2,18 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use wink_runtime::arm::{ArmClient, ArmDescription};
 
-use super::panel::joints;
-use super::{Machine, PATIENCE_US};
+use super::Machine;
+use super::drive::{Drive, measured};
+use super::panel::{JointInfo, joints};
 use crate::bad_input::bad_input;
 
-/// Time from setpoint to setpoint.
-const STEP_US: u64 = 50_000;
-/// Speed of a jog, as a share of the joint's limit.
-const SHARE: f64 = 0.2;
+/// A joint that did less than this share of its way did not move.
+const DONE: f64 = 0.5;
+/// Shares of a shorter way than this say nothing, rad or m.
+const SHORT: f64 = 0.01;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,57 +42,52 @@ pub fn run(
         )));
     };
     let joint = &all[index];
-    client.arm(machine, PATIENCE_US)?;
-    let mut targets = targets(client)?;
-    let from = targets[index];
-    let to = from + args.by;
-    if !(joint.min..=joint.max).contains(&to) {
-        client.hold(machine)?;
-        return Err(bad_input(format!(
-            "--by {}: {} is at {from:.4} {}, and may go from {} to {}",
-            args.by, joint.name, joint.unit, joint.min, joint.max
-        )));
+    // Before torque is switched on: what is refused leaves the arm as it is.
+    let from = measured(client)?[index];
+    let to = destination(args.by, from, joint)?;
+    let rejected = rejections(client);
+    let mut drive = Drive::start(arm, client, machine)?;
+    let mut out = io::stdout();
+    for notice in drive.notices() {
+        writeln!(out, "{notice}")?;
     }
-    let velocity = arm
-        .joints()
-        .get(index)
-        .map_or(arm.gripper().velocity_m_s, |joint| joint.velocity_rad_s);
-    let seconds = args.by.abs() / (velocity * SHARE);
-    let steps = ((seconds * 1e6 / STEP_US as f64).ceil() as u32).max(1);
-    for step in 1..=steps {
-        targets[index] = from + args.by * f64::from(step) / f64::from(steps);
-        follow(client, machine, &targets)?;
+    let outcome = drive
+        .go(index, to)
+        .and_then(|()| drive.settle())
+        .and_then(|()| drive.measured(index));
+    let ended = drive.end();
+    let now = outcome?;
+    ended?;
+    if (to - from).abs() > SHORT && (now - from) / (to - from) < DONE {
+        bail!(
+            "{} went from {from:.4} to {now:.4} {} instead of to {to:.4}; the board refused {} setpoints; the arm holds",
+            joint.name,
+            joint.unit,
+            rejections(client).saturating_sub(rejected)
+        );
     }
-    // As long again as it takes to settle.
-    for _ in 0..10 {
-        follow(client, machine, &targets)?;
-    }
-    client.hold(machine)?;
-    let now = client.measured().and_then(|measured| measured.get(index));
     writeln!(
-        io::stdout(),
-        "{}: {from:.4} -> {:.4} {}; the arm holds",
-        joint.name,
-        now.map_or(f64::NAN, |now| f64::from(*now)),
-        joint.unit
+        out,
+        "{}: {from:.4} -> {now:.4} {}; the arm holds",
+        joint.name, joint.unit
     )?;
     Ok(())
 }
 
-/// Where the arm is, as setpoints start from.
-pub fn targets(client: &ArmClient) -> Result<Vec<f64>> {
-    let measured = client
-        .measured()
-        .ok_or(wink_runtime::arm::ArmClientError::NotMeasured)?;
-    Ok(measured.iter().map(|value| f64::from(*value)).collect())
+/// Where the joint shall go, if it may.
+fn destination(by: f64, from: f64, joint: &JointInfo<'_>) -> Result<f64> {
+    let to = from + by;
+    if (joint.min..=joint.max).contains(&to) {
+        return Ok(to);
+    }
+    Err(bad_input(format!(
+        "--by {by}: {} is at {from:.4} {}, and may go from {} to {}",
+        joint.name, joint.unit, joint.min, joint.max
+    )))
 }
 
-/// One step towards the targets.
-pub fn follow(client: &mut ArmClient, machine: &mut dyn Machine, targets: &[f64]) -> Result<()> {
-    let now_us = machine.now_us();
-    client.check(now_us, PATIENCE_US)?;
-    client.send_setpoint(machine, now_us, STEP_US, targets)?;
-    machine.sleep_until(now_us + STEP_US);
-    let now_us = machine.now_us();
-    Ok(client.poll(machine, now_us)?)
+fn rejections(client: &ArmClient) -> u32 {
+    client
+        .telemetry()
+        .map_or(0, |telemetry| telemetry.counters.rejected())
 }

@@ -1,272 +1,193 @@
-//! Calibrations into an arm's file: LeRobot's, and those taken by hand.
+//! LeRobot's calibration file, read and written.
 //!
-//! LeRobot's file says of each joint by name `id`, `drive_mode`, `homing_offset`, `range_min` and
-//! `range_max`, in ticks. The middle of the range is a joint's zero; a gripper is closed at the
-//! range's beginning.
+//! It says of each joint by name `id`, `drive_mode`, `homing_offset`, `range_min` and `range_max`, in ticks: what wink's own
+//! calibration says too.
 
-use std::collections::BTreeMap;
-use std::f64::consts::TAU;
+mod json;
 
-use anyhow::{Result, anyhow};
-use serde::Deserialize;
-use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
-use wink_runtime::arm::ArmDescription;
+use anyhow::Result;
+use wink_runtime::arm::{ArmDescription, Calibration, GRIPPER_NAME, JointCalibration};
 
 use crate::bad_input::bad_input;
+use json::Node;
 
-/// Ticks per turn.
-const TURN: f64 = 4096.0;
+const ID: &str = "id";
+const DRIVE_MODE: &str = "drive_mode";
+const HOMING_OFFSET: &str = "homing_offset";
+const RANGE_MIN: &str = "range_min";
+const RANGE_MAX: &str = "range_max";
+const FIELDS: [&str; 5] = [ID, DRIVE_MODE, HOMING_OFFSET, RANGE_MIN, RANGE_MAX];
 
-/// One joint of LeRobot's file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Motor {
-    id: u8,
-    drive_mode: i32,
-    homing_offset: i32,
-    range_min: i32,
-    range_max: i32,
+/// LeRobot chooses the homing offset so that a joint is at this tick where its calibration began.
+const START: i32 = 2047;
+/// A range that ends so near to where the calibration began was swept to one side only.
+const NEAR_START: u32 = 16;
+
+/// What a file says of an arm.
+#[derive(Debug, PartialEq)]
+pub struct Taken {
+    pub calibration: Calibration,
+    /// Entries that are no joints of the arm: a mobile base's wheels, notes.
+    pub left_out: Vec<String>,
 }
 
-/// What is known of a joint's servo after calibration. Ticks are those the servo tells.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Found {
-    pub zero_tick: f64,
-    pub min_tick: f64,
-    pub max_tick: f64,
-    pub homing_offset: Option<i32>,
-    pub reversed: bool,
-}
-
-/// Reads LeRobot's file and says what it means for each joint of the arm, the gripper last.
-pub fn read(text: &str, arm: &ArmDescription) -> Result<Vec<Found>> {
-    let mut motors: BTreeMap<String, Motor> = serde_json::from_str(text)
-        .map_err(|error| bad_input(format!("not a LeRobot calibration: {error}")))?;
-    let mut found = Vec::new();
-    let parts = arm
-        .joints()
+/// Reads LeRobot's file as a calibration of the arm.
+pub fn read(text: &str, arm: &ArmDescription) -> Result<Taken> {
+    let entries = json::parse(text)?;
+    refuse_old_format(&entries)?;
+    let mut joints = Vec::new();
+    let mut taken = Vec::new();
+    for name in arm.wire_names() {
+        let (key, node) = entry(&entries, name).ok_or_else(|| {
+            bad_input(format!(
+                "there is no \"{name}\", which the arm {} has",
+                arm.name()
+            ))
+        })?;
+        taken.push(key.as_str());
+        joints.push(joint(name, node)?);
+    }
+    let others = entries
         .iter()
-        .map(|joint| (joint.name.as_str(), &joint.servo_ids))
-        .chain([("gripper", &arm.gripper().servo_ids)]);
-    for (name, ids) in parts {
-        let motor = motors
-            .remove(name)
-            .ok_or_else(|| bad_input(format!("there is no \"{name}\", which the arm has")))?;
-        check(name, &motor, ids)?;
-        let (min_tick, max_tick) = (f64::from(motor.range_min), f64::from(motor.range_max));
-        let reversed = motor.drive_mode != 0;
-        let zero_tick = if name == "gripper" {
-            let closed = gripper_ticks(arm)?;
-            if reversed {
-                max_tick + closed
-            } else {
-                min_tick - closed
-            }
-        } else {
-            (min_tick + max_tick) / 2.0
-        };
-        found.push(Found {
-            zero_tick,
-            min_tick,
-            max_tick,
-            homing_offset: Some(motor.homing_offset),
-            reversed,
-        });
+        .filter(|(key, _)| !taken.contains(&key.as_str()));
+    let mut left_out = Vec::new();
+    for (key, node) in others {
+        let id = node.field(ID).and_then(Node::number);
+        let same_id = |joint: &&JointCalibration| Some(f64::from(joint.servo_id)) == id;
+        if let Some(joint) = joints.iter().find(same_id) {
+            return Err(bad_input(format!(
+                "\"{}\" is no joint of {}, and has the servo id {} of \"{}\"",
+                key.escape_debug(),
+                arm.name(),
+                joint.servo_id,
+                joint.name
+            )));
+        }
+        left_out.push(key.clone());
     }
-    match motors.into_keys().next() {
-        Some(name) => Err(bad_input(format!(
-            "\"{name}\" is no joint of {}",
-            arm.name()
-        ))),
-        None => Ok(found),
-    }
+    let calibration = Calibration {
+        arm: arm.name().to_owned(),
+        joints,
+    };
+    calibration.check(arm).map_err(bad_input)?;
+    refuse_half_swept(&calibration, arm)?;
+    Ok(Taken {
+        calibration,
+        left_out,
+    })
 }
 
-fn check(name: &str, motor: &Motor, ids: &[u8]) -> Result<()> {
-    let turn = 0..TURN as i32;
-    let wrong = |what: String| Err(bad_input(format!("\"{name}\": {what}")));
-    if !ids.contains(&motor.id) {
-        return wrong(format!("id is {}, the arm's file has {ids:?}", motor.id));
+/// The entry of a joint. On a mobile base (LeKiwi) LeRobot calls it `arm_NAME`.
+fn entry<'a>(entries: &'a [(String, Node)], name: &str) -> Option<&'a (String, Node)> {
+    let called = |key: &str| entries.iter().find(|(found, _)| found == key);
+    called(name).or_else(|| called(&format!("arm_{name}")))
+}
+
+/// A calibration as LeRobot's file.
+pub fn write(calibration: &Calibration) -> String {
+    let rows: Vec<String> = calibration
+        .joints
+        .iter()
+        .map(|joint| {
+            let values = [
+                i32::from(joint.servo_id),
+                i32::from(joint.reversed),
+                joint.homing_offset,
+                joint.range_min,
+                joint.range_max,
+            ];
+            let fields: Vec<String> = FIELDS
+                .iter()
+                .zip(values)
+                .map(|(field, value)| format!("        \"{field}\": {value}"))
+                .collect();
+            let name = serde_json::Value::from(joint.name.as_str());
+            format!("    {name}: {{\n{}\n    }}", fields.join(",\n"))
+        })
+        .collect();
+    format!("{{\n{}\n}}\n", rows.join(",\n"))
+}
+
+fn joint(name: &str, node: &Node) -> Result<JointCalibration> {
+    let Node::Object(fields) = node else {
+        return Err(bad_input(format!(
+            "not a LeRobot calibration: \"{name}\" is {}, it must be an object with {}",
+            node.kind(),
+            FIELDS.join(", ")
+        )));
+    };
+    if let Some((key, _)) = fields
+        .iter()
+        .find(|(key, _)| !FIELDS.contains(&key.as_str()))
+    {
+        return Err(bad_input(format!(
+            "not a LeRobot calibration: \"{name}\" has the unknown field \"{}\": known are {}",
+            key.escape_debug(),
+            FIELDS.join(", ")
+        )));
     }
-    if !turn.contains(&motor.range_min) || !turn.contains(&motor.range_max) {
-        return wrong(format!(
-            "range {} .. {} is not within 0 .. 4095",
-            motor.range_min, motor.range_max
-        ));
-    }
-    if motor.range_min >= motor.range_max {
-        return wrong(format!(
-            "range_min {} is not below range_max {}",
-            motor.range_min, motor.range_max
-        ));
-    }
-    if motor.homing_offset.abs() >= TURN as i32 / 2 {
-        return wrong(format!(
-            "homing_offset {} is more than half a turn",
-            motor.homing_offset
+    let whole = |field: &str, value: &Node, [min, max]: [i32; 2]| {
+        let number = value.number().filter(|number| number.fract() == 0.0);
+        match number.filter(|number| (f64::from(min)..=f64::from(max)).contains(number)) {
+            Some(number) => Ok(number as i32),
+            None => Err(bad_input(format!(
+                "\"{name}\": {field} is {value}, it must be a whole number from {min} to {max}"
+            ))),
+        }
+    };
+    let needed = |field: &str, bounds| match node.field(field) {
+        Some(value) => whole(field, value, bounds),
+        None => Err(bad_input(format!("\"{name}\" has no {field}"))),
+    };
+    // Ticks out of a servo's turn are told as such by the check that follows.
+    const TICKS: [i32; 2] = [-1_000_000_000, 1_000_000_000];
+    // Files of other tools leave it out where it is 0.
+    let drive_mode = node
+        .field(DRIVE_MODE)
+        .map_or(Ok(0), |value| whole(DRIVE_MODE, value, [0, 1]))?;
+    Ok(JointCalibration {
+        name: name.to_owned(),
+        servo_id: needed(ID, [0, 252])? as u8,
+        reversed: drive_mode == 1,
+        homing_offset: needed(HOMING_OFFSET, TICKS)?,
+        range_min: needed(RANGE_MIN, TICKS)?,
+        range_max: needed(RANGE_MAX, TICKS)?,
+    })
+}
+
+/// Until May 2025 the file had lists, one value for each motor, and no ranges.
+fn refuse_old_format(entries: &[(String, Node)]) -> Result<()> {
+    let has = |key: &str| entries.iter().any(|(found, _)| found == key);
+    if has("motor_names") || has("calib_mode") || has("start_pos") && has("end_pos") {
+        return Err(bad_input(
+            "this is LeRobot's format of before May 2025, which does not say how far the joints go: convert it by calibrating again, with \
+             `lerobot-calibrate` of LeRobot 0.3 or later or with `wink arm calibrate`",
         ));
     }
     Ok(())
 }
 
-/// Ticks from a jaw's zero to where it is closed.
-fn gripper_ticks(arm: &ArmDescription) -> Result<f64> {
-    let lever_m = arm.gripper_lever_m().ok_or_else(|| {
-        bad_input("the arm's gripper is no jaw on a lever, as LeRobot's calibration takes it to be")
-    })?;
-    Ok(arm.gripper().closed_m / lever_m * TURN / TAU)
-}
-
-/// The arm's file with what was found, all else as it is written. Limits are narrowed to the ranges
-/// found, never widened.
-pub fn apply(text: &str, arm: &ArmDescription, found: &[Found]) -> Result<String> {
-    let mut file: DocumentMut = text.parse()?;
-    for (index, found) in found.iter().enumerate() {
-        let part = match arm.joints().get(index) {
-            Some(_) => file
-                .get_mut("joint")
-                .and_then(Item::as_array_of_tables_mut)
-                .and_then(|joints| joints.get_mut(index)),
-            None => file.get_mut("gripper").and_then(Item::as_table_mut),
-        };
-        let part = part.ok_or_else(|| anyhow!("the arm's file has another form"))?;
-        set_servo(part, found)?;
-        if let Some(joint) = arm.joints().get(index) {
-            let angle = |tick: f64| {
-                let angle = (tick - found.zero_tick) * TAU / TURN;
-                if found.reversed { -angle } else { angle }
-            };
-            let ends = [angle(found.min_tick), angle(found.max_tick)];
-            let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-            set(part, "min_rad", joint.min_rad.max(low));
-            set(part, "max_rad", joint.max_rad.min(high));
+/// A joint that was moved from where its calibration began to one side only has half a range, whose middle is not the joint's.
+fn refuse_half_swept(calibration: &Calibration, arm: &ArmDescription) -> Result<()> {
+    for joint in &calibration.joints {
+        let full_turn = arm
+            .joints()
+            .iter()
+            .any(|of_arm| of_arm.name == joint.name && of_arm.full_turn);
+        // A gripper's calibration may begin where it is closed.
+        if full_turn || joint.name == GRIPPER_NAME {
+            continue;
         }
-    }
-    let new = file.to_string();
-    ArmDescription::from_toml(&new).map_err(|error| {
-        bad_input(format!(
-            "with this calibration the arm makes no sense: {error}"
-        ))
-    })?;
-    Ok(new)
-}
-
-fn set_servo(part: &mut Table, found: &Found) -> Result<()> {
-    let servo = part
-        .entry("servo")
-        .or_insert_with(|| value(InlineTable::new()))
-        .as_table_like_mut()
-        .ok_or_else(|| anyhow!("`servo` is no table"))?;
-    put(servo, "zero_tick", rounded(found.zero_tick, 10.0));
-    put(servo, "min_tick", found.min_tick.round());
-    put(servo, "max_tick", found.max_tick.round());
-    if let Some(offset) = found.homing_offset {
-        put(servo, "homing_offset", f64::from(offset));
-    }
-    if found.reversed || servo.contains_key("reversed") {
-        servo.insert("reversed", value(found.reversed));
+        let at_start = |end: &i32| end.abs_diff(START) <= NEAR_START;
+        if [joint.range_min, joint.range_max].iter().any(at_start) {
+            return Err(bad_input(format!(
+                "\"{}\" has the range {} .. {}, and its calibration began at {START}: it was moved to one side only; calibrate it again",
+                joint.name, joint.range_min, joint.range_max
+            )));
+        }
     }
     Ok(())
-}
-
-fn put(servo: &mut dyn TableLike, key: &str, number: f64) {
-    servo.insert(key, value(number));
-}
-
-/// Replaces a number and keeps the line's comment.
-fn set(part: &mut Table, key: &str, number: f64) {
-    let mut new = Value::from(rounded(number, 1e5));
-    if let Some(old) = part.get(key).and_then(Item::as_value) {
-        if old.as_float() == Some(number) {
-            return;
-        }
-        *new.decor_mut() = old.decor().clone();
-    }
-    part.insert(key, Item::Value(new));
-}
-
-fn rounded(value: f64, steps: f64) -> f64 {
-    (value * steps).round() / steps
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SO101: &str = include_str!("../../../boards/arms/so101.toml");
-
-    fn motor(id: u8, range: [i32; 2]) -> String {
-        format!(
-            r#"{{"id": {id}, "drive_mode": 0, "homing_offset": {}, "range_min": {}, "range_max": {}}}"#,
-            100 * i32::from(id) - 350,
-            range[0],
-            range[1]
-        )
-    }
-
-    fn calibration() -> String {
-        format!(
-            r#"{{"shoulder_pan": {}, "shoulder_lift": {}, "elbow_flex": {}, "wrist_flex": {}, "wrist_roll": {}, "gripper": {}}}"#,
-            motor(1, [600, 3500]),
-            motor(2, [900, 3200]),
-            motor(3, [950, 3150]),
-            motor(4, [900, 3200]),
-            motor(5, [0, 4095]),
-            motor(6, [2000, 3400])
-        )
-    }
-
-    #[test]
-    fn lerobots_calibration_is_taken_over() {
-        let arm = ArmDescription::from_toml(SO101).unwrap();
-        let found = read(&calibration(), &arm).unwrap();
-        assert_eq!(found[0].zero_tick, 2050.0);
-        assert_eq!(found[1].homing_offset, Some(-150));
-        // Closed is -10 degrees, 114 ticks below the jaw's zero.
-        assert!(
-            (found[5].zero_tick - 2113.8).abs() < 0.5,
-            "{}",
-            found[5].zero_tick
-        );
-        let text = apply(SO101, &arm, &found).unwrap();
-        let new = ArmDescription::from_toml(&text).unwrap();
-        assert_eq!(
-            new.joints()[0].max_rad,
-            arm.joints()[0].max_rad,
-            "not widened"
-        );
-        assert!(
-            (new.joints()[2].max_rad - 1.68739).abs() < 1e-4,
-            "narrowed to 1100 ticks"
-        );
-        assert_ne!(new.hash(), arm.hash());
-        for comment in SO101.lines().filter(|line| line.starts_with('#')) {
-            assert!(text.contains(comment), "lost: {comment}");
-        }
-        // Once more changes nothing.
-        assert_eq!(apply(&text, &new, &found).unwrap(), text);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let arm = ArmDescription::from_toml(SO101).unwrap();
-        let cases = [
-            ("\"wrist_roll\"", "\"wrist\"", "there is no \"wrist_roll\""),
-            ("\"id\": 3", "\"id\": 9", "\"elbow_flex\": id is 9"),
-            ("3200", "4200", "is not within 0 .. 4095"),
-            ("950", "3950", "is not below"),
-            ("-250", "-2250", "more than half a turn"),
-            ("drive_mode", "drive", "not a LeRobot calibration"),
-            (
-                "{\"shoulder_pan",
-                "{\"x\": {\"id\": 1, \"drive_mode\": 0, \"homing_offset\": 0, \"range_min\": 0, \"range_max\": 1}, \"shoulder_pan",
-                "\"x\" is no joint",
-            ),
-        ];
-        for (from, to, expected) in cases {
-            let text = calibration().replacen(from, to, 1);
-            let told = read(&text, &arm).unwrap_err().to_string();
-            assert!(told.contains(expected), "\"{told}\" lacks \"{expected}\"");
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
-//! What an arm is connected to: a serial port, or the simulator kept to the wall clock.
+//! What an arm is connected to: a board on a serial port, this computer's own adapter, or the simulator kept to the wall clock.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serialport::{SerialPort, SerialPortType};
+use wink_board_linux::{LinuxBoard, holders};
 use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::clock::{Clock, MonotonicClock};
 use wink_sim::board::{SimBoard, SimOptions};
@@ -14,9 +16,48 @@ use wink_sim::scene::{Scene, Split};
 use crate::bad_input::bad_input;
 
 /// A link with a clock.
-pub trait Machine: Link + Clock {}
+pub trait Machine: Link + Clock {
+    /// What keeps the servos from being read right now, where that is known on this side of the link.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
 
-impl<M: Link + Clock> Machine for M {}
+/// Servos on an adapter of this computer, which drives them itself.
+pub struct Adapter(LinuxBoard);
+
+impl Adapter {
+    /// The arm that this board drives.
+    pub const fn new(board: LinuxBoard) -> Self {
+        Self(board)
+    }
+}
+
+impl Machine for Adapter {
+    fn trouble(&self) -> Option<String> {
+        self.0.trouble()
+    }
+}
+
+impl Link for Adapter {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.0.write(bytes)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LinkError> {
+        self.0.read(buffer)
+    }
+}
+
+impl Clock for Adapter {
+    fn now_us(&self) -> u64 {
+        self.0.now_us()
+    }
+
+    fn sleep_until(&mut self, time_us: u64) {
+        self.0.sleep_until(time_us);
+    }
+}
 
 /// A flashed board on a serial port.
 pub struct SerialBoard {
@@ -27,6 +68,12 @@ pub struct SerialBoard {
 impl SerialBoard {
     /// Opens the port.
     pub fn open(path: &str, baud: u32) -> Result<Self> {
+        if let Some(holder) = holders(Path::new(path)).first() {
+            return Err(bad_input(format!(
+                "--port {path} is taken by {} (process {}): end that program first",
+                holder.name, holder.pid
+            )));
+        }
         let port = serialport::new(path, baud)
             .timeout(Duration::from_millis(1))
             .open()
@@ -55,6 +102,8 @@ fn hint(error: &serialport::Error) -> &'static str {
         _ => "",
     }
 }
+
+impl Machine for SerialBoard {}
 
 impl Link for SerialBoard {
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
@@ -119,6 +168,8 @@ pub fn simulated() -> Result<Box<dyn Machine>> {
         start: Instant::now(),
     }))
 }
+
+impl Machine for Simulated {}
 
 impl Link for Simulated {
     fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {

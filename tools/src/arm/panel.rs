@@ -1,7 +1,7 @@
 //! What there is to see of an arm, as lines of text or JSON.
 
 use serde_json::{Value, json};
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use wink_runtime::arm::{ArmClient, ArmDescription, GRIPPER_NAME};
 
 /// Name, unit and limits of a joint on the wire.
 pub struct JointInfo<'a> {
@@ -9,16 +9,19 @@ pub struct JointInfo<'a> {
     pub unit: &'static str,
     pub min: f64,
     pub max: f64,
+    /// Greatest speed.
+    pub velocity: f64,
 }
 
-/// Joints in wire order, the gripper last.
+/// Joints in wire order, a gripper last.
 pub fn joints(arm: &ArmDescription) -> Vec<JointInfo<'_>> {
-    let gripper = JointInfo {
-        name: "gripper",
+    let gripper = arm.gripper().map(|gripper| JointInfo {
+        name: GRIPPER_NAME,
         unit: "m",
-        min: arm.gripper().min_m,
-        max: arm.gripper().max_m,
-    };
+        min: gripper.min_m,
+        max: gripper.max_m,
+        velocity: gripper.velocity_m_s,
+    });
     arm.joints()
         .iter()
         .map(|joint| JointInfo {
@@ -26,8 +29,9 @@ pub fn joints(arm: &ArmDescription) -> Vec<JointInfo<'_>> {
             unit: "rad",
             min: joint.min_rad,
             max: joint.max_rad,
+            velocity: joint.velocity_rad_s,
         })
-        .chain([gripper])
+        .chain(gripper)
         .collect()
 }
 

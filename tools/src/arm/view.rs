@@ -13,8 +13,9 @@ use crossterm::{cursor, execute, queue};
 use wink_firmware::wire::State;
 use wink_runtime::arm::{ArmClient, ArmDescription};
 
+use super::drive::{inside, measured, outside};
 use super::panel::{JointInfo, joints, lines};
-use super::{Machine, PATIENCE_US, jog};
+use super::{Machine, PATIENCE_US, listen};
 
 /// Time between two pictures, which is also that between setpoints.
 const PICTURE_US: u64 = 50_000;
@@ -83,7 +84,11 @@ pub fn run(arm: &ArmDescription, client: &mut ArmClient, machine: &mut dyn Machi
                     None => "arm first (a)".clone_into(&mut notice),
                 },
                 Wish::Arm => match client.arm(machine, PATIENCE_US) {
-                    Ok(()) => targets = Some(jog::targets(client)?),
+                    Ok(()) => {
+                        let now = measured(client)?;
+                        notice = outside(&all, &now).join("; ");
+                        targets = Some(inside(&all, &now));
+                    }
                     Err(error) => notice = error.to_string(),
                 },
                 Wish::Hold => {
@@ -109,9 +114,10 @@ pub fn run(arm: &ArmDescription, client: &mut ArmClient, machine: &mut dyn Machi
         } else {
             client.ping(machine, now_us)?;
         }
-        machine.sleep_until(now_us + PICTURE_US);
-        let now_us = machine.now_us();
-        client.poll(machine, now_us)?;
+        listen(client, machine, PICTURE_US)?;
+        if let Some(trouble) = machine.trouble() {
+            notice = trouble;
+        }
         let holds = client
             .telemetry()
             .is_some_and(|telemetry| telemetry.state == State::Armed)
@@ -194,6 +200,7 @@ mod tests {
             unit: "m",
             min: 0.0,
             max: 0.04,
+            velocity: 1.0,
         };
         for (from, by, to) in [
             (0.02, 1, 0.021),

@@ -4,7 +4,7 @@ mod episodes;
 mod images;
 pub mod info;
 pub mod layout;
-mod pictures;
+pub mod pictures;
 pub mod table;
 #[cfg(test)]
 mod tests;

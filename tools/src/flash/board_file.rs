@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Deserialize;
+use wink_runtime::toml_file::complaint;
 
+use super::plan::ArmSource;
 use crate::bad_input::bad_input;
 
 const FORMAT: u32 = 1;
@@ -97,6 +99,29 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Where the board's image has an arm from: its package has a feature for the arms that come with wink, and takes any other as a
+    /// file.
+    pub fn arm_source(&self, name: &str, path: &Path) -> Result<ArmSource> {
+        let feature = format!("arm-{name}");
+        if self.features().contains(&feature) {
+            return Ok(ArmSource::Feature(feature));
+        }
+        Ok(ArmSource::File(std::path::absolute(path)?))
+    }
+
+    /// Features of the board's package.
+    fn features(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join("Cargo.toml")).unwrap_or_default();
+        let package: toml::Table = toml::from_str(&text).unwrap_or_default();
+        let features = package.get("features").and_then(toml::Value::as_table);
+        features
+            .into_iter()
+            .flat_map(|table| table.keys().cloned())
+            .collect()
+    }
+}
+
 /// Names of all folders with a `board.toml`.
 pub fn known(boards: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(boards)
@@ -112,10 +137,8 @@ pub fn known(boards: &Path) -> Vec<String> {
 
 fn parse(text: &str) -> Result<BoardFile, String> {
     let file: BoardFile = toml::from_str(text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        format!("line {line}: {}", error.message())
+        let (line, message) = complaint(text, &error);
+        format!("line {line}: {message}")
     })?;
     if file.format != FORMAT {
         return Err(format!(

@@ -13,8 +13,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use wink_runtime::arm::{ArmDescription, ArmServos, named_file};
 
-use crate::arm::{self, SerialBoard};
+use crate::arm::{self, CalibrationChoice, SerialBoard};
 use crate::bad_input::bad_input;
 use board_file::Board;
 use plan::{Plan, Transfer, Wishes};
@@ -23,6 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   wink flash --board nucleo-f411 --dry-run            what would be done
   wink flash --board nucleo-f411 --arm so101          build for the SO-101, flash by ST-Link, shake hands
+  wink flash --board pico --arm so101 --id left       with the calibration left of that arm
+  wink flash --board pico --arm my.toml               for an arm with a file of one's own
   wink flash --board pico                             hold BOOTSEL while plugging in: copied as UF2
   wink flash --board pico --probe 2e8a:000c           by a debug probe instead
 
@@ -41,9 +44,12 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     board: String,
 
-    /// The arm that the image drives: a file under boards/arms [default: wx250s]
+    /// The arm that the image drives: a name under boards/arms, or a file [default: wx250s]
     #[arg(long, value_name = "NAME")]
     arm: Option<String>,
+
+    #[command(flatten)]
+    calibration: CalibrationChoice,
 
     /// Use a debug probe, this one where several are there (`probe-rs list`)
     #[arg(long, value_name = "SELECTOR", num_args = 0..=1, default_missing_value = "")]
@@ -77,11 +83,23 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let board = Board::find(&args.boards, &args.board)?;
     let arm = args.arm.as_deref().unwrap_or("wx250s");
-    let arm_file = arm::read_arm(&args.boards.join("arms").join(arm).with_extension("toml"))?;
+    let path = named_file(&args.boards.join("arms"), arm);
+    let model = arm::read_arm(&path)?;
+    refuse_no_bus(&model, &path)?;
+    let calibration = args.calibration.file(&model)?;
+    let arm_file = args.calibration.applied(model)?;
     let target_dir = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| board.folder.join("target"), PathBuf::from);
     let wishes = Wishes {
-        arm: args.arm.clone(),
+        arm: args
+            .arm
+            .as_deref()
+            .map(|name| board.arm_source(name, &path))
+            .transpose()?,
+        calibration: calibration
+            .map(std::path::absolute)
+            .transpose()
+            .context("finding the calibration")?,
         probe: args.probe.clone(),
         drive: args.drive.clone(),
         port: args.port.clone(),
@@ -89,6 +107,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let plan = Plan::new(&board, &wishes)?;
     let mut out = io::stdout().lock();
+    arm::tell_uncalibrated(&arm_file);
     if args.dry_run {
         if args.json {
             serde_json::to_writer_pretty(&mut out, &plan)?;
@@ -116,6 +135,17 @@ pub fn run(args: &Args) -> Result<()> {
         .with_context(|| format!("shaking hands on {port}"))?;
     writeln!(out, "{told}")?;
     Ok(())
+}
+
+/// An image drives servos on a serial bus.
+fn refuse_no_bus(arm: &ArmDescription, path: &Path) -> Result<()> {
+    if matches!(arm.servos(), Some(ArmServos::Bus { .. })) {
+        return Ok(());
+    }
+    Err(bad_input(format!(
+        "{}: an image drives servos on a serial bus, and this arm has none: drive it from a computer with wink-board",
+        path.display()
+    )))
 }
 
 fn transfer(plan: &Plan, board: &Board) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::bad_input::bad_input;
 pub struct Call {
     pub program: &'static str,
     pub arguments: Vec<String>,
+    /// Variables that it is given, with their values.
+    pub environment: Vec<(&'static str, String)>,
     /// Folder that it runs in; the current one where there is none.
     pub folder: Option<PathBuf>,
 }
@@ -44,10 +46,21 @@ pub struct Plan {
     pub baud: u32,
 }
 
+/// Where an image's build has its arm from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArmSource {
+    /// A feature of the board's package.
+    Feature(String),
+    /// A file, by its absolute path.
+    File(PathBuf),
+}
+
 /// What the user asks for beyond the board.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
-    pub arm: Option<String>,
+    pub arm: Option<ArmSource>,
+    /// Absolute path of the arm's calibration.
+    pub calibration: Option<PathBuf>,
     /// Probe selector as `probe-rs list` prints it; empty for whichever is there.
     pub probe: Option<String>,
     pub drive: Option<PathBuf>,
@@ -79,12 +92,21 @@ fn build(board: &Board, wishes: &Wishes) -> Call {
         "--target-dir",
         &wishes.target_dir.to_string_lossy(),
     ]));
-    if let Some(arm) = &wishes.arm {
-        arguments.extend(strings(&["--features", &format!("arm-{arm}")]));
+    let mut environment = Vec::new();
+    match &wishes.arm {
+        Some(ArmSource::Feature(feature)) => arguments.extend(strings(&["--features", feature])),
+        Some(ArmSource::File(path)) => {
+            environment.push(("WINK_ARM", path.to_string_lossy().into_owned()))
+        }
+        None => {}
+    }
+    if let Some(path) = &wishes.calibration {
+        environment.push(("WINK_CALIBRATION", path.to_string_lossy().into_owned()));
     }
     Call {
         program: "cargo",
         arguments,
+        environment,
         folder: Some(board.folder.clone()),
     }
 }
@@ -109,6 +131,7 @@ fn transfer(board: &Board, wishes: &Wishes, image: &std::path::Path) -> Result<T
                 Call {
                     program: "probe-rs",
                     arguments,
+                    environment: Vec::new(),
                     folder: None,
                 }
             };
@@ -137,13 +160,16 @@ fn strings(words: &[&str]) -> Vec<String> {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| match text.contains(' ') {
+            true => format!("'{text}'"),
+            false => text.to_owned(),
+        };
+        for (name, value) in &self.environment {
+            write!(f, "{name}={} ", quoted(value))?;
+        }
         write!(f, "{}", self.program)?;
         for argument in &self.arguments {
-            if argument.contains(' ') {
-                write!(f, " '{argument}'")?;
-            } else {
-                write!(f, " {argument}")?;
-            }
+            write!(f, " {}", quoted(argument))?;
         }
         match &self.folder {
             Some(folder) => write!(f, "   (in {})", folder.display()),
@@ -213,7 +239,7 @@ mod tests {
     #[test]
     fn each_board_is_flashed_its_own_way() {
         let wishes = Wishes {
-            arm: Some("so101".to_owned()),
+            arm: Some(ArmSource::Feature("arm-so101".to_owned())),
             target_dir: "target".into(),
             ..Wishes::default()
         };

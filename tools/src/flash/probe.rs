@@ -13,7 +13,11 @@ use crate::bad_input::bad_input;
 /// failed.
 pub fn run(call: &Call) -> Result<Result<(), String>> {
     let mut command = Command::new(call.program);
-    command.args(&call.arguments).stderr(Stdio::piped());
+    let environment = call.environment.iter().map(|(name, value)| (name, value));
+    command
+        .args(&call.arguments)
+        .envs(environment)
+        .stderr(Stdio::piped());
     if let Some(folder) = &call.folder {
         command.current_dir(folder);
     }
@@ -170,6 +174,7 @@ mod tests {
         let call = Call {
             program: "wink-no-such-program",
             arguments: Vec::new(),
+            environment: Vec::new(),
             folder: None,
         };
         let error = run(&call).unwrap_err().to_string();

@@ -14,7 +14,7 @@ const DRIVE_MODE: usize = 10;
 const SECONDARY_ID: usize = 12;
 
 impl ServoBus {
-    /// A bus with the servos of an arm, on the joints that the arm's file has them on; `None` for an arm without bus servos. A
+    /// A bus with the servos of an arm, on the joints that the arm's file has them on and calibrated as it says; `None` for an arm without bus servos. A
     /// Dynamixel that is mounted the other way round counts backwards, and the second of a joint listens to the id of the first.
     #[must_use]
     pub fn for_arm(arm: &ArmDescription) -> Option<Self> {
@@ -33,8 +33,10 @@ impl ServoBus {
         };
         let first_on = |joint: u8| servos.iter().find(|servo| servo.joint == joint);
         Some(Self::new(servos.iter().map(|servo| {
-            let coupling = coupling(servo, offset(servo.id).unwrap_or(0.0));
+            let homing_offset = offset(servo.id).unwrap_or(0.0);
+            let coupling = coupling(servo, homing_offset);
             let mut simulated = BusServo::new(servo.id, model(servo.model)).on(coupling);
+            simulated.set_homing_offset(homing_offset);
             if servo.model.is_dynamixel() {
                 simulated = simulated.with(DRIVE_MODE, &[servo.calibration.reversed.into()]);
                 let first = first_on(servo.joint).map(|first| first.id);
@@ -52,6 +54,8 @@ const fn model(model: DescribedModel) -> ServoModel {
         DescribedModel::Sts3215 => ServoModel::Sts3215,
         DescribedModel::Xm430W350 => ServoModel::Xm430W350,
         DescribedModel::Xl430W250 => ServoModel::Xl430W250,
+        DescribedModel::Xl330M288 => ServoModel::Xl330M288,
+        DescribedModel::Xl330M077 => ServoModel::Xl330M077,
     }
 }
 

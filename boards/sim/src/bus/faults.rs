@@ -18,6 +18,9 @@ pub struct ServoFaults {
     pub overheating: bool,
     /// Its supply is below its limit.
     pub undervoltage: bool,
+    /// Its supply, tenths of a volt, where it is not the 12 V that it is made for. It complains of one outside of the limits in
+    /// its registers.
+    pub supply_dv: Option<u8>,
     /// Its load was above its limit for too long.
     pub overload: bool,
 }

@@ -45,18 +45,15 @@ pub struct ServoBus {
 impl ServoBus {
     /// A bus with these servos, without noise, that does not repeat to the board what the board says.
     ///
+    /// Servos of one id answer at the same time, and what the board hears is what is left of both.
+    ///
     /// # Panics
-    /// When the servos speak different protocols, or two have one id.
+    /// When the servos speak different protocols.
     #[must_use]
     pub fn new(servos: impl IntoIterator<Item = BusServo>) -> Self {
         let servos: Vec<BusServo> = servos.into_iter().collect();
         for (index, servo) in servos.iter().enumerate() {
             let others = &servos[..index];
-            assert!(
-                others.iter().all(|other| other.id() != servo.id()),
-                "two servos have the id {}",
-                servo.id()
-            );
             assert!(
                 others
                     .iter()
@@ -92,6 +89,11 @@ impl ServoBus {
             .iter_mut()
             .find(|servo| servo.id() == id)
             .map(|servo| &mut servo.faults)
+    }
+
+    /// A servo by its place on the bus, to be changed.
+    pub fn servo_mut(&mut self, index: usize) -> Option<&mut BusServo> {
+        self.servos.get_mut(index)
     }
 
     /// All servos lose their power and get it back.
@@ -243,52 +245,73 @@ impl ServoBus {
                 }
             }
             action => {
+                let mut answers = vec![];
                 for index in 0..self.servos.len() {
-                    let Some(answers) = self.servos[index].is_meant(instruction.id) else {
+                    let Some(own) = self.servos[index].is_meant(instruction.id) else {
                         continue;
                     };
                     let (status, data) = self.servos[index].obey(action);
-                    let answers =
-                        answers || (instruction.id == BROADCAST && *action == Action::Ping);
-                    if answers {
-                        self.answer(index, status, &data);
+                    let answer = (index, status, data);
+                    if own {
+                        answers.push(answer);
+                    } else if instruction.id == BROADCAST && *action == Action::Ping {
+                        self.answer(&[answer]);
                     }
                 }
+                self.answer(&answers);
             }
         }
     }
 
     fn answer_sync_read(&mut self, id: u8, address: usize, length: usize) {
-        let index = self
+        let asked = self
             .servos
             .iter()
-            .position(|servo| servo.id() == id && !servo.faults.unplugged);
-        match index {
-            Some(index) => {
-                let (status, data) = self.servos[index].sync_read(address, length);
-                self.answer(index, status, &data);
-            }
+            .enumerate()
+            .filter(|(_, servo)| servo.id() == id && !servo.faults.unplugged);
+        let answers: Vec<_> = asked
+            .map(|(index, servo)| {
+                let (status, data) = servo.sync_read(address, length);
+                (index, status, data)
+            })
+            .collect();
+        if answers.is_empty() {
             // The others wait for as long as its answer would have taken.
-            None => self.line_free_us += (length as u64 + 6) * BYTE_US,
+            self.line_free_us += (length as u64 + 6) * BYTE_US;
         }
+        self.answer(&answers);
     }
 
-    fn answer(&mut self, index: usize, status: u8, data: &[u8]) {
-        let servo = &self.servos[index];
-        let id = servo.faults.answers_as.unwrap_or_else(|| servo.id());
-        let bytes = if servo.model.is_dynamixel() {
-            dynamixel::status(id, status, data)
-        } else {
-            feetech::status(id, status, data)
-        };
-        let start_us = self.line_free_us + servo.return_delay_us() + GAP_US;
-        self.line_free_us = start_us + bytes.len() as u64 * BYTE_US;
-        if servo.faults.mute {
+    /// Sends what servos (by their place on the bus) say at the same time: a status byte and data each.
+    fn answer(&mut self, answers: &[(usize, u8, Vec<u8>)]) {
+        let Some(first) = answers.first().map(|(index, ..)| &self.servos[*index]) else {
             return;
+        };
+        let start_us = self.line_free_us + first.return_delay_us() + GAP_US;
+        let late_us = first.faults.late_us;
+        let mut line: Vec<u8> = vec![];
+        let mut longest = 0;
+        for (index, status, data) in answers {
+            let servo = &self.servos[*index];
+            let id = servo.faults.answers_as.unwrap_or_else(|| servo.id());
+            let bytes = if servo.model.is_dynamixel() {
+                dynamixel::status(id, *status, data)
+            } else {
+                feetech::status(id, *status, data)
+            };
+            longest = longest.max(bytes.len());
+            if servo.faults.mute {
+                continue;
+            }
+            self.counters.answers += 1;
+            line.resize(line.len().max(bytes.len()), 0xff);
+            // A line that rests high carries a 0 wherever any servo pulls it low.
+            for (heard, said) in line.iter_mut().zip(bytes) {
+                *heard &= said;
+            }
         }
-        let late_us = servo.faults.late_us;
-        self.counters.answers += 1;
-        for (count, byte) in (1..).zip(bytes) {
+        self.line_free_us = start_us + longest as u64 * BYTE_US;
+        for (count, byte) in (1..).zip(line) {
             let due_us = start_us + late_us + count * BYTE_US;
             let heard = self.noise.towards_board(byte);
             let at = self.answers.partition_point(|(other, _)| *other <= due_us);

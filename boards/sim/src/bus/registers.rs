@@ -12,6 +12,10 @@ pub enum ServoModel {
     Xm430W350,
     /// Dynamixel XL430-W250 (WidowX 250S: wrist rotation and gripper).
     Xl430W250,
+    /// Dynamixel XL330-M288 (Koch follower).
+    Xl330M288,
+    /// Dynamixel XL330-M077 (Koch leader).
+    Xl330M077,
 }
 
 /// Where what is kept. Multi-byte values have their low byte first.
@@ -110,6 +114,28 @@ const XL430: Layout = Layout {
     ..XM430
 };
 
+const XL330: Layout = Layout {
+    model_number: 1200,
+    initial: &[
+        (6, &[45]),
+        (8, &[3, 0, 0, 3, 255, 2]),
+        (24, &[10]),
+        (31, &[70, 70, 0, 35, 0, 0x75, 0x03, 0xd6, 0x06]),
+        (44, &[0xbd, 0x01, 0, 0, 0xff, 0x0f]),
+        (63, &[53]),
+        (68, &[2]),
+        (76, &[0x40, 0x06, 180]),
+        (84, &[0x90, 0x01]),
+        (100, &[0x75, 0x03, 0xd6, 0x06]),
+    ],
+    ..XM430
+};
+
+const XL330_M077: Layout = Layout {
+    model_number: 1190,
+    ..XL330
+};
+
 impl ServoModel {
     /// Whether it speaks Dynamixel 2.0; else Feetech's protocol.
     pub(super) const fn is_dynamixel(self) -> bool {
@@ -121,6 +147,8 @@ impl ServoModel {
             Self::Sts3215 => &STS,
             Self::Xm430W350 => &XM430,
             Self::Xl430W250 => &XL430,
+            Self::Xl330M288 => &XL330,
+            Self::Xl330M077 => &XL330_M077,
         }
     }
 
@@ -153,11 +181,11 @@ impl ServoModel {
                     &magnitude(motion.effort.current_a / 0.0065, 15).to_le_bytes(),
                 );
             }
-            Self::Xm430W350 | Self::Xl430W250 => {
-                let load = if matches!(self, Self::Xm430W350) {
-                    motion.effort.current_a / 0.002_69
-                } else {
-                    motion.effort.torque * 1000.0
+            Self::Xm430W350 | Self::Xl430W250 | Self::Xl330M288 | Self::Xl330M077 => {
+                let load = match self {
+                    Self::Xm430W350 => motion.effort.current_a / 0.002_69,
+                    Self::Xl330M288 | Self::Xl330M077 => motion.effort.current_a / 0.001,
+                    Self::Xl430W250 | Self::Sts3215 => motion.effort.torque * 1000.0,
                 };
                 put(memory, 70, &[motion.complaints]);
                 put(memory, 122, &[u8::from(motion.moving)]);
@@ -180,6 +208,21 @@ impl ServoModel {
         [1 << 2, 1, 1 << 5]
     }
 
+    /// Lowest and highest supply that the servo does not complain of, tenths of a volt.
+    pub(super) fn supply_limits_dv(self, memory: &[u8]) -> [u8; 2] {
+        if self.is_dynamixel() {
+            // Two bytes each, the higher of which is 0.
+            [memory[34], memory[32]]
+        } else {
+            [memory[15], memory[14]]
+        }
+    }
+
+    /// Whether positions are told within one turn, 0 to 4095, however far the servo has turned.
+    pub(super) fn tells_one_turn(self, memory: &[u8]) -> bool {
+        !self.is_dynamixel() && memory[18] & 1 << 4 == 0
+    }
+
     /// Complaints for which this servo lets go of its load.
     pub(super) fn unloads_on(self, memory: &[u8]) -> u8 {
         memory[if self.is_dynamixel() { 63 } else { 19 }]
@@ -194,7 +237,7 @@ impl ServoModel {
                 no_load_rad_s: 45.0 / 60.0 * std::f64::consts::TAU,
                 stall_current_a: self.stall_current_a(),
             }),
-            Self::Xm430W350 | Self::Xl430W250 => None,
+            Self::Xm430W350 | Self::Xl430W250 | Self::Xl330M288 | Self::Xl330M077 => None,
         }
     }
 
@@ -204,6 +247,9 @@ impl ServoModel {
             Self::Sts3215 => 2.7,
             Self::Xm430W350 => 2.3,
             Self::Xl430W250 => 1.4,
+            // At 5 V.
+            Self::Xl330M288 => 1.47,
+            Self::Xl330M077 => 1.47,
         }
     }
 }

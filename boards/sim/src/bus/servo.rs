@@ -39,6 +39,8 @@ pub struct BusServo {
     pub(super) faults: ServoFaults,
     /// Complaints that stay until the servo is rebooted.
     latched: u8,
+    /// What the encoder said last, in the servo's own direction; turns are counted.
+    turned: f64,
 }
 
 impl BusServo {
@@ -61,6 +63,7 @@ impl BusServo {
             coupling: None,
             faults: ServoFaults::default(),
             latched: 0,
+            turned: 0.0,
         };
         servo.feel(TICKS_PER_TURN / 2.0, 0.0, Effort::default());
         servo.hold_here();
@@ -80,10 +83,7 @@ impl BusServo {
     /// When the servo has no such registers.
     #[must_use]
     pub fn with(mut self, address: usize, bytes: &[u8]) -> Self {
-        self.memory[address..address + bytes.len()].copy_from_slice(bytes);
-        if address < self.layout().eeprom {
-            self.saved[address..address + bytes.len()].copy_from_slice(bytes);
-        }
+        self.set(address, bytes);
         self
     }
 
@@ -91,6 +91,41 @@ impl BusServo {
     #[must_use]
     pub fn id(&self) -> u8 {
         self.memory[self.layout().id_at]
+    }
+
+    /// Puts it into its arm so that its encoder stands at a tick when its joint is at zero. Nothing for a servo on no joint.
+    pub fn mount(&mut self, zero_tick: f64) {
+        if let Some(coupling) = &mut self.coupling {
+            coupling.zero_tick = zero_tick;
+        }
+    }
+
+    /// Whether it is plugged in.
+    #[must_use]
+    pub const fn is_plugged(&self) -> bool {
+        !self.faults.unplugged
+    }
+
+    /// The offset that it takes off what its encoder says, ticks.
+    #[must_use]
+    pub fn homing_offset(&self) -> i32 {
+        -self.homing() as i32
+    }
+
+    /// What is wrong with it, to be changed.
+    pub const fn faults_mut(&mut self) -> &mut ServoFaults {
+        &mut self.faults
+    }
+
+    /// Sets registers as a set-up program would have.
+    ///
+    /// # Panics
+    /// When the servo has no such registers.
+    pub fn set(&mut self, address: usize, bytes: &[u8]) {
+        self.memory[address..address + bytes.len()].copy_from_slice(bytes);
+        if address < self.layout().eeprom {
+            self.saved[address..address + bytes.len()].copy_from_slice(bytes);
+        }
     }
 
     /// Its registers as they are.
@@ -174,17 +209,35 @@ impl BusServo {
         }
     }
 
+    /// Stores an offset, in ticks, that is taken off what the encoder says.
+    pub(super) fn set_homing_offset(&mut self, ticks: f64) {
+        let layout = self.layout();
+        if layout.homing_bytes == 2 {
+            self.set(layout.homing_at, &magnitude(ticks, 11).to_le_bytes());
+        } else {
+            self.set(layout.homing_at, &(-ticks as i32).to_le_bytes());
+        }
+    }
+
     fn backwards(&self) -> bool {
         self.model.is_dynamixel() && self.memory[10] & 1 == 1
     }
 
-    fn present_tick(&self, encoder: f64) -> f64 {
-        let turned = if self.backwards() {
+    fn turned(&self, encoder: f64) -> f64 {
+        if self.backwards() {
             TICKS_PER_TURN - encoder
         } else {
             encoder
-        };
-        turned + self.homing()
+        }
+    }
+
+    /// Ticks of the whole turns that the servo leaves out of its positions.
+    fn turns_left_out(&self) -> f64 {
+        if self.model.tells_one_turn(&self.memory) {
+            ((self.turned + self.homing()) / TICKS_PER_TURN).floor() * TICKS_PER_TURN
+        } else {
+            0.0
+        }
     }
 
     /// Where the goal is on the encoder.
@@ -195,7 +248,7 @@ impl BusServo {
         } else {
             f64::from(self.double(layout.goal_at))
         };
-        let turned = goal - self.homing();
+        let turned = goal - self.homing() + self.turns_left_out();
         if self.backwards() {
             TICKS_PER_TURN - turned
         } else {
@@ -223,7 +276,8 @@ impl BusServo {
     /// Notes what the encoder and the motor say; the effort in the encoder's direction.
     pub(super) fn feel(&mut self, encoder: f64, ticks_per_s: f64, effort: Effort) {
         let sign = if self.backwards() { -1.0 } else { 1.0 };
-        let tick = self.present_tick(encoder.round());
+        self.turned = self.turned(encoder.round());
+        let tick = self.turned + self.homing() - self.turns_left_out();
         let effort = Effort {
             duty: effort.duty * sign,
             torque: effort.torque * sign,
@@ -245,15 +299,24 @@ impl BusServo {
         let faults = &self.faults;
         let [heat, voltage, overload] = self.model.complaint_bits();
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let [lowest_dv, highest_dv] = self.model.supply_limits_dv(&self.memory);
+        let unfit_supply = faults
+            .supply_dv
+            .is_some_and(|supply_dv| !(lowest_dv..=highest_dv).contains(&supply_dv));
+        let voltage_v = match faults.supply_dv {
+            _ if faults.undervoltage => 3.9,
+            Some(supply_dv) => f64::from(supply_dv) / 10.0,
+            None => 12.0,
+        };
         Motion {
             tick,
             ticks_per_s,
             effort,
-            voltage_v: if faults.undervoltage { 3.9 } else { 12.0 },
+            voltage_v,
             temperature_c: if faults.overheating { 85 } else { 35 },
             moving: ticks_per_s.abs() > 1.0,
             complaints: bit(faults.overheating, heat)
-                | bit(faults.undervoltage, voltage)
+                | bit(faults.undervoltage || unfit_supply, voltage)
                 | bit(faults.overload, overload)
                 | self.latched,
         }

@@ -427,3 +427,66 @@ fn a_blocked_loop_does_not_leap() {
     let leap = rig.goals()[0] - before;
     assert!(leap <= 0.05 * LIMITS.velocity + 1e-5, "leapt {leap}");
 }
+
+#[test]
+fn a_joint_outside_its_limits_moves_inwards_slowly_and_the_others_as_usual() {
+    let folded = [-2.6, 0.0, 1.0];
+    let mut rig = Rig::armed(folded);
+    // Further out is refused, and so is a joint that is inside and would leave.
+    for refused in [[-2.7, 0.0, 1.0], [-2.6, 2.1, 1.0]] {
+        rig.setpoint(&refused, STEP_US);
+    }
+    assert_eq!(rig.core.counters().out_of_range, 2);
+    assert_eq!(rig.core.counters().accepted, 0);
+    // Where it is, it may stay, and the others move.
+    for step in 1..=4_u8 {
+        rig.setpoint(&[-2.6, 0.1 * f32::from(step), 1.0], STEP_US);
+        rig.run(STEP_US);
+    }
+    assert_eq!(rig.core.counters().accepted, 4);
+    assert_eq!(rig.goals()[0], -2.6);
+    assert!((rig.goals()[1] - 0.4).abs() < 1e-3, "{:?}", rig.goals());
+    // Asked to be at its limit it moves inwards, never faster than a tenth of its speed.
+    let slowest = LIMITS.velocity * JointLimits::INWARDS_SHARE;
+    let mut before = rig.goals()[0];
+    let mut steps = 0;
+    while rig.goals()[0] < LIMITS.min {
+        rig.setpoint(&[LIMITS.min, 0.4, 1.0], STEP_US);
+        for _ in 0..STEP_US / TICK_US {
+            rig.run(TICK_US);
+            let moved = rig.goals()[0] - before;
+            assert!((-1e-6..=slowest * 0.01 + 1e-5).contains(&moved), "{moved}");
+            before = rig.goals()[0];
+        }
+        steps += 1;
+        assert!(steps < 100, "still at {before}");
+    }
+    // Inside, it is a joint as any other and does not leave again.
+    rig.setpoint(&[-2.1, 0.4, 1.0], STEP_US);
+    assert_eq!(rig.core.counters().out_of_range, 3);
+    for step in 1..=8_u8 {
+        rig.setpoint(&[-2.0 + 0.125 * f32::from(step), 0.4, 1.0], STEP_US);
+        rig.run(STEP_US);
+    }
+    assert!((rig.goals()[0] + 1.0).abs() < 1e-3, "{:?}", rig.goals());
+}
+
+#[test]
+fn where_servos_were_that_are_gone_is_not_told() {
+    let mut rig = Rig::new([0.3; JOINTS]);
+    rig.send(Command::Hello(HostHello::default()));
+    rig.tick();
+    rig.servos.mute = true;
+    rig.run(9 * TICK_US);
+    assert_eq!(rig.telemetry().positions[0], 0.3);
+    rig.run(2 * TICK_US);
+    assert!(
+        rig.telemetry()
+            .positions
+            .iter()
+            .all(|position| position.is_nan())
+    );
+    rig.servos.mute = false;
+    rig.run(2 * TICK_US);
+    assert_eq!(rig.telemetry().positions[0], 0.3);
+}

@@ -305,6 +305,27 @@ fn an_echo_is_no_status_packet() {
 }
 
 #[test]
+fn each_model_tells_its_current_or_its_load_at_one_address() {
+    let data = [0xf4, 0x01, 0, 0, 0, 0, 0, 8, 0, 0];
+    for (model, load, current_a) in [
+        (
+            ServoModel::Xm430W350,
+            500.0 / 1193.0,
+            Some(500.0 * 0.002_69),
+        ),
+        (ServoModel::Xl430W250, 0.5, None),
+        (ServoModel::Xl330M288, 500.0 / 1750.0, Some(0.5)),
+        (ServoModel::Xl330M077, 500.0 / 1750.0, Some(0.5)),
+    ] {
+        let motion = Dynamixel::motion(model, &data).unwrap();
+        assert_eq!(
+            (motion.tick, motion.load, motion.current_a),
+            (2048, load, current_a)
+        );
+    }
+}
+
+#[test]
 fn a_servo_that_turns_the_other_way_is_told_to_count_backwards() {
     let ok = status(3, 0, &[]);
     let mut port = Scripted::new([

@@ -24,6 +24,11 @@ fn arm<const N: usize>(answers: [&[u8]; N]) -> FeetechServos<Scripted> {
     FeetechServos::new(Scripted::new(answers), &servos, OPTIONS).unwrap()
 }
 
+/// An arm of one servo, with the id 1.
+fn single<const N: usize>(answers: [&[u8]; N]) -> FeetechServos<Scripted> {
+    FeetechServos::new(Scripted::new(answers), &[servo(1, 0)], OPTIONS).unwrap()
+}
+
 /// One retry.
 const OPTIONS: BusOptions = BusOptions {
     echo: false,
@@ -380,6 +385,84 @@ fn settings_are_written_only_where_they_differ_and_torque_is_off() {
             expected: 777
         })
     );
+}
+
+#[test]
+fn a_servo_that_was_calibrated_elsewhere_or_counts_turns_is_not_prepared() {
+    let model = status(1, 0, &[0x09, 0x03]);
+    let zero = status(1, 0, &[0]);
+    let one_turn = status(1, 0, &[12]);
+    let counts_turns = status(1, 0, &[28]);
+    let offset = Setting {
+        address: HOMING_OFFSET,
+        bytes: 2,
+        value: homing_offset(-100).into(),
+    };
+    assert_eq!(
+        single([&model, &counts_turns]).prepare(&[]),
+        Err(BusError::MultiTurn { id: 1 })
+    );
+    // Return delay and mode are as they should be; then the offset is read, and not written.
+    let mut elsewhere = single([&model, &one_turn, &zero, &zero, &status(1, 0, &[7, 0])]);
+    assert_eq!(
+        elsewhere.prepare(&[(1, offset)]),
+        Err(BusError::Offset {
+            id: 1,
+            found: 7,
+            expected: -100
+        })
+    );
+    assert!(
+        elsewhere
+            .port_mut()
+            .sent
+            .iter()
+            .all(|packet| packet[4] == 2)
+    );
+    let mut same = single([
+        &model,
+        &one_turn,
+        &zero,
+        &zero,
+        &status(1, 0, &[0x64, 0x08]),
+    ]);
+    same.prepare(&[(1, offset)]).unwrap();
+}
+
+#[test]
+fn a_position_that_no_servo_has_within_its_turn_is_told_apart_from_silence() {
+    // Tick 18185, as a servo says that counts whole turns.
+    let far = status(1, 0, &[0x09, 0x47, 0, 0, 0, 0]);
+    let mut turned = single([&far, &far, &far]);
+    let mut states = [ServoState::default()];
+    assert_eq!(turned.read(&mut states), Err(BusError::Position { id: 1 }));
+    assert!(turned.heard());
+    let mut silent = single([]);
+    assert_eq!(silent.read(&mut states), Err(BusError::NoAnswer { id: 1 }));
+    assert!(!silent.heard());
+}
+
+#[test]
+fn too_strong_a_supply_is_told_from_too_weak_a_one() {
+    let motion = status(1, 1, &[0, 8, 0, 0, 0, 0]);
+    for (measured_dv, alert) in [(121, Alerts::OVERVOLTAGE), (52, Alerts::VOLTAGE)] {
+        let health = status(1, 1, &[measured_dv, 30, 0, 1, 0, 0, 0, 0, 0]);
+        // A servo for 7.4 V: 6.0 to 8.4 V.
+        let mut servo = single([
+            &motion,
+            &health,
+            &status(1, 1, &[84]),
+            &status(1, 1, &[60]),
+            &motion,
+            &health,
+        ]);
+        let mut states = [ServoState::default()];
+        for _ in 0..2 {
+            servo.read(&mut states).unwrap();
+            assert_eq!(states[0].alerts, alert, "{measured_dv}");
+        }
+        assert_eq!(servo.port_mut().sent.len(), 6, "limits are asked for once");
+    }
 }
 
 #[test]

@@ -12,6 +12,10 @@ struct Chip {
     registers: [u8; 256],
     written: Vec<Vec<u8>>,
     deaf: bool,
+    /// Keeps what was in MODE1's all-call bit.
+    all_call_stuck: bool,
+    /// Takes no prescaler, as a chip of another kind.
+    other_kind: bool,
 }
 
 impl Chip {
@@ -24,12 +28,20 @@ impl Chip {
             registers,
             written: Vec::new(),
             deaf: false,
+            all_call_stuck: false,
+            other_kind: false,
         }
     }
 
     fn store(&mut self, register: u8, value: u8) {
         match register {
-            PRE_SCALE if self.registers[0] & SLEEP == 0 => {}
+            PRE_SCALE if self.registers[0] & SLEEP == 0 || self.other_kind => {}
+            // The external clock, once chosen, stays.
+            MODE1 => {
+                let kept = self.registers[0] & EXTERNAL_CLOCK
+                    | if self.all_call_stuck { ALL_CALL } else { 0 };
+                self.registers[0] = value | kept;
+            }
             ALL_OFF_HIGH => {
                 for channel in 0..16 {
                     self.registers[9 + 4 * channel] = value;
@@ -242,4 +254,52 @@ fn what_makes_no_sense_is_refused() {
         with(options, [a, unknown_rest]),
         Err(BadChip::Calibration { joint: 1 })
     );
+}
+
+#[test]
+fn a_chip_is_prepared_without_a_pulse_or_refused_for_what_is_the_matter() {
+    // As after power-on: asleep, on the all-call address.
+    let mut fresh = arm();
+    fresh.prepare().unwrap();
+    assert_eq!(fresh.i2c.registers[0], SLEEP);
+    assert_eq!(fresh.i2c.registers[usize::from(PRE_SCALE)], 121);
+    // One that gives pulses goes on.
+    let mut running = arm();
+    running.set_torque(true).unwrap();
+    running.write(&[0.5, 0.5]).unwrap();
+    running.i2c.registers[0] |= ALL_CALL;
+    let pulse = running.i2c.pulse(0);
+    running.prepare().unwrap();
+    assert_eq!(
+        (running.i2c.pulse(0), running.i2c.registers[0] & ALL_CALL),
+        (pulse, 0)
+    );
+
+    let refused = |change: fn(&mut Chip)| {
+        let mut arm = arm();
+        change(&mut arm.i2c);
+        arm.prepare()
+    };
+    assert_eq!(
+        refused(|chip| chip.deaf = true),
+        Err(ChipError::I2c(ErrorKind::Other))
+    );
+    assert_eq!(
+        refused(|chip| chip.registers[0] |= EXTERNAL_CLOCK),
+        Err(ChipError::ExternalClock)
+    );
+    assert_eq!(
+        refused(|chip| chip.all_call_stuck = true),
+        Err(ChipError::AllCall)
+    );
+    assert_eq!(
+        refused(|chip| chip.other_kind = true),
+        Err(ChipError::OtherChip)
+    );
+    let all_call = ChipOptions {
+        address: 0x70,
+        ..ChipOptions::default()
+    };
+    let servos = Pca9685Servos::new(Chip::new(), Delay::default(), all_call, [servo(0)]);
+    assert_eq!(servos.map(|_| ()), Err(BadChip::AllCall));
 }

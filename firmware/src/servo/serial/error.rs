@@ -43,6 +43,25 @@ pub enum BusError<E> {
         /// What it should be.
         expected: u32,
     },
+    /// A servo has another homing offset than the one that the arm was calibrated with.
+    Offset {
+        /// Which.
+        id: u8,
+        /// What it takes off its encoder, ticks.
+        found: i32,
+        /// What it took off when it was calibrated.
+        expected: i32,
+    },
+    /// A servo counts whole turns, so that its positions are not those that the arm was calibrated with.
+    MultiTurn {
+        /// Which.
+        id: u8,
+    },
+    /// A servo tells of a position that it cannot have within its turn.
+    Position {
+        /// Which.
+        id: u8,
+    },
     /// What was sent did not come back on a line that was said to echo, or did on one that was not.
     Echo,
     /// A packet would be longer than any that this board sends.
@@ -79,6 +98,23 @@ impl<E: fmt::Display> fmt::Display for BusError<E> {
                 f,
                 "servo {id}: register {address} holds {found} instead of {expected}, and cannot be \
                  set while its torque is on"
+            ),
+            Self::Offset {
+                id,
+                found,
+                expected,
+            } => write!(
+                f,
+                "servo {id} has the homing offset {found}, its calibration says {expected}: it was \
+                 calibrated elsewhere since"
+            ),
+            Self::MultiTurn { id } => write!(
+                f,
+                "servo {id} counts whole turns (register 18, bit 4): calibrating it sets that back"
+            ),
+            Self::Position { id } => write!(
+                f,
+                "servo {id} tells of a position outside of its turn: does it count whole turns?"
             ),
             Self::Echo => f.write_str(
                 "the line echoes although it should not, or does not although it should: check how \

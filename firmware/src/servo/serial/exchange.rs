@@ -106,6 +106,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             }
         }
         self.received.clear();
+        self.heard = false;
         let bytes = self.packet.bytes().ok_or(BusError::TooLong)?;
         self.port.send(bytes).map_err(BusError::Port)?;
         if self.options.echo {
@@ -166,6 +167,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
                     if count == 0 {
                         return Ok(None);
                     }
+                    self.heard = true;
                     self.received.grow(count);
                 }
             }

@@ -80,6 +80,10 @@ struct Entry {
     alerts: Alerts,
     /// It has complaints and did not say which.
     must_ask: bool,
+    /// Between the lowest and the highest supply that it does not complain of, V; `None` until that mattered.
+    middle_supply_v: Option<f32>,
+    /// Its last answer in this step told of a position that it cannot have.
+    impossible: bool,
 }
 
 /// An arm of servos on one serial bus.
@@ -93,6 +97,8 @@ pub struct SerialServos<P, L> {
     turn: usize,
     packet: Packet,
     received: Received,
+    /// Whether anything came since the last packet was sent.
+    heard: bool,
     protocol: PhantomData<fn() -> L>,
 }
 
@@ -129,6 +135,8 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
                 stale: 0,
                 alerts: Alerts::empty(),
                 must_ask: false,
+                middle_supply_v: None,
+                impossible: false,
             };
             entries.push(entry).map_err(|_| BadServos::Count)?;
         }
@@ -148,6 +156,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             turn: 0,
             packet: Packet::new(),
             received: Received::new(),
+            heard: false,
             protocol: PhantomData,
         })
     }
@@ -162,6 +171,18 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
         &mut self.port
     }
 
+    /// Whether anything came in answer to the last packet, be it damaged: two servos of one id answer at the same time.
+    #[must_use]
+    pub const fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// How the bus behaves.
+    #[must_use]
+    pub const fn options(&self) -> BusOptions {
+        self.options
+    }
+
     /// Changes how the bus behaves.
     pub const fn set_options(&mut self, options: BusOptions) {
         self.options = options;
@@ -173,6 +194,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
         let (address, length) = L::MOTION;
         for entry in &mut self.entries {
             entry.motion = None;
+            entry.impossible = false;
         }
         self.packet = Packet::new();
         let ids = self.entries.iter().map(|entry| entry.servo.id);
@@ -212,7 +234,15 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
                 }
             }
             if self.silent(index).is_some() {
-                outcome = outcome.and(Err(BusError::NoAnswer { id }));
+                let impossible = self
+                    .entries
+                    .get(index)
+                    .is_some_and(|entry| entry.impossible);
+                outcome = outcome.and(Err(if impossible {
+                    BusError::Position { id }
+                } else {
+                    BusError::NoAnswer { id }
+                }));
             }
         }
         outcome
@@ -234,6 +264,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             return false;
         };
         let Some(motion) = L::motion(entry.servo.model, &status.data) else {
+            entry.impossible = true;
             return false;
         };
         entry.note(L::verdict(status.error));
@@ -283,6 +314,27 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             if let (Some(entry), [register]) = (self.entries.get_mut(index), register.as_slice()) {
                 entry.alerts = L::complaints(*register);
                 entry.must_ask = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks servos that complain of their supply which supply they are made for.
+    fn read_supply_limits(&mut self) -> Result<(), BusError<P::Error>> {
+        for index in 0..self.entries.len() {
+            let asking = self.entries.get(index).filter(|entry| {
+                entry.alerts.contains(Alerts::VOLTAGE) && entry.middle_supply_v.is_none()
+            });
+            let Some(id) = asking.map(|entry| entry.servo.id) else {
+                continue;
+            };
+            let mut sum_dv = 0.0;
+            for address in L::SUPPLY_LIMITS {
+                let limit = self.read_registers(id, address, 1)?;
+                sum_dv += limit.first().copied().map_or(0.0, f32::from);
+            }
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.middle_supply_v = Some(sum_dv / 20.0);
             }
         }
         Ok(())
@@ -348,8 +400,23 @@ impl Entry {
             current_a: current_a.map(|current_a| calibration.signed_as_joint(current_a)),
             temperature_c: self.health.map(|health| health.temperature_c),
             voltage_v: self.health.map(|health| health.voltage_v),
-            alerts: self.alerts,
+            alerts: self.told_alerts(),
         })
+    }
+
+    /// The alerts, with a supply that is too strong told apart from one that is too weak.
+    fn told_alerts(&self) -> Alerts {
+        let too_strong = match (self.health, self.middle_supply_v) {
+            (Some(health), Some(middle_v)) => health.voltage_v > middle_v,
+            _ => false,
+        };
+        if too_strong && self.alerts.contains(Alerts::VOLTAGE) {
+            self.alerts
+                .difference(Alerts::VOLTAGE)
+                .union(Alerts::OVERVOLTAGE)
+        } else {
+            self.alerts
+        }
     }
 }
 
@@ -373,6 +440,7 @@ impl<P: BusPort, L: Protocol> ServoBus for SerialServos<P, L> {
         self.read_motion()?;
         self.read_health()?;
         self.read_complaints()?;
+        self.read_supply_limits()?;
         for (joint, state) in states.iter_mut().enumerate() {
             *state = self.joint_state(joint).ok_or(BusError::JointCount)?;
         }

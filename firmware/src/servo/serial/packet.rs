@@ -142,6 +142,13 @@ pub trait Protocol {
     const HEALTH: (u16, usize);
     /// Where complaints stand when a status byte only says that there are some: one byte.
     const COMPLAINTS: u16;
+    /// Where the highest and the lowest supply that a servo does not complain of are held, tenths of a volt, one byte each.
+    const SUPPLY_LIMITS: [u16; 2];
+    /// Where the offset is held that a servo takes off (or adds to) what its encoder says.
+    const HOMING_OFFSET: u16;
+    /// Where a servo is made to count whole turns, and by which bit, if it can: one byte. Its positions then leave the turn that
+    /// an arm is calibrated in.
+    const MULTI_TURN: Option<(u16, u8)>;
     /// Where goals are written.
     const GOAL: u16;
     /// Where 1 makes a servo count backwards by itself, if it can: one byte.
@@ -174,6 +181,8 @@ pub trait Protocol {
     fn speed_limit(servo: &BusServo) -> Option<Setting>;
     /// Registers of [`MOTION`](Self::MOTION).
     fn motion(model: ServoModel, data: &[u8]) -> Option<Motion>;
+    /// The offset, ticks, that the register at [`HOMING_OFFSET`](Self::HOMING_OFFSET) holds.
+    fn offset(register: u32) -> i32;
     /// Registers of [`HEALTH`](Self::HEALTH).
     fn health(data: &[u8]) -> Option<Health>;
     /// A status byte.

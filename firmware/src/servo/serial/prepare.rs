@@ -10,7 +10,9 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
     /// survives without power is not worn out.
     ///
     /// Such memory is never written while a servo's torque is on, since the arm may be holding
-    /// something up: a wrong value is then an error.
+    /// something up: a wrong value is then an error. A homing offset is never written here: where it
+    /// is not the one of `settings`, the servo was calibrated elsewhere, and what the arm's limits
+    /// are is not known.
     ///
     /// # Errors
     /// When a servo does not answer, is another model, refuses, or cannot be set.
@@ -21,6 +23,7 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             };
             let id = entry.servo.id;
             self.check_model(id, entry.servo.model.number())?;
+            self.check_turn(id)?;
             for setting in L::SETTINGS {
                 self.ensure(id, *setting)?;
             }
@@ -35,7 +38,11 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
                 )?;
             }
             for (_, setting) in settings.iter().filter(|(for_id, _)| *for_id == id) {
-                self.ensure(id, *setting)?;
+                if setting.address == L::HOMING_OFFSET {
+                    self.check_offset(id, *setting)?;
+                } else {
+                    self.ensure(id, *setting)?;
+                }
             }
             if let Some(setting) = L::speed_limit(&entry.servo) {
                 self.ensure(id, setting)?;
@@ -53,6 +60,30 @@ impl<P: BusPort, L: Protocol> SerialServos<P, L> {
             id,
             found,
             expected,
+        })
+    }
+
+    /// Whether a servo tells its position within one turn.
+    fn check_turn(&mut self, id: u8) -> Result<(), BusError<P::Error>> {
+        let Some((address, bit)) = L::MULTI_TURN else {
+            return Ok(());
+        };
+        if self.read_number(id, address, 1)? & u32::from(bit) == 0 {
+            Ok(())
+        } else {
+            Err(BusError::MultiTurn { id })
+        }
+    }
+
+    fn check_offset(&mut self, id: u8, setting: Setting) -> Result<(), BusError<P::Error>> {
+        let found = self.read_number(id, setting.address, setting.bytes)?;
+        if found == setting.value {
+            return Ok(());
+        }
+        Err(BusError::Offset {
+            id,
+            found: L::offset(found),
+            expected: L::offset(setting.value),
         })
     }
 

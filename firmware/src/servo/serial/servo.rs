@@ -10,8 +10,12 @@ pub enum ServoModel {
     Sts3215,
     /// Dynamixel XM430-W350 (WidowX 250S).
     Xm430W350,
-    /// Dynamixel XL430-W250 (WidowX 250S: wrist rotation and gripper).
+    /// Dynamixel XL430-W250 (WidowX 250S: wrist rotation and gripper; Koch: its first two joints).
     Xl430W250,
+    /// Dynamixel XL330-M288 (Koch follower).
+    Xl330M288,
+    /// Dynamixel XL330-M077 (Koch leader).
+    Xl330M077,
 }
 
 impl ServoModel {
@@ -22,6 +26,8 @@ impl ServoModel {
             Self::Sts3215 => 777,
             Self::Xm430W350 => 1020,
             Self::Xl430W250 => 1060,
+            Self::Xl330M288 => 1200,
+            Self::Xl330M077 => 1190,
         }
     }
 

@@ -3,12 +3,14 @@
 use wink_firmware::servo::pca9685::ChannelServo;
 use wink_firmware::servo::pwm::{PulsePoint, PwmCalibration};
 
-use super::{Moved, Part, RawPulse, RawServo};
+use super::{Kind, Moved, Part, RawPulse, RawServo};
 use crate::arm::ArmError;
 use crate::arm::parse::Checker;
 
 /// Time between two pulses of a hobby servo, microseconds.
 const PWM_PERIOD_US: f32 = 20_000.0;
+/// How far a limit may lie beyond a pulse's position by rounding alone, rad or m.
+const ROUNDING: f64 = 1e-6;
 
 impl Checker<'_> {
     pub(super) fn channel(
@@ -49,6 +51,8 @@ impl Checker<'_> {
         if short.position == long.position {
             return Err(part.wrong(line, "both pulses lead to one position"));
         }
+        self.limits_within_pulses(part, line, moved, [short, long])?;
+        self.possible_speed(part, Kind::Pwm, moved, moved.rad_per_unit)?;
         Ok(ChannelServo {
             channel,
             calibration: PwmCalibration {
@@ -58,5 +62,28 @@ impl Checker<'_> {
             },
             rest_position: moved.home as f32,
         })
+    }
+
+    /// A servo never gets a pulse beyond the two that were measured: a limit out there would be a position that it does not reach.
+    fn limits_within_pulses(
+        &self,
+        part: &Part,
+        line: usize,
+        moved: &Moved<'_>,
+        [short, long]: [PulsePoint; 2],
+    ) -> Result<(), ArmError> {
+        let (one, other) = (short.position, long.position);
+        let (low, high) = (one.min(other), one.max(other));
+        // Positions are rounded to 32 bits.
+        let reach = f64::from(low) - ROUNDING..=f64::from(high) + ROUNDING;
+        for (name, limit) in ["lower", "upper"].into_iter().zip(moved.reach) {
+            if !reach.contains(&limit) {
+                let message = format!(
+                    "its {name} limit {limit} is beyond what the pulses reach, {low} .. {high}: narrow the limit, or measure a longer range"
+                );
+                return Err(part.wrong(line, &message));
+            }
+        }
+        Ok(())
     }
 }

@@ -44,9 +44,7 @@ impl Checker<'_> {
             ),
         ] {
             let Some(gain) = gain else { continue };
-            let value = self
-                .field("servos", name, gain)
-                .within(0.0, most_gain, "")? as u32;
+            let value = self.field("servos", name, gain).whole(0.0, most_gain, "")? as u32;
             if model.is_dynamixel() {
                 set(dynamixel_at, 2, value);
             } else {
@@ -60,7 +58,7 @@ impl Checker<'_> {
                 2_047.0
             };
             let field = self.field(&part.name, "homing_offset", offset);
-            let ticks = field.within(-most, most, "")?.round();
+            let ticks = field.whole(-most, most, "")?;
             if model.is_dynamixel() {
                 set(dynamixel::HOMING_OFFSET, 4, (ticks as i32).cast_unsigned());
             } else {
@@ -110,7 +108,9 @@ impl Checker<'_> {
         ] {
             let Some(raw) = raw else { continue };
             if model.is_dynamixel() {
-                let message = format!("{name} is for Feetech's servos");
+                let message = format!(
+                    "{name} is for Feetech's servos (feetech_sts3215), a Dynamixel does not have it: leave it out"
+                );
                 return Err(part.wrong(self.line(raw), &message));
             }
             let [min, max] = bounds;

@@ -22,6 +22,7 @@ pub const ACTION_NAMES: [&str; ACTION_DIM] =
 #[derive(Debug, Clone)]
 pub struct EeDelta {
     arm: ArmDescription,
+    gripper: Gripper,
     ik: InverseKinematics,
     config: ControlConfig,
     names: Vec<String>,
@@ -31,16 +32,23 @@ pub struct EeDelta {
 
 impl EeDelta {
     /// With the arm at home.
-    #[must_use]
-    pub fn new(arm: &ArmDescription, config: &ControlConfig) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the arm has no gripper.
+    pub fn new(arm: &ArmDescription, config: &ControlConfig) -> Result<Self, ControlError> {
+        let gripper = arm.gripper().ok_or_else(|| ControlError::NoGripper {
+            what: "the policy's action space, end-effector deltas,",
+            arm: arm.name().to_owned(),
+        })?;
+        Ok(Self {
+            gripper: gripper.clone(),
             ik: InverseKinematics::new(arm),
             config: config.clone(),
             names: ACTION_NAMES.map(str::to_owned).to_vec(),
             target_in_world: config.base_in_world * arm.forward(&arm.home()),
             targets: arm.wire_home(),
             arm: arm.clone(),
-        }
+        })
     }
 
     /// The pose that the last action aimed the tool at.
@@ -77,7 +85,7 @@ impl ActionSpace for EeDelta {
         let joints = self.arm.joints().len();
         let start = &self.targets[..joints.min(self.targets.len())];
         let solution = self.ik.solve(&target_in_base, start);
-        self.targets = solution.angles.and(finger_m(&action, self.arm.gripper()));
+        self.targets = solution.angles.and(finger_m(&action, &self.gripper));
         Ok(Step {
             action: Row::from(action),
             joint_targets: self.targets,
@@ -138,7 +146,7 @@ mod tests {
 
     fn at_home() -> EeDelta {
         let arm = ArmDescription::wx250s();
-        let mut space = EeDelta::new(&arm, &on_a_table());
+        let mut space = EeDelta::new(&arm, &on_a_table()).unwrap();
         space.begin(&arm.wire_home());
         space
     }
@@ -193,7 +201,7 @@ mod tests {
             .iter()
             .flat_map(|arm| (0..3).flat_map(move |axis| [(arm, axis, -1.0), (arm, axis, 1.0)]))
         {
-            let mut space = EeDelta::new(arm, &on_a_table());
+            let mut space = EeDelta::new(arm, &on_a_table()).unwrap();
             space.begin(&arm.wire_home());
             let mut action = [0.0, 0.0, 0.0, direction, 1.0, -direction, 1.0];
             action[axis] = direction;
@@ -268,7 +276,10 @@ mod tests {
         assert!((turned - Vector3::new(0.1_f64.cos(), 0.1_f64.sin(), 0.0)).norm() < 1e-12);
         let arm = ArmDescription::wx250s();
         for (gripper, expected_m) in [(0.0, -0.01), (0.5, 0.015), (1.0, 0.04)] {
-            let finger_m = finger_m(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper], arm.gripper());
+            let finger_m = finger_m(
+                &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper],
+                arm.gripper().unwrap(),
+            );
             assert!((finger_m - expected_m).abs() < 1e-12);
         }
     }

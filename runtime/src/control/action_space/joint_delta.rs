@@ -95,7 +95,7 @@ mod tests {
         assert!((space.targets()[0] - start[0] - 8.0 * degree).abs() < 1e-9);
         assert!((space.targets()[2] - start[2] + 4.0 * degree).abs() < 1e-9);
         let step = space.act(&[0.0, 0.0, 0.0, 0.0, 0.0, -500.0]).unwrap();
-        assert_eq!(step.joint_targets[5], arm.gripper().min_m);
+        assert_eq!(step.joint_targets[5], arm.gripper().unwrap().min_m);
         assert!(step.cut && step.action[5] > -500.0, "{step:?}");
         assert!(space.act(&[f32::NAN; 6]).is_err());
     }

@@ -105,7 +105,7 @@ mod tests {
             (step.joint_targets[0] - middle - turned).abs() < 1e-9,
             "{step:?}"
         );
-        assert!((step.joint_targets[5] - arm.gripper().open_m).abs() < 1e-9 && !step.cut);
+        assert!((step.joint_targets[5] - arm.gripper().unwrap().open_m).abs() < 1e-9 && !step.cut);
         let step = space.act(&[-400.0, 0.0, 0.0, 0.0, 0.0, 100.0]).unwrap();
         assert_eq!(step.joint_targets[0], pan.min_rad);
         assert!(step.cut && step.action[0] > -180.0, "{step:?}");

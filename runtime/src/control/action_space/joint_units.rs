@@ -246,7 +246,7 @@ mod tests {
             assert!((all_low[index] - joint.min_rad).abs() < 1e-9);
             assert!((all_high[index] - joint.max_rad).abs() < 1e-9);
         }
-        let gripper = arm.gripper();
+        let gripper = arm.gripper().unwrap();
         assert!((all_low[5] - gripper.closed_m).abs() < 1e-9);
         assert!((all_high[5] - gripper.open_m).abs() < 1e-9);
     }

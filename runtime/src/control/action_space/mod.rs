@@ -76,10 +76,10 @@ pub fn action_space(
     declared: Option<&ActionSpec>,
 ) -> Result<Box<dyn ActionSpace>, ControlError> {
     let Some(spec) = declared else {
-        return Ok(Box::new(EeDelta::new(arm, config)));
+        return Ok(Box::new(EeDelta::new(arm, config)?));
     };
     Ok(match spec.space {
-        Declared::EeDelta => Box::new(EeDelta::new(arm, config)),
+        Declared::EeDelta => Box::new(EeDelta::new(arm, config)?),
         Declared::JointPosition => Box::new(JointPosition::new(arm, spec)?),
         Declared::JointDelta => Box::new(JointDelta::new(arm, spec)?),
     })
@@ -127,6 +127,42 @@ mod tests {
             normalisation: Normalisation::Identity {},
             threshold: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn an_arm_without_a_gripper_is_moved_joint_by_joint_only() {
+        let text = include_str!("../../../../boards/arms/so101.toml");
+        let (start, end) = (
+            text.find("[gripper]").unwrap(),
+            text.find("[servos]").unwrap(),
+        );
+        let arm =
+            ArmDescription::from_toml(&format!("{}{}", &text[..start], &text[end..])).unwrap();
+        let config = on_a_table();
+        let (names, units) = lerobot_joints(&arm);
+        assert_eq!((names.len(), units.len()), (5, 5));
+        for space in [Declared::JointPosition, Declared::JointDelta] {
+            let spec = ActionSpec {
+                width: 5,
+                names: names.clone(),
+                units: units.clone(),
+                ..so101_spec(space, Reference::Relative)
+            };
+            let mut space = action_space(&arm, &config, Some(&spec)).unwrap();
+            space.begin(&arm.wire_home());
+            assert_eq!(space.act(&[0.1; 5]).unwrap().joint_targets.len(), 5);
+            assert!((0..5).all(|number| space.motion(number) != Motion::Grip));
+            let whole = so101_spec(spec.space, Reference::Relative);
+            let told = action_space(&arm, &config, Some(&whole))
+                .unwrap_err()
+                .to_string();
+            assert!(told.contains("gripper.pos"), "{told}");
+        }
+        let told = action_space(&arm, &config, None).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the policy's action space, end-effector deltas, has a gripper, the arm so101 has none"
+        );
     }
 
     #[test]

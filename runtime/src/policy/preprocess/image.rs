@@ -94,9 +94,11 @@ impl ImagePreprocessor {
             None => self.write(&frame.rgb, stride, out, |channel, byte| {
                 self.table[channel][usize::from(byte)]
             }),
-            Some(last) => self.write(&last.pixels, stride, out, |channel, value| {
-                self.normaliser.map(channel).forward(value / 255.0)
-            }),
+            // Moved first, then computed: the computation runs over neighbours.
+            Some(last) => {
+                self.write(&last.pixels, stride, out, |_, value| value);
+                self.normalise(out);
+            }
         }
         Ok(())
     }
@@ -167,6 +169,25 @@ impl ImagePreprocessor {
         }
         self.window = window;
         Ok(())
+    }
+
+    /// Normalises values of 0 to 255 in the tensor's layout.
+    fn normalise(&self, out: &mut [f32]) {
+        match self.spec.layout {
+            Layout::Nchw => {
+                for (channel, plane) in out.chunks_exact_mut(self.len() / 3).enumerate() {
+                    self.normaliser.map(channel).forward_all(plane, 255.0);
+                }
+            }
+            Layout::Nhwc => {
+                let maps = [0, 1, 2].map(|channel| self.normaliser.map(channel));
+                for pixel in out.as_chunks_mut::<3>().0 {
+                    for (value, map) in pixel.iter_mut().zip(maps) {
+                        *value = map.forward(*value / 255.0);
+                    }
+                }
+            }
+        }
     }
 
     /// Writes the window in the tensor's layout; `value` is the normalised value of a channel.

@@ -94,6 +94,18 @@ impl Map {
         }
     }
 
+    /// As `forward` of each value divided by `scale`, with the choice made once.
+    pub(super) fn forward_all(self, values: &mut [f32], scale: f32) {
+        match self {
+            Self::Identity => values.iter_mut().for_each(|value| *value /= scale),
+            Self::MeanStd { .. } | Self::Range { .. } | Self::Affine { .. } => {
+                for value in values {
+                    *value = self.forward(*value / scale);
+                }
+            }
+        }
+    }
+
     fn unit(self) -> f32 {
         match self {
             Self::Identity => 1.0,

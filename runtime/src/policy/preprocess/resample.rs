@@ -62,9 +62,34 @@ pub(super) struct Resampler {
     /// Where the resized image lies in the result.
     left: usize,
     top: usize,
+    passes: Passes,
+    pub(super) pixels: Vec<f32>,
+}
+
+/// The numbers between the two passes.
+#[derive(Debug, Clone)]
+enum Passes {
+    Floats(Floats),
+    Fixed(Fixed),
+}
+
+/// As torch computes.
+#[derive(Debug, Clone)]
+struct Floats {
+    /// A row of the source, and one value more so that pixels can be read four values at a time.
+    row: Vec<f32>,
     /// Source rows at the target width.
     squeezed: Vec<f32>,
-    pub(super) pixels: Vec<f32>,
+}
+
+/// As PIL computes.
+#[derive(Debug, Clone)]
+struct Fixed {
+    /// As of [`Floats`].
+    row: Vec<i32>,
+    squeezed: Vec<i32>,
+    /// Sums of a row of the result.
+    sums: Vec<i32>,
 }
 
 /// A side of the image in pixels of the source and of the result.
@@ -148,34 +173,69 @@ impl Resampler {
             height: target[1],
             left: columns.offset,
             top: rows.offset,
-            squeezed: vec![0.0; window.height * columns.axis.count * 3],
+            passes: if rounding == Rounding::EachPass {
+                Passes::Fixed(Fixed {
+                    row: vec![0; window.width * 3 + 1],
+                    squeezed: vec![0; window.height * columns.axis.count * 3],
+                    sums: vec![0; columns.axis.count * 3],
+                })
+            } else {
+                Passes::Floats(Floats {
+                    row: vec![0.0; window.width * 3 + 1],
+                    squeezed: vec![0.0; window.height * columns.axis.count * 3],
+                })
+            },
             pixels: vec![fill; target[0] * target[1] * 3],
         })
     }
 
     /// Resizes the image of `stride` pixels a row.
     pub(super) fn run<T: Channel>(&mut self, source: &[T], stride: usize) {
-        let width = self.columns.len();
-        let used = self.rows.used();
+        let Self {
+            window,
+            columns,
+            rows,
+            passes,
+            ..
+        } = self;
+        let used = rows.used();
         let lines = source
             .chunks_exact(stride * 3)
-            .skip(self.window.top)
-            .take(self.window.height)
-            .zip(self.squeezed.chunks_exact_mut(width * 3));
-        for (line, target) in lines.take(used.end).skip(used.start) {
-            let line = &line[self.window.left * 3..];
-            match self.rounding {
-                Rounding::EachPass => squeeze_fixed(&self.columns, line, target),
-                Rounding::None | Rounding::Once => squeeze(&self.columns, line, target),
+            .skip(window.top)
+            .take(window.height)
+            .map(|line| &line[window.left * 3..][..window.width * 3]);
+        let lines = lines.enumerate().take(used.end).skip(used.start);
+        let width = columns.len() * 3;
+        match passes {
+            Passes::Floats(Floats { row, squeezed }) => {
+                for (y, line) in lines {
+                    for (to, from) in row.iter_mut().zip(line) {
+                        *to = from.float();
+                    }
+                    squeeze(columns, row, &mut squeezed[y * width..][..width]);
+                }
+            }
+            Passes::Fixed(Fixed { row, squeezed, .. }) => {
+                for (y, line) in lines {
+                    for (to, from) in row.iter_mut().zip(line) {
+                        *to = from.byte();
+                    }
+                    squeeze_fixed(columns, row, &mut squeezed[y * width..][..width]);
+                }
             }
         }
         let inner = self.pixels[self.top * self.width * 3..].chunks_exact_mut(self.width * 3);
-        for (y, line) in inner.take(self.rows.len()).enumerate() {
-            let line = &mut line[self.left * 3..(self.left + width) * 3];
-            match self.rounding {
-                Rounding::EachPass => stack_fixed(&self.rows, y, &self.squeezed, line),
-                Rounding::None | Rounding::Once => {
-                    stack(&self.rows, y, &self.squeezed, line);
+        for (y, line) in inner.take(rows.len()).enumerate() {
+            let line = &mut line[self.left * 3..][..width];
+            match passes {
+                Passes::Fixed(Fixed { squeezed, sums, .. }) => {
+                    stack_fixed(rows, y, squeezed, sums);
+                    for (value, &sum) in line.iter_mut().zip(&*sums) {
+                        *value = byte(sum) as f32;
+                    }
+                }
+                Passes::Floats(Floats { squeezed, .. }) => {
+                    stack(rows, y, squeezed, line);
                     if self.rounding == Rounding::Once {
                         for value in line {
                             *value = value.round_ties_even().clamp(0.0, 255.0);
@@ -231,16 +291,18 @@ fn copied(window: Window, start: [f64; 2], length: [f64; 2], target: [usize; 2])
     })
 }
 
-fn squeeze<T: Channel>(columns: &Taps, source: &[T], target: &mut [f32]) {
-    for (x, pixel) in target.chunks_exact_mut(3).enumerate() {
+/// Sums of each channel in the order of the weights, whatever the processor: four values at a time, of which the fourth is the next
+/// pixel's and is dropped.
+fn squeeze(columns: &Taps, row: &[f32], target: &mut [f32]) {
+    for (x, pixel) in target.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let (start, weights) = columns.at(x);
-        let mut sum = [0.0_f32; 3];
-        for (weight, values) in weights.iter().zip(source[start * 3..].chunks_exact(3)) {
-            for (total, value) in sum.iter_mut().zip(values) {
-                *total += weight * value.float();
+        let mut sums = [0.0_f32; 4];
+        for (weight, values) in weights.iter().zip(row[start * 3..].windows(4).step_by(3)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += weight * value;
             }
         }
-        pixel.copy_from_slice(&sum);
+        pixel.copy_from_slice(&sums[..3]);
     }
 }
 
@@ -256,31 +318,35 @@ fn stack(rows: &Taps, y: usize, squeezed: &[f32], line: &mut [f32]) {
     }
 }
 
-fn squeeze_fixed<T: Channel>(columns: &Taps, source: &[T], target: &mut [f32]) {
-    for (x, pixel) in target.chunks_exact_mut(3).enumerate() {
+/// Half of the last bit that is kept, so that cutting rounds.
+const HALF: i32 = 1 << (FIXED_BITS - 1);
+
+fn squeeze_fixed(columns: &Taps, row: &[i32], target: &mut [i32]) {
+    for (x, pixel) in target.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let (start, weights) = columns.fixed(x);
-        let mut sum = [1_i32 << (FIXED_BITS - 1); 3];
-        for (weight, values) in weights.iter().zip(source[start * 3..].chunks_exact(3)) {
-            for (total, value) in sum.iter_mut().zip(values) {
-                *total += weight * value.byte();
+        let mut sums = [HALF; 4];
+        for (weight, values) in weights.iter().zip(row[start * 3..].windows(4).step_by(3)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += weight * value;
             }
         }
-        pixel.copy_from_slice(&sum.map(byte));
+        let [red, green, blue, _] = sums.map(byte);
+        *pixel = [red, green, blue];
     }
 }
 
-fn stack_fixed(rows: &Taps, y: usize, squeezed: &[f32], line: &mut [f32]) {
+fn stack_fixed(rows: &Taps, y: usize, squeezed: &[i32], sums: &mut [i32]) {
     let (start, weights) = rows.fixed(y);
-    let stride = line.len();
-    for (x, value) in line.iter_mut().enumerate() {
-        let mut sum = 1_i32 << (FIXED_BITS - 1);
-        for (step, weight) in weights.iter().enumerate() {
-            sum += weight * squeezed[(start + step) * stride + x].byte();
+    let stride = sums.len();
+    sums.fill(HALF);
+    let sources = squeezed[start * stride..].chunks_exact(stride);
+    for (weight, source) in weights.iter().zip(sources) {
+        for (sum, value) in sums.iter_mut().zip(source) {
+            *sum += weight * value;
         }
-        *value = byte(sum);
     }
 }
 
-fn byte(sum: i32) -> f32 {
-    (sum >> FIXED_BITS).clamp(0, 255) as f32
+fn byte(sum: i32) -> i32 {
+    (sum >> FIXED_BITS).clamp(0, 255)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod calibrate;
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::fs;
@@ -9,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{text, wink, wink_ok};
+use common::{text, wink_ok};
 use serde_json::Value;
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -55,6 +57,7 @@ fn staged(folder: &Path, args: &[&str]) -> Output {
             format!("{}:/usr/bin:/bin", folder.join("bin").display()),
         )
         .env("CARGO_TARGET_DIR", folder.join("target"))
+        .env("XDG_CONFIG_HOME", folder.join("config"))
         .args(args)
         .output()
         .unwrap()
@@ -282,45 +285,4 @@ fn the_simulated_arm_is_looked_at_and_jogged() {
     let (_, moved) = told.split_once("-> ").unwrap();
     let moved: f64 = moved.split(' ').next().unwrap().parse().unwrap();
     assert!((moved + 0.1).abs() < 0.005, "{told}");
-}
-
-#[test]
-fn lerobots_calibration_goes_into_the_arms_file() {
-    let folder = stage(&[]);
-    let motor = |id: u8| {
-        format!(
-            r#"{{"id": {id}, "drive_mode": 0, "homing_offset": 12, "range_min": 900, "range_max": 3200}}"#
-        )
-    };
-    let names = [
-        "shoulder_pan",
-        "shoulder_lift",
-        "elbow_flex",
-        "wrist_flex",
-        "wrist_roll",
-        "gripper",
-    ];
-    let motors: Vec<String> = (1..)
-        .zip(names)
-        .map(|(id, name)| format!("\"{name}\": {}", motor(id)))
-        .collect();
-    fs::write(
-        folder.path().join("my.json"),
-        format!("{{{}}}", motors.join(",")),
-    )
-    .unwrap();
-    let args = ["arm", "calibrate", "--arm", "so101", "--lerobot", "my.json"];
-    let told = wink_ok(folder.path(), &args);
-    assert!(
-        told.contains("elbow_flex     zero at tick 2050.0, from 900 to 3200"),
-        "{told}"
-    );
-    let file = fs::read_to_string(folder.path().join("boards/arms/so101.toml")).unwrap();
-    assert!(file.contains("homing_offset = 12"), "{file}");
-    fs::write(folder.path().join("my.json"), "{}").unwrap();
-    let output = wink(folder.path(), &args);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("my.json: there is no \"shoulder_pan\""));
-    let again = fs::read_to_string(folder.path().join("boards/arms/so101.toml")).unwrap();
-    assert_eq!(again, file, "left as it was");
 }

@@ -1,25 +1,55 @@
-//! What an arm's file says of its servos' ticks.
+//! What is known of the ticks of an arm's servos.
 
 use std::f64::consts::TAU;
 
-use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration, Transmission};
+use wink_firmware::servo::serial::BusServo;
+use wink_firmware::servo::{TICKS_PER_TURN, TickCalibration, Transmission, dynamixel, feetech};
 
 use super::{ArmDescription, ArmServos};
 
 impl ArmDescription {
-    /// Ticks of the first servo of each joint, in wire order; `None` where the arm has no bus
-    /// servos, or a joint has none.
+    /// The servo on the bus that a joint on the wire goes by: of two, the first.
     #[must_use]
-    pub fn tick_calibrations(&self) -> Option<Vec<TickCalibration>> {
+    pub fn first_servo(&self, joint: usize) -> Option<&BusServo> {
         let Some(ArmServos::Bus { servos, .. }) = &self.servos else {
             return None;
         };
+        servos
+            .iter()
+            .find(|servo| usize::from(servo.joint) == joint)
+    }
+
+    /// What the homing offset register of a joint's first servo must hold, ticks; `None` where neither the arm's file nor a
+    /// calibration says.
+    #[must_use]
+    pub fn homing_offset(&self, joint: usize) -> Option<i32> {
+        let servo = self.first_servo(joint)?;
+        let Some(ArmServos::Bus { settings, .. }) = &self.servos else {
+            return None;
+        };
+        let register = |address: u16| {
+            let mut of_servo = settings.iter().filter(|(id, _)| *id == servo.id);
+            let (_, setting) = of_servo.find(|(_, setting)| setting.address == address)?;
+            Some(setting.value)
+        };
+        if servo.model.is_dynamixel() {
+            Some(register(dynamixel::HOMING_OFFSET)?.cast_signed())
+        } else {
+            Some(feetech::homing_ticks(register(feetech::HOMING_OFFSET)? as u16).into())
+        }
+    }
+
+    /// Ticks that the first servo of each joint reports, in wire order; `None` where the arm has no bus servos, or a joint has
+    /// none.
+    #[must_use]
+    pub fn tick_calibrations(&self) -> Option<Vec<TickCalibration>> {
         (0..self.wire_joints())
             .map(|joint| {
-                let first = servos
-                    .iter()
-                    .find(|servo| usize::from(servo.joint) == joint);
-                first.map(|servo| servo.calibration)
+                self.first_servo(joint).map(|servo| TickCalibration {
+                    // A Dynamixel counts backwards by itself: what it reports rises with the joint.
+                    reversed: servo.calibration.reversed && !servo.model.is_dynamixel(),
+                    ..servo.calibration
+                })
             })
             .collect()
     }
@@ -40,11 +70,13 @@ impl ArmDescription {
         };
         let (ticks, limits) = match self.joints.get(joint) {
             Some(joint) => (joint.calibrated_ticks, [joint.min_rad, joint.max_rad]),
-            None if joint == self.joints.len() => {
-                let gripper = &self.gripper;
+            None => {
+                let gripper = self
+                    .gripper
+                    .as_ref()
+                    .filter(|_| joint == self.joints.len())?;
                 (gripper.calibrated_ticks, [gripper.closed_m, gripper.open_m])
             }
-            None => return None,
         };
         let (Some(ticks), Some(calibration)) = (ticks, calibration) else {
             return Some(limits);
@@ -57,10 +89,23 @@ impl ArmDescription {
     /// Length of the gripper's moving jaw, metres, where it is one.
     #[must_use]
     pub fn gripper_lever_m(&self) -> Option<f64> {
-        match self.tick_calibrations()?.last()?.transmission {
+        match self.gripper_transmission()? {
             Transmission::Lever { length_m } => Some(f64::from(length_m)),
             Transmission::Direct | Transmission::Crank { .. } => None,
         }
+    }
+
+    /// Whether the gripper's finger is moved by a crank.
+    pub(super) fn has_crank(&self) -> bool {
+        matches!(
+            self.gripper_transmission(),
+            Some(Transmission::Crank { .. })
+        )
+    }
+
+    fn gripper_transmission(&self) -> Option<Transmission> {
+        self.gripper.as_ref()?;
+        Some(self.tick_calibrations()?.last()?.transmission)
     }
 }
 
