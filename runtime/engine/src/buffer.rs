@@ -2,9 +2,9 @@
 
 use wink_kernels::Pages;
 
-/// Bytes that start at a cache line.
-#[derive(Debug)]
-pub(crate) struct Buffer(Pages);
+/// Bytes that start at a cache line; by default none, without memory.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer(Option<Pages>);
 
 impl Buffer {
     /// Zeros.
@@ -17,27 +17,26 @@ impl Buffer {
 
     /// As [`Buffer::new`]; `None` where there is no memory.
     pub(crate) fn try_new(bytes: usize) -> Option<Self> {
-        Some(Self(Pages::alone(bytes)?))
+        Some(Self(Some(Pages::alone(bytes)?)))
     }
 
     /// Another of the same size.
     pub(crate) fn like(&self) -> Self {
-        Self::new(self.0.bytes().len())
+        Self::new(self.all().len())
     }
 
     /// The first `bytes` bytes.
     pub(crate) fn bytes(&self, bytes: usize) -> &[u8] {
-        &self.0.bytes()[..bytes]
+        &self.all()[..bytes]
     }
 
     /// The first `bytes` bytes.
     pub(crate) fn bytes_mut(&mut self, bytes: usize) -> &mut [u8] {
-        &mut self.0.bytes_mut()[..bytes]
+        let all = self.0.as_mut().map(Pages::bytes_mut).unwrap_or_default();
+        &mut all[..bytes]
     }
-}
 
-impl Default for Buffer {
-    fn default() -> Self {
-        Self::new(0)
+    fn all(&self) -> &[u8] {
+        self.0.as_ref().map(Pages::bytes).unwrap_or_default()
     }
 }
