@@ -59,8 +59,10 @@ if [ -x /programs/wink ]; then
     check "wink cameras" wink cameras --fps 25 --out /tmp/stills
     check "a still was saved" test -s /tmp/stills/platform-vivid.0-video-index0.png
     check "wink cameras --json" sh -c "wink cameras --device $CAMERA --fps 25 --json --out /tmp/stills >/tmp/cameras.json && grep -q '\"fps\"' /tmp/cameras.json"
+    # The same frame with a comment in turn with the one without: pictures that never change are those of a frozen camera.
+    (head -c 2 webcam-640x480.jpg && printf '\377\376\000\003A' && tail -c +3 webcam-640x480.jpg) >/tmp/other.jpg
     check "wink cameras --pipe" wink cameras --seconds 1 --out /tmp/stills \
-        --pipe "while :; do cat /work/webcam-640x480.jpg; sleep 0.03; done"
+        --pipe "while :; do cat /work/webcam-640x480.jpg; sleep 0.03; cat /tmp/other.jpg; sleep 0.03; done"
     wink cameras --device $CAMERA --fps 25 --seconds 15 --out /tmp/stills >/dev/null 2>&1 &
     holder=$!
     sleep 5

@@ -9,7 +9,7 @@ use wink_firmware::servo::serial::{
 };
 use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ArmDescription, ArmServos, Link, LinkError};
-use wink_runtime::clock::Clock;
+use wink_runtime::clock::{Clock, MonotonicClock};
 
 use crate::registers::RegisterBus;
 use crate::survey::{expected, survey};
@@ -163,6 +163,12 @@ impl LinuxBoard {
     #[must_use]
     pub fn late_steps(&self) -> u64 {
         self.firmware.late_steps()
+    }
+
+    /// The time of its setpoints and telemetry: that of a camera's frames, where it is opened with this clock.
+    #[must_use]
+    pub fn clock(&self) -> &MonotonicClock {
+        self.firmware.clock()
     }
 }
 

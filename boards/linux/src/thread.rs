@@ -87,6 +87,12 @@ impl FirmwareThread {
     pub fn late_steps(&self) -> u64 {
         self.shared.late_steps.load(Ordering::Relaxed)
     }
+
+    /// The time of its setpoints and telemetry.
+    #[must_use]
+    pub fn clock(&self) -> &MonotonicClock {
+        &self.clock
+    }
 }
 
 impl Drop for FirmwareThread {

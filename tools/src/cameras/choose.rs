@@ -59,8 +59,8 @@ pub fn choose(args: &Args) -> Result<Chosen> {
         }
         cameras.extend(board.cameras.into_iter().map(Wanted::Live));
     }
-    for (place, device) in args.device.iter().enumerate() {
-        let name = numbered("camera", place, args.device.len());
+    for device in &args.device {
+        let name = file_name(device);
         let source = Source::Device(device.clone());
         cameras.push(Wanted::Live(configured(args, &name, source, args.format)));
     }
@@ -93,14 +93,19 @@ pub fn choose(args: &Args) -> Result<Chosen> {
     }
     let groups = found.iter().map(|found| {
         let source = Source::Device(found.device.clone().into());
-        let name = Path::new(&found.device).file_name();
-        let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = file_name(Path::new(&found.device));
         vec![Wanted::Live(configured(args, &name, source, args.format))]
     });
     Ok(Chosen {
         groups: groups.collect(),
         found,
     })
+}
+
+/// The end of a path, by which a camera without a name is called.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 fn numbered(kind: &str, place: usize, of: usize) -> String {

@@ -87,6 +87,14 @@ fn info(node: &Path) -> io::Result<Option<DeviceInfo>> {
     }))
 }
 
+/// The four characters of a format; the highest bit says that its words are big-endian.
+fn fourcc(format: u32) -> String {
+    const BIG_ENDIAN: u32 = 1 << 31;
+    let letters = (format & !BIG_ENDIAN).to_le_bytes();
+    let end = if format & BIG_ENDIAN == 0 { "" } else { "-BE" };
+    format!("{}{end}", String::from_utf8_lossy(&letters).trim_end())
+}
+
 impl Device {
     /// Driver and card, where the device streams video to programs.
     pub(super) fn capture(&self) -> io::Result<Option<(String, String)>> {
@@ -112,9 +120,8 @@ impl Device {
             if !self.entry(Call::EnumerateFormats, &mut entry)? {
                 break;
             }
-            let fourcc = entry.pixelformat.to_le_bytes();
             formats.push(FormatInfo {
-                fourcc: String::from_utf8_lossy(&fourcc).into_owned(),
+                fourcc: fourcc(entry.pixelformat),
                 sizes: self.sizes(entry.pixelformat)?,
             });
         }
@@ -195,5 +202,17 @@ impl Device {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_have_printable_names() {
+        assert_eq!(fourcc(u32::from_le_bytes(*b"YUYV")), "YUYV");
+        assert_eq!(fourcc(u32::from_le_bytes(*b"Y16 ")), "Y16");
+        assert_eq!(fourcc(u32::from_le_bytes(*b"Y16 ") | 1 << 31), "Y16-BE");
     }
 }
