@@ -105,7 +105,7 @@ pub fn write(calibration: &Calibration) -> String {
             format!("    {name}: {{\n{}\n    }}", fields.join(",\n"))
         })
         .collect();
-    format!("{{\n{}\n}}\n", rows.join(",\n"))
+    format!("{{\n{}\n}}", rows.join(",\n"))
 }
 
 fn joint(name: &str, node: &Node) -> Result<JointCalibration> {
