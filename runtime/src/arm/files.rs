@@ -125,7 +125,12 @@ fn replace(target: &Path, bytes: &[u8], mode: Option<fs::Permissions>) -> io::Re
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut part = builder.tempfile_in(folder)?;
+    // The name of the part would only puzzle.
+    let in_folder = |error: io::Error| {
+        let why = format!("its folder cannot be written: {}", error.kind());
+        io::Error::new(error.kind(), why)
+    };
+    let mut part = builder.tempfile_in(folder).map_err(in_folder)?;
     part.write_all(bytes)?;
     if let Some(mode) = mode {
         part.as_file().set_permissions(mode)?;
