@@ -134,6 +134,22 @@ fn the_first_hour_from_fresh_ids_to_a_rest_pose() {
 }
 
 #[test]
+fn ids_are_given_to_the_one_servo_that_is_new_and_to_no_other() {
+    let told = Table::new().ok(
+        false,
+        "id gripper 1\nrun setup ids AT_KIT\nexpect Disconnect every servo\nanswer\nexpect Servos still answer\nunplug all\nanswer\n\
+         expect Connect the servo of gripper\nanswer\nexpect No new servo answers\nplug gripper\nplug wrist_flex\nanswer\n\
+         expect Several new servos answer, with the ids [1, 4]\nplug shoulder_pan\nunplug wrist_flex\nanswer\n\
+         expect Several servos answer to the id 1\nunplug shoulder_pan\nanswer\nexpect gripper: id 1 became 6\n\
+         expect Connect the servo of wrist_roll\nends 2\nshow\n",
+    );
+    let shown = shown(&told);
+    for (name, id) in [("gripper", 6), ("wrist_flex", 4), ("shoulder_pan", 1)] {
+        assert_eq!(joint(&shown, name)["id"], id, "{told}");
+    }
+}
+
+#[test]
 fn the_seam_is_moved_out_of_every_joints_way() {
     let table = Table::new();
     let told = table.ok(

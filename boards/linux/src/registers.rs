@@ -1,5 +1,6 @@
 //! Registers of single servos, for set-up: whichever protocol they speak, one at a time, with torque off.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use wink_firmware::servo::dynamixel::{self, DynamixelServos};
@@ -135,8 +136,16 @@ macro_rules! on_either {
 pub struct RegisterBus {
     servos: Servos,
     places: &'static Places,
-    fastest: Option<Duration>,
+    options: BusOptions,
+    /// How long the last answers took.
+    took: VecDeque<Duration>,
 }
+
+/// Answers whose times are kept.
+const KEPT: usize = 128;
+
+/// After an answer that did not come in time: it may still come, and looks like the answer to whatever is asked next.
+const LATE: Duration = Duration::from_millis(40);
 
 impl RegisterBus {
     /// A bus of servos that speak as those of `model` do.
@@ -158,20 +167,20 @@ impl RegisterBus {
             max_torque_permille: 1000,
         }];
         let refused = |error: &dyn std::error::Error| ServoError::Refused(error.to_string());
-        Ok(if model.is_dynamixel() {
-            let servos = SerialServos::new(line, &any, options).map_err(|error| refused(&error))?;
-            Self {
-                servos: Servos::Dynamixel(servos),
-                places: &DYNAMIXEL,
-                fastest: None,
-            }
+        let (servos, places) = if model.is_dynamixel() {
+            let servos = SerialServos::new(line, &any, once(options));
+            let servos = servos.map_err(|error| refused(&error))?;
+            (Servos::Dynamixel(servos), &DYNAMIXEL)
         } else {
-            let servos = SerialServos::new(line, &any, options).map_err(|error| refused(&error))?;
-            Self {
-                servos: Servos::Feetech(servos),
-                places: &FEETECH,
-                fastest: None,
-            }
+            let servos = SerialServos::new(line, &any, once(options));
+            let servos = servos.map_err(|error| refused(&error))?;
+            (Servos::Feetech(servos), &FEETECH)
+        };
+        Ok(Self {
+            servos,
+            places,
+            options,
+            took: VecDeque::with_capacity(KEPT),
         })
     }
 
@@ -186,19 +195,22 @@ impl RegisterBus {
 
     /// How long answers are waited for, and how often is asked again.
     #[must_use]
-    pub fn options(&mut self) -> BusOptions {
-        on_either!(self, servos => servos.options())
+    pub const fn options(&self) -> BusOptions {
+        self.options
     }
 
-    /// The shortest time in which a servo has answered; `None` before the first.
+    /// The time within which one in ten of the last answers came, however busy this computer is; `None` before the first.
     #[must_use]
-    pub const fn fastest(&self) -> Option<Duration> {
-        self.fastest
+    pub fn fast(&self) -> Option<Duration> {
+        let mut took: Vec<Duration> = self.took.iter().copied().collect();
+        took.sort_unstable();
+        took.get(took.len() / 10).copied()
     }
 
     /// Changes how the bus behaves.
     pub fn set_options(&mut self, options: BusOptions) {
-        on_either!(self, servos => servos.set_options(options));
+        self.options = options;
+        on_either!(self, servos => servos.set_options(once(options)));
     }
 
     /// Changes the line's speed, bits a second.
@@ -209,14 +221,37 @@ impl RegisterBus {
         on_either!(self, servos => servos.port_mut().set_baud(baud)).map_err(ServoError::Line)
     }
 
-    fn sort<T>(&mut self, outcome: Result<T, BusError<std::io::Error>>) -> Result<T, ServoError> {
-        let heard = on_either!(self, servos => servos.heard());
-        outcome.map_err(|error| match error {
-            BusError::Port(error) => ServoError::Line(error),
-            BusError::NoAnswer { id } if heard => ServoError::Damaged { id },
-            BusError::NoAnswer { id } => ServoError::Silent { id },
-            other => ServoError::Refused(other.to_string()),
-        })
+    /// Asks until there is an answer. Before it asks again it lets a late one pass.
+    fn ask<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, BusError<std::io::Error>>,
+    ) -> Result<T, ServoError> {
+        let mut heard = false;
+        for left in (0..=self.options.retries).rev() {
+            let start = Instant::now();
+            let outcome = attempt(self);
+            heard |= on_either!(self, servos => servos.heard());
+            let id = match outcome {
+                Ok(answer) => {
+                    if self.took.len() == KEPT {
+                        self.took.pop_front();
+                    }
+                    self.took.push_back(start.elapsed());
+                    return Ok(answer);
+                }
+                Err(BusError::Port(error)) => return Err(ServoError::Line(error)),
+                Err(BusError::NoAnswer { id }) => id,
+                Err(other) => return Err(ServoError::Refused(other.to_string())),
+            };
+            if left > 0 {
+                std::thread::sleep(LATE);
+            } else if heard {
+                return Err(ServoError::Damaged { id });
+            } else {
+                return Err(ServoError::Silent { id });
+            }
+        }
+        Err(ServoError::Refused("nothing was asked".to_owned()))
     }
 
     /// Asks whether a servo is there.
@@ -224,8 +259,7 @@ impl RegisterBus {
     /// # Errors
     /// When it does not answer, or the line fails.
     pub fn ping(&mut self, id: u8) -> Result<(), ServoError> {
-        let outcome = on_either!(self, servos => servos.ping(id));
-        self.sort(outcome)
+        self.ask(|bus| on_either!(bus, servos => servos.ping(id)))
     }
 
     /// Reads registers.
@@ -233,13 +267,8 @@ impl RegisterBus {
     /// # Errors
     /// When the servo does not answer or refuses, or the line fails.
     pub fn read(&mut self, id: u8, address: u16, length: usize) -> Result<Vec<u8>, ServoError> {
-        let start = Instant::now();
-        let outcome = on_either!(self, servos => servos.read_registers(id, address, length));
-        if outcome.is_ok() {
-            let took = start.elapsed();
-            self.fastest = Some(self.fastest.map_or(took, |fastest| fastest.min(took)));
-        }
-        self.sort(outcome).map(|data| data.to_vec())
+        self.ask(|bus| on_either!(bus, servos => servos.read_registers(id, address, length)))
+            .map(|data| data.to_vec())
     }
 
     /// Writes registers as they are given.
@@ -247,8 +276,7 @@ impl RegisterBus {
     /// # Errors
     /// When the servo does not answer or refuses, or the line fails.
     pub fn write(&mut self, id: u8, address: u16, data: &[u8]) -> Result<(), ServoError> {
-        let outcome = on_either!(self, servos => servos.write_registers(id, address, data));
-        self.sort(outcome)
+        self.ask(|bus| on_either!(bus, servos => servos.write_registers(id, address, data)))
     }
 
     /// Has a register hold a value, also without power, and reads it back.
@@ -256,8 +284,7 @@ impl RegisterBus {
     /// # Errors
     /// As [`write`](Self::write), and when torque is on, or the register does not keep the value.
     pub fn ensure(&mut self, id: u8, setting: Setting) -> Result<(), ServoError> {
-        let outcome = on_either!(self, servos => servos.ensure(id, setting));
-        self.sort(outcome)
+        self.ask(|bus| on_either!(bus, servos => servos.ensure(id, setting)))
     }
 
     fn number(&mut self, id: u8, (address, bytes): (u16, usize)) -> Result<u32, ServoError> {
@@ -420,6 +447,14 @@ impl RegisterBus {
         Err(ServoError::Refused(format!(
             "servo {from} did not take the id {to}, it has {kept}"
         )))
+    }
+}
+
+/// The same, asked once: [`RegisterBus`] asks again by itself.
+const fn once(options: BusOptions) -> BusOptions {
+    BusOptions {
+        retries: 0,
+        ..options
     }
 }
 

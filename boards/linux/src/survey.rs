@@ -13,8 +13,8 @@ use crate::registers::{IDS, RegisterBus, ServoError, ServoReading};
 /// Looks at a servo whose answers come damaged before it is believed that two servos answer.
 const LOOKS: u32 = 4;
 /// Longest wait for an answer while servos are looked for that should not be there.
-const SCAN_US: u32 = 10_000;
-/// A bus whose fastest answer takes so long is too slow for a control step.
+const SCAN_US: u32 = 5_000;
+/// A bus whose fast answers take so long is too slow for a control step.
 const LATE: Duration = Duration::from_millis(12);
 /// Longest wait for an answer where no servo has answered in the usual time.
 const SLOW_US: u32 = 100_000;
@@ -291,7 +291,7 @@ pub fn survey(
         .filter(|(_, answer)| silent(answer))
         .map(|(servo, _)| (servo.id, servo.joint.clone()))
         .collect();
-    if bus.fastest().is_some_and(|fastest| fastest >= LATE) {
+    if bus.fast().is_some_and(|fast| fast >= LATE) {
         faults.push(ServoFault::Late);
     }
     if !missing.is_empty() {

@@ -1,9 +1,10 @@
 //! Ids: the servos of a new kit all have the id 1, so that each is connected alone to get its own.
 
 use anyhow::Result;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use wink_board_linux::registers::RegisterBus;
-use wink_board_linux::survey::{Answer, Expected, expected, look, scan};
+use wink_board_linux::survey::{Answer, Expected, ServoFault, Survey, expected, look, scan};
 
 use super::{Dialogue, Place, check};
 use crate::bad_input::as_bad_input;
@@ -27,6 +28,7 @@ pub fn run(place: &Place, dialogue: &mut Dialogue) -> Result<Value> {
         dialogue.tell("Every servo has its id.")?;
         return Ok(json!({ "servos": [] }));
     }
+    disconnect(&mut bus, &there, dialogue)?;
     dialogue.tell(
         "Each servo gets its own id, from the gripper's down to the base's. Connect them to the adapter one by one; those that \
          have their id may stay connected.",
@@ -42,6 +44,24 @@ pub fn run(place: &Place, dialogue: &mut Dialogue) -> Result<Value> {
     Ok(json!({ "servos": report }))
 }
 
+/// Begins with no servo on the bus, so that each that comes is known by its coming.
+fn disconnect(bus: &mut RegisterBus, there: &Survey, dialogue: &mut Dialogue) -> Result<()> {
+    let mut answers = there
+        .servos
+        .iter()
+        .any(|(_, answer)| *answer != Answer::Silent)
+        || !matches!(there.faults.as_slice(), [ServoFault::NoneAnswers]);
+    while answers {
+        dialogue.ask("Disconnect every servo from the adapter. Then press Enter.")?;
+        let ids = scan(bus, |_| true, |_| ()).map_err(as_bad_input)?;
+        answers = !ids.is_empty();
+        if answers {
+            dialogue.tell(&format!("Servos still answer, with the ids {ids:?}."))?;
+        }
+    }
+    Ok(())
+}
+
 /// Gives the one servo that is new on the bus its id. Returns the one that it had.
 fn number(
     bus: &mut RegisterBus,
@@ -51,10 +71,13 @@ fn number(
 ) -> Result<u8> {
     loop {
         dialogue.ask(&format!(
-            "Connect the servo of {}. Then press Enter.",
-            servo.joint
+            "Connect the servo of {} (it gets the id {}). Then press Enter.",
+            servo.joint, servo.id
         ))?;
-        match new_on_bus(bus, servo, done)? {
+        let bar = progress::waiting("looking for the servo");
+        let new = new_on_bus(bus, servo, done, &bar);
+        bar.finish_and_clear();
+        match new? {
             New::None => dialogue.tell(
                 "No new servo answers: is the arm's supply on, and the cable in the adapter?",
             )?,
@@ -97,8 +120,12 @@ enum New {
     },
 }
 
-fn new_on_bus(bus: &mut RegisterBus, servo: &Expected, done: &[u8]) -> Result<New> {
-    let bar = progress::waiting("looking for the servo");
+fn new_on_bus(
+    bus: &mut RegisterBus,
+    servo: &Expected,
+    done: &[u8],
+    bar: &ProgressBar,
+) -> Result<New> {
     for baud in BAUDS {
         bus.set_baud(baud).map_err(as_bad_input)?;
         // The ids that it most likely has are asked for with patience.
@@ -111,10 +138,12 @@ fn new_on_bus(bus: &mut RegisterBus, servo: &Expected, done: &[u8]) -> Result<Ne
                 ids.push(likely);
             }
         }
-        if ids.is_empty() && baud == BAUDS[0] {
-            let wanted = |id: u8| !done.contains(&id);
-            ids = scan(bus, wanted, |id| bar.set_message(format!("asking id {id}")))
+        if baud == BAUDS[0] {
+            // A second new servo, which this one would be mistaken for, has any id.
+            let wanted = |id: u8| !done.contains(&id) && ![1, servo.id].contains(&id);
+            let others = scan(bus, wanted, |id| bar.set_message(format!("asking id {id}")))
                 .map_err(as_bad_input)?;
+            ids.extend(others);
         }
         match ids.as_slice() {
             [] => {}

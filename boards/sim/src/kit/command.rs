@@ -4,6 +4,8 @@ use super::Kit;
 
 /// Time that a hand takes for one way, seconds.
 const HAND_S: f64 = 0.5;
+/// Time that a hand stays at a stop, seconds.
+const STOP_S: f64 = 0.15;
 const ID: usize = wink_firmware::servo::feetech::ID as usize;
 
 /// Why a command says nothing to a kit.
@@ -111,6 +113,7 @@ impl Kit {
                     let back = self.joints.position(joint);
                     for to in [low, high, back] {
                         self.hands[joint].go(to, (HAND_S * 1e6) as u64);
+                        self.hands[joint].go(to, (STOP_S * 1e6) as u64);
                     }
                 }
             }
