@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wink_board_linux::registers::{RegisterBus, ServoError};
 use wink_board_linux::survey::{Answer, ServoFault, expected};
 use wink_board_linux::travel::{JointKind, Placement, Travel, TravelFault};
+use wink_firmware::servo::serial::BusOptions;
 use wink_runtime::arm::{
     ArmDescription, ArmServos, Calibration, GRIPPER_NAME, JointCalibration, write_whole,
 };
@@ -238,11 +239,18 @@ fn sweep(
             let position = bus.position(part.id).map_err(as_bad_input)?;
             part.travel = Travel::at(position + part.offset);
         }
+        let options = bus.options();
+        // While a joint moves, its next reading is worth more than this one's repetition.
+        bus.set_options(BusOptions {
+            retries: 0,
+            ..options
+        });
         let answer = dialogue.ask_while(
             &format!("Move {names} from stop to stop and back. Then press Enter."),
             || watch(bus, parts, &open),
-        )?;
-        goes_on(&answer)?;
+        );
+        bus.set_options(options);
+        goes_on(&answer?)?;
         let mut still = vec![];
         for index in open {
             let part = &parts[index];

@@ -3,6 +3,7 @@
 //! Questions go out on standard output and are answered by lines on standard input, so that a script can answer them.
 
 mod calibrate;
+mod cameras;
 mod check;
 mod dialogue;
 mod ids;
@@ -26,6 +27,7 @@ Examples:
   wink setup ids                           only the ids: connects and numbers one servo after the other
   wink setup check --json                  every servo: model, supply, temperature, and all that is wrong at once
   wink setup calibrate --joint gripper     one joint again; the others keep their calibration
+  wink setup cameras                       what each camera of this computer delivers, as `wink cameras`
   wink setup test                          each joint moves a little and is named
   wink setup rest                          saves the pose that the arm rests in
 
@@ -52,6 +54,8 @@ enum Step {
     Check,
     /// Find each joint's range by hand, and store it in the servos and in a file
     Calibrate(calibrate::Args),
+    /// Measure what each camera delivers, and save a still of it
+    Cameras,
     /// Move each joint a little
     Test,
     /// Save the pose that the arm rests in
@@ -69,6 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
         Step::Ids => ids::run(&place, &mut dialogue)?,
         Step::Check => check::run(&place, &mut dialogue)?,
         Step::Calibrate(args) => calibrate::run(args, &place, &mut dialogue)?,
+        Step::Cameras => return cameras::run(&place),
         Step::Test => try_joints::run(&place, &mut dialogue)?,
         Step::Rest => rest::run(&place, &mut dialogue)?,
     };
@@ -77,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The steps in their order.
 fn all(place: &mut Place, dialogue: &mut Dialogue) -> Result<()> {
-    const STEPS: usize = 6;
+    const STEPS: usize = 7;
     let head = |dialogue: &mut Dialogue, step: usize, what: &str| {
         dialogue.tell(&format!("\nStep {step} of {STEPS}: {what}"))
     };
@@ -89,9 +94,11 @@ fn all(place: &mut Place, dialogue: &mut Dialogue) -> Result<()> {
     let check = check::until_right(place, dialogue)?;
     head(dialogue, 4, "calibration")?;
     let calibration = calibrate::run(&calibrate::Args::default(), place, dialogue)?;
-    head(dialogue, 5, "each joint moves")?;
+    head(dialogue, 5, "the cameras")?;
+    let cameras = cameras::step(place, dialogue)?;
+    head(dialogue, 6, "each joint moves")?;
     let test = try_joints::run(place, dialogue)?;
-    head(dialogue, 6, "the rest pose")?;
+    head(dialogue, 7, "the rest pose")?;
     let rest = rest::run(place, dialogue)?;
     dialogue.tell("\nThe arm is set up.")?;
     dialogue.report(&json!({
@@ -99,6 +106,7 @@ fn all(place: &mut Place, dialogue: &mut Dialogue) -> Result<()> {
         "ids": ids,
         "check": check,
         "calibration": calibration,
+        "cameras": cameras,
         "test": test,
         "rest": rest,
     }))

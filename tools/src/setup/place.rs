@@ -39,7 +39,7 @@ pub struct Place {
 
     /// Folder with the boards
     #[arg(long, value_name = "DIR", default_value = "boards", global = true)]
-    boards: PathBuf,
+    pub boards: PathBuf,
 
     /// Folder with the lasting names of serial ports
     #[arg(long, value_name = "DIR", default_value = port::BY_ID, global = true)]

@@ -3,7 +3,7 @@
 use super::Kit;
 
 /// Time that a hand takes for one way, seconds.
-const HAND_S: f64 = 0.5;
+const HAND_S: f64 = 1.0;
 /// Time that a hand stays at a stop, seconds.
 const STOP_S: f64 = 0.15;
 const ID: usize = wink_firmware::servo::feetech::ID as usize;
