@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn ranges_are_zeroed_aligned_and_apart() {
         let sizes = [0, 1, 64, 1000, HUGE, BLOCK - 1, BLOCK, BLOCK + 1];
-        let alone = sizes.map(|bytes| Pages::alone(bytes));
-        let shared = sizes.map(|bytes| Pages::shared(bytes));
+        let alone = sizes.map(Pages::alone);
+        let shared = sizes.map(Pages::shared);
         let mut all: Vec<Pages> = alone.into_iter().chain(shared).flatten().collect();
         assert_eq!(all.len(), 2 * sizes.len());
         for (pages, size) in all.iter().zip(sizes.iter().cycle()) {

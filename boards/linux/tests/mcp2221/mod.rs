@@ -186,7 +186,7 @@ fn answer(command: &[u8], chip: &mut Chip, fetched: &mut Vec<u8>) -> [u8; REPORT
     match command[0] {
         // Status, or set-up: that the speed was set.
         0x10 => answer[3] = command[3],
-        0x90 | 0x92 | 0x94 | 0x91 | 0x93 if absent => [answer[1], answer[2]] = [1, 0x25],
+        0x90..=0x94 if absent => [answer[1], answer[2]] = [1, 0x25],
         0x90 | 0x92 | 0x94 => chip.write(&command[4..4 + length.min(REPORT - 4)]),
         0x91 | 0x93 => *fetched = (0..length).map(|_| chip.read()).collect(),
         0x40 => {
