@@ -17,7 +17,7 @@ use crate::setup::Setup;
 use hand::Hand;
 
 /// So far a hand goes on after a program has asked the servos something, as one that watches what the program shows.
-const WATCHED_US: u64 = 20_000;
+const WATCHED_US: u64 = 10_000;
 /// A program that has asked nothing for so long shows nothing, and a hand moves as it likes.
 const UNWATCHED_US: u64 = 2_000_000;
 /// The longest time that is made up for: a computer that was busy with other things does not make joints leap.
