@@ -31,7 +31,14 @@ fn nearest(message: &str) -> Option<&str> {
         .or_else(|| message.strip_prefix("unknown variant "))?;
     let mut names = listed.split('`').skip(1).step_by(2);
     let found = names.next()?;
-    let alike = names.map(|name| (strsim::jaro_winkler(found, name), name));
+    nearest_of(found, names)
+}
+
+/// The name that is most like `word`, where one is like it at all.
+pub fn nearest_of<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(word, name), name));
     let (alike, name) = alike.max_by(|one, other| one.0.total_cmp(&other.0))?;
     (alike >= ALIKE).then_some(name)
 }
@@ -68,6 +75,15 @@ mod tests {
         let text = "colour = 1";
         let (_, message) = complaint(text, &toml::from_str::<Table>(text).unwrap_err());
         assert!(!message.contains("did you mean"), "{message}");
+    }
+
+    #[test]
+    fn a_typo_finds_its_name_and_nonsense_finds_none() {
+        let names = ["width", "height", "fps", "auto_exposure"];
+        assert_eq!(nearest_of("widht", names), Some("width"));
+        assert_eq!(nearest_of("autoexposure", names), Some("auto_exposure"));
+        assert_eq!(nearest_of("colour", names), None);
+        assert_eq!(nearest_of("fps", []), None);
     }
 
     #[test]

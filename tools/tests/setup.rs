@@ -92,6 +92,16 @@ fn calibration(sweeps: &str) -> String {
     )
 }
 
+/// The SO-101's joints, in the order of their servos' ids.
+const JOINTS: [&str; 6] = [
+    "shoulder_pan",
+    "shoulder_lift",
+    "elbow_flex",
+    "wrist_flex",
+    "wrist_roll",
+    "gripper",
+];
+
 fn calibrated() -> String {
     format!(
         "{}expect the calibration is saved in\nends\n",
@@ -104,17 +114,7 @@ fn the_first_hour_from_fresh_ids_to_a_rest_pose() {
     let table = Table::new();
     let told = table.ok(true, include_str!("scripts/first-hour.txt"));
     let shown = shown(&told);
-    for (id, name) in [
-        "shoulder_pan",
-        "shoulder_lift",
-        "elbow_flex",
-        "wrist_flex",
-        "wrist_roll",
-        "gripper",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (id, name) in JOINTS.into_iter().enumerate() {
         let joint = joint(&shown, name);
         assert_eq!(joint["id"], id as u64 + 1, "{joint}");
         assert_eq!(joint["torque"], false, "{joint}");
@@ -187,7 +187,7 @@ fn joints_that_say_nothing_are_asked_for_again_and_the_others_are_kept() {
     let table = Table::new();
     let told = table.ok(
         false,
-        // The middle of shoulder_lift is taken at its stop, wrist_roll is not moved, the gripper by ten ticks.
+        // shoulder_lift stands at a stop when its middle is taken, wrist_roll is not moved, and the gripper moves by ten ticks.
         &format!(
             "run setup calibrate AT_KIT\nexpect Hold the arm\nanswer\nexpect Put every joint\n{MIDDLE}hand shoulder_lift -9\nsettle\nanswer\nexpect Move every joint\nsweep shoulder_pan\nsweep shoulder_lift\nsweep elbow_flex\nsweep wrist_flex\nsweep gripper -0.02 -0.012\nsettle\nanswer\nexpect shoulder_lift began at 0 % of its range\nexpect wrist_roll was moved by 0 ticks\nexpect gripper was moved by\nexpect Once more: shoulder_lift, wrist_roll, gripper\nexpect Put shoulder_lift, wrist_roll, gripper in the middle\nhand shoulder_lift 0\nsettle\nanswer\nexpect Move shoulder_lift, wrist_roll, gripper\nsweep shoulder_lift\nsweep wrist_roll\nsweep gripper\nsettle\nanswer\nexpect the calibration is saved in\nends\nshow\n"
         ),
@@ -324,16 +324,9 @@ fn every_servo_that_is_wrong_is_named_at_once() {
     ] {
         let kit = kit.replace(
             "register all 14 84\n",
-            &[
-                "shoulder_pan",
-                "shoulder_lift",
-                "elbow_flex",
-                "wrist_flex",
-                "wrist_roll",
-                "gripper",
-            ]
-            .map(|name| format!("register {name} 14 84\n"))
-            .concat(),
+            &JOINTS
+                .map(|name| format!("register {name} 14 84\n"))
+                .concat(),
         );
         let script = format!("{kit}{run}ends 2\nrun setup check AT_KIT --json\nends 2\n");
         let told = Table::new().ok(false, &script);

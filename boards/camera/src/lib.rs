@@ -6,10 +6,9 @@ mod config;
 mod decode;
 mod error;
 mod format;
+mod holders;
 mod live;
 mod mjpeg;
-#[cfg(feature = "camera")]
-mod nearest;
 mod newest;
 mod pipe;
 #[cfg(feature = "camera")]
@@ -21,6 +20,7 @@ pub use config::{CameraConfig, CameraTable, ConfigFault, Source};
 pub use decode::{DecodeError, Decoder};
 pub use error::SetupError;
 pub use format::{ColourEncoding, Layout, PixelFormat};
+pub use holders::{Holder, holders};
 pub use live::LiveCamera;
 pub use newest::{Counts, RawFrame};
 

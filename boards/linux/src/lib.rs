@@ -16,7 +16,7 @@ mod wire_port;
 pub use board::LinuxBoard;
 pub use error::BoardError;
 pub use file::{BoardFile, I2cBus, SerialBus};
-pub use port::{Holder, holders};
+pub use port::{check_free, refused};
 pub use pty::{Pty, Received};
 pub use serial::SerialLine;
 pub use thread::FirmwareThread;

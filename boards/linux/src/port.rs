@@ -5,39 +5,39 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serialport::ErrorKind;
+use wink_camera::{Holder, holders};
 
 use crate::BoardError;
 
 /// Most that an adapter's driver may keep an answer back for, ms: a control step waits for two answers.
 const MOST_LATENCY_MS: u32 = 2;
 
-/// A program that has a port open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// Its name.
-    pub name: String,
-}
-
-/// Checks that no other program has the port open, and that its driver hands answers over at once. The superuser would be given
-/// a port that is taken.
+/// Checks that no other program has the port open, and that its driver hands answers over at once.
 ///
 /// # Errors
 /// Names the program, or the driver's timer and how it is set.
 pub fn check(path: &str) -> Result<(), BoardError> {
-    if let Some(Holder { pid, name }) = holders(Path::new(path)).into_iter().next() {
-        return Err(BoardError::Taken {
-            path: path.to_owned(),
-            by: format!("{name} (process {pid})"),
-        });
-    }
+    check_free(path)?;
     quicken(Path::new("/sys"), path)
 }
 
-/// Why a port could not be opened, and what to do.
+/// Checks that no other program has the port open. The superuser would be given a port that is taken.
+///
+/// # Errors
+/// Names the program.
+pub fn check_free(path: &str) -> Result<(), BoardError> {
+    match holders(Path::new(path)).into_iter().next() {
+        Some(Holder { pid, name }) => Err(BoardError::Taken {
+            path: path.to_owned(),
+            by: format!("{name} (process {pid})"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Why the port of a device, an adapter or a board, could not be opened, and what to do.
 #[must_use]
-pub fn refused(path: &str, error: &serialport::Error) -> BoardError {
+pub fn refused(path: &str, device: &str, error: &serialport::Error) -> BoardError {
     // A port that was opened exclusively by a program whose open files this user may not see.
     if error.description.contains("busy") {
         return BoardError::Taken {
@@ -47,48 +47,18 @@ pub fn refused(path: &str, error: &serialport::Error) -> BoardError {
     }
     let hint = match error.kind {
         ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::NotFound) => {
-            ": is the adapter plugged in? `ls /dev/serial/by-id` lists those that are"
+            format!(": is the {device} plugged in? `ls /dev/serial/by-id` lists those that are")
         }
         ErrorKind::Io(io::ErrorKind::PermissionDenied) => {
             ": let your user open it with `sudo usermod -aG dialout $USER`, then log in again"
+                .to_owned()
         }
-        _ => "",
+        _ => String::new(),
     };
     BoardError::Open {
         path: path.to_owned(),
         message: format!("{}{hint}", error.description),
     }
-}
-
-/// The other programs that have a device open, as far as this user may see.
-#[must_use]
-pub fn holders(path: &Path) -> Vec<Holder> {
-    let Ok(device) = path.canonicalize() else {
-        return vec![];
-    };
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return vec![];
-    };
-    let own = std::process::id();
-    processes
-        .flatten()
-        .filter_map(|process| process.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != own && has_open(*pid, &device))
-        .map(|pid| Holder {
-            pid,
-            name: fs::read_to_string(format!("/proc/{pid}/comm"))
-                .map_or_else(|_| "a program".to_owned(), |name| name.trim().to_owned()),
-        })
-        .collect()
-}
-
-fn has_open(pid: u32, device: &Path) -> bool {
-    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    files
-        .flatten()
-        .any(|file| fs::read_link(file.path()).is_ok_and(|target| target == device))
 }
 
 /// Where the driver of a USB adapter keeps the time for which it holds answers back. FTDI's has one, 16 ms unless set.

@@ -114,7 +114,7 @@ impl Pty {
         Ok(())
     }
 
-    /// Sends all of `bytes`, without waiting. What nobody reads is dropped, the oldest first.
+    /// Sends all of `bytes`, without waiting. Where the other end does not read, the bytes that were sent first are dropped.
     ///
     /// # Errors
     /// When the pseudo-terminal is gone.

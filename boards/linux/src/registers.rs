@@ -144,7 +144,7 @@ pub struct RegisterBus {
 /// Answers whose times are kept.
 const KEPT: usize = 128;
 
-/// After an answer that did not come in time: it may still come, and looks like the answer to whatever is asked next.
+/// Wait after an answer that did not come in time, before the next question: a late answer would be taken for the answer to that.
 const LATE: Duration = Duration::from_millis(40);
 
 impl RegisterBus {

@@ -31,7 +31,7 @@ impl SerialLine {
     /// When there is none, it is taken, may not be opened, or hands answers over too late; the error says what to do.
     pub fn open(path: &str, baud: u32) -> Result<Self, BoardError> {
         check(path)?;
-        let port = open(path, baud).map_err(|error| refused(path, &error))?;
+        let port = open(path, baud).map_err(|error| refused(path, "adapter", &error))?;
         Ok(Self {
             port: Some(port),
             place: Some((path.to_owned(), baud)),

@@ -2,7 +2,7 @@
 //! are the same exact integers.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{__cpuid_count, _MM_HINT_T0, _mm_prefetch};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -170,7 +170,7 @@ fn fetch(job: &Job<'_>, rows: Range<usize>, panels: &Range<usize>) {
                     _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(at).cast());
                 }
                 if let RawOutput::Float(values) = job.finish.output {
-                    _mm_prefetch::<_MM_HINT_ET0>(values.wrapping_add(at).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(values.wrapping_add(at).cast());
                 }
             }
         }

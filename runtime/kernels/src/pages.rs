@@ -131,15 +131,16 @@ fn advise(start: NonNull<u8>, size: usize) {
 /// Moves values that are there already to huge pages, where the system can (Linux 6.1).
 pub(crate) fn collapse<T>(values: &[T]) {
     const MADV_COLLAPSE: i32 = 25;
+    if size_of_val(values) < HUGE {
+        return;
+    }
     let bytes = values.as_ptr_range();
     let start = bytes.start.addr() / HUGE * HUGE;
     let end = bytes.end.addr().next_multiple_of(HUGE);
     for page in (start..end).step_by(HUGE) {
-        if size_of_val(values) >= HUGE {
-            let page = bytes.start.with_addr(page).cast_mut().cast();
-            // SAFETY: the advice changes no value, of neighbours in these pages neither.
-            unsafe { madvise(page, HUGE, MADV_COLLAPSE) };
-        }
+        let page = bytes.start.with_addr(page).cast_mut().cast();
+        // SAFETY: the advice changes no value, of neighbours in these pages neither.
+        unsafe { madvise(page, HUGE, MADV_COLLAPSE) };
     }
 }
 

@@ -1,13 +1,12 @@
 //! What an arm is connected to: a board on a serial port, this computer's own adapter, or the simulator kept to the wall clock.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serialport::{SerialPort, SerialPortType};
-use wink_board_linux::{LinuxBoard, holders};
+use wink_board_linux::{LinuxBoard, check_free, refused};
 use wink_runtime::arm::{Link, LinkError};
 use wink_runtime::clock::{Clock, MonotonicClock};
 use wink_sim::board::{SimBoard, SimOptions};
@@ -68,38 +67,15 @@ pub struct SerialBoard {
 impl SerialBoard {
     /// Opens the port.
     pub fn open(path: &str, baud: u32) -> Result<Self> {
-        if let Some(holder) = holders(Path::new(path)).first() {
-            return Err(bad_input(format!(
-                "--port {path} is taken by {} (process {}): end that program first",
-                holder.name, holder.pid
-            )));
-        }
+        check_free(path).map_err(|error| bad_input(format!("--port {error}")))?;
         let port = serialport::new(path, baud)
             .timeout(Duration::from_millis(1))
             .open()
-            .map_err(|error| {
-                bad_input(format!(
-                    "--port {path}: {}{}",
-                    error.description,
-                    hint(&error)
-                ))
-            })?;
+            .map_err(|error| bad_input(format!("--port {}", refused(path, "board", &error))))?;
         Ok(Self {
             port,
             clock: MonotonicClock::new(),
         })
-    }
-}
-
-fn hint(error: &serialport::Error) -> &'static str {
-    match error.kind {
-        serialport::ErrorKind::NoDevice | serialport::ErrorKind::Io(ErrorKind::NotFound) => {
-            ": is the board plugged in? `ls /dev/serial/by-id` lists those that are"
-        }
-        serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => {
-            ": let your user open it with `sudo usermod -aG dialout $USER`, then log in again"
-        }
-        _ => "",
     }
 }
 
@@ -134,15 +110,20 @@ impl Clock for SerialBoard {
     }
 }
 
-/// The only USB serial port that is there.
-pub fn only_port() -> Result<String> {
+/// The USB serial ports that are there.
+pub fn usb_ports() -> Result<Vec<String>> {
     let ports = serialport::available_ports()
         .map_err(|error| bad_input(format!("the serial ports cannot be listed: {error}")))?;
-    let names: Vec<String> = ports
+    Ok(ports
         .into_iter()
         .filter(|port| matches!(port.port_type, SerialPortType::UsbPort(_)))
         .map(|port| port.port_name)
-        .collect();
+        .collect())
+}
+
+/// The only USB serial port that is there.
+pub fn only_port() -> Result<String> {
+    let names = usb_ports()?;
     match names.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(bad_input(

@@ -21,7 +21,7 @@ use crate::bad_input::bad_input;
 use crate::setup::Place;
 pub use choice::{CalibrationChoice, tell_uncalibrated};
 pub use drive::Drive;
-pub use machine::{Adapter, Machine, SerialBoard, only_port};
+pub use machine::{Adapter, Machine, SerialBoard, only_port, usb_ports};
 pub use panel::{JointInfo, joints};
 pub use release::until_disarmed;
 

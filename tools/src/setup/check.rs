@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use wink_board_linux::registers::{RegisterBus, ServoReading};
 use wink_board_linux::survey::{Answer, Expected, Survey, expected, survey};
+use wink_firmware::servo::serial::ServoModel;
 use wink_runtime::arm::ArmDescription;
 
 use super::{Dialogue, Place};
@@ -11,12 +12,12 @@ use crate::bad_input::{as_bad_input, bad_input};
 use crate::progress;
 
 /// Models by the number that they tell.
-const MODELS: [(u16, &str); 5] = [
-    (777, "STS3215"),
-    (1020, "XM430-W350"),
-    (1060, "XL430-W250"),
-    (1190, "XL330-M077"),
-    (1200, "XL330-M288"),
+const MODELS: [(ServoModel, &str); 5] = [
+    (ServoModel::Sts3215, "STS3215"),
+    (ServoModel::Xm430W350, "XM430-W350"),
+    (ServoModel::Xl430W250, "XL430-W250"),
+    (ServoModel::Xl330M077, "XL330-M077"),
+    (ServoModel::Xl330M288, "XL330-M288"),
 ];
 
 /// Looks once; what is wrong is an error.
@@ -94,7 +95,7 @@ fn show(survey: &Survey, dialogue: &mut Dialogue) -> Result<()> {
 fn model(number: u16) -> String {
     MODELS
         .iter()
-        .find(|(known, _)| *known == number)
+        .find(|(known, _)| known.number() == number)
         .map_or_else(|| format!("model {number}"), |(_, name)| (*name).to_owned())
 }
 

@@ -7,11 +7,12 @@ use anyhow::Result;
 use serde::Deserialize;
 use toml_edit::{DocumentMut, Table, value};
 use wink_board_linux::registers::{BUS_BAUD, RegisterBus};
-use wink_board_linux::{BoardFile, LinuxBoard, SerialLine};
+use wink_board_linux::{BoardFile, LinuxBoard, SerialBus, SerialLine};
 use wink_firmware::servo::serial::BusOptions;
 use wink_runtime::arm::{
     ArmDescription, ArmServos, calibration_path, named_file, read_text, write_whole,
 };
+use wink_runtime::toml_file::complaint;
 
 use super::port;
 use crate::arm::CalibrationChoice;
@@ -140,11 +141,18 @@ impl Place {
 
     /// The arm driven from here.
     pub fn drive(&self, arm: &ArmDescription) -> Result<LinuxBoard> {
-        let text = format!(
-            "format = {FORMAT}\nname = \"this computer\"\nrate_hz = {RATE_HZ}\n[serial]\nport = {}\nbaud = {BUS_BAUD}\nanswer_timeout_us = {ANSWER_US}\n",
-            toml_edit::Value::from(self.port()?)
-        );
-        let board = BoardFile::from_toml(&text).map_err(as_bad_input)?;
+        let board = BoardFile {
+            name: "this computer".to_owned(),
+            rate_hz: RATE_HZ,
+            serial: Some(SerialBus {
+                port: self.port()?,
+                baud: BUS_BAUD,
+                echo: false,
+                answer_timeout_us: ANSWER_US,
+            }),
+            i2c: None,
+            cameras: vec![],
+        };
         LinuxBoard::start(arm, &board).map_err(as_bad_input)
     }
 
@@ -155,8 +163,10 @@ impl Place {
             return Ok(Found::default());
         }
         let text = read_text(&path).map_err(as_bad_input)?;
-        let found: Found = toml::from_str(&text)
-            .map_err(|error| bad_input(format!("{}: {}", path.display(), error.message())))?;
+        let found: Found = toml::from_str(&text).map_err(|error| {
+            let (line, message) = complaint(&text, &error);
+            bad_input(format!("{}: line {line}: {message}", path.display()))
+        })?;
         if found.format != FORMAT {
             return Err(bad_input(format!(
                 "{}: format {} is not known, this version reads format {FORMAT}",

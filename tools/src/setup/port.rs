@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use serialport::SerialPortType;
-use wink_board_linux::holders;
+use wink_board_linux::check_free;
 
 use super::{Dialogue, Place};
-use crate::bad_input::bad_input;
+use crate::arm::usb_ports;
+use crate::bad_input::{as_bad_input, bad_input};
 
 /// Where Linux keeps names of serial ports that stay the same whatever else is plugged in.
 pub const BY_ID: &str = "/dev/serial/by-id";
@@ -29,12 +29,7 @@ pub fn run(place: &mut Place, dialogue: &mut Dialogue) -> Result<Value> {
             "--port {port}: there is no such device: is the adapter plugged in?"
         )));
     }
-    if let Some(holder) = holders(Path::new(&port)).first() {
-        return Err(bad_input(format!(
-            "{port} is taken by {} (process {}): end that program first",
-            holder.name, holder.pid
-        )));
-    }
+    check_free(&port).map_err(as_bad_input)?;
     let mut found = place.found()?;
     found.port = Some(port.clone());
     let kept = place.keep(&found)?;
@@ -106,12 +101,8 @@ fn listed(devices: &Path) -> Result<BTreeSet<String>> {
         .iter()
         .filter_map(|name| Path::new(name).canonicalize().ok())
         .collect();
-    let ports = serialport::available_ports()
-        .map_err(|error| bad_input(format!("the serial ports cannot be listed: {error}")))?;
-    let unnamed = ports
+    let unnamed = usb_ports()?
         .into_iter()
-        .filter(|port| matches!(port.port_type, SerialPortType::UsbPort(_)))
-        .map(|port| port.port_name)
         .filter(|port| !known.contains(Path::new(port)));
     Ok(named.iter().cloned().chain(unnamed).collect())
 }

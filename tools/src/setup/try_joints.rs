@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wink_runtime::arm::ArmClient;
 
 use super::{Dialogue, Place};
-use crate::arm::{Adapter, Drive, JointInfo, PATIENCE_US, joints};
+use crate::arm::{Adapter, Drive, JointInfo, Machine, PATIENCE_US, joints};
 use crate::bad_input::bad_input;
 
 /// How far a joint moves, as a share of its range, and at most: rad or m.
@@ -45,11 +45,11 @@ pub fn run(place: &Place, dialogue: &mut Dialogue) -> Result<Value> {
         }
         Ok(())
     })();
-    // Whatever happened, the arm ends where it can be let go of: where it began.
+    // Torque goes off whatever happened. Where nothing did, the arm is where it began.
     drive.end()?;
     client.power_down(&mut machine)?;
     crate::arm::until_disarmed(&mut client, &mut machine)?;
-    outcome.map_err(|error: anyhow::Error| match machine_trouble(&machine) {
+    outcome.map_err(|error: anyhow::Error| match machine.trouble() {
         Some(trouble) => bad_input(trouble),
         None => error,
     })?;
@@ -61,11 +61,6 @@ pub fn run(place: &Place, dialogue: &mut Dialogue) -> Result<Value> {
     }
     dialogue.tell("Every joint moved. The torque is off again.")?;
     Ok(json!({ "joints": report }))
-}
-
-fn machine_trouble(machine: &Adapter) -> Option<String> {
-    use crate::arm::Machine;
-    machine.trouble()
 }
 
 /// Moves a joint a little towards its middle and back. Returns how far it should have gone, and went.

@@ -3,10 +3,10 @@
 use std::io;
 
 use v4l::v4l_sys as sys;
+use wink_runtime::toml_file::nearest_of;
 
 use super::name::control_name;
 use super::raw::{Call, Device, zeroed};
-use crate::nearest::nearest;
 
 /// A control that holds a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,7 +203,7 @@ fn find<'a>(known: &'a [Control], name: &str) -> Result<&'a Control, ControlFaul
         .iter()
         .find(|control| control.name == name)
         .ok_or_else(|| ControlFault::Unknown {
-            nearest: nearest(name, names()).map(str::to_owned),
+            nearest: nearest_of(name, names()).map(str::to_owned),
             known: names().collect::<Vec<_>>().join(", "),
         })
 }

@@ -49,28 +49,6 @@ pub(super) fn usb_bus(class: &Path, node: &Path) -> Option<UsbBus> {
     })
 }
 
-/// Which program holds a device open, beside this one, as far as `/proc` shows it.
-pub(super) fn holder(proc: &Path, device: &Path) -> String {
-    let Ok(device) = fs::canonicalize(device) else {
-        return String::new();
-    };
-    let own = std::process::id().to_string();
-    let programs = fs::read_dir(proc).into_iter().flatten().flatten();
-    for program in programs {
-        let id = program.file_name().to_string_lossy().into_owned();
-        if id == own || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let files = fs::read_dir(program.path().join("fd"));
-        let mut files = files.into_iter().flatten().flatten();
-        if files.any(|file| fs::read_link(file.path()).is_ok_and(|target| target == device)) {
-            let name = fs::read_to_string(program.path().join("comm")).unwrap_or_default();
-            return format!(" ({}, process {id})", name.trim());
-        }
-    }
-    String::new()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -121,20 +99,5 @@ mod tests {
         let bus = usb_bus(&class, Path::new("/dev/video0")).unwrap();
         assert_eq!((&*bus.number, bus.speed_mbit), ("1", 480.0));
         assert_eq!(usb_bus(&class, Path::new("/dev/video1")), None);
-    }
-
-    #[test]
-    fn who_holds_a_device_is_named() {
-        let root = tempfile::tempdir().unwrap();
-        let device = root.path().join("video0");
-        fs::write(&device, "").unwrap();
-        let device = fs::canonicalize(device).unwrap();
-        let files = root.path().join("proc/4242/fd");
-        fs::create_dir_all(&files).unwrap();
-        let proc = root.path().join("proc");
-        assert_eq!(holder(&proc, &device), "");
-        symlink(&device, files.join("7")).unwrap();
-        fs::write(root.path().join("proc/4242/comm"), "cheese\n").unwrap();
-        assert_eq!(holder(&proc, &device), " (cheese, process 4242)");
     }
 }

@@ -9,12 +9,12 @@ use wink_runtime::clock::MonotonicClock;
 
 use super::capture::Capture;
 use super::list::FormatInfo;
-use super::name::{holder, usb_bus};
+use super::name::usb_bus;
 use super::raw::{CAPTURE, Call, Device, zeroed};
 use super::stream::Stream;
 use crate::bandwidth::Demand;
 use crate::live::{LiveCamera, Started};
-use crate::{CameraConfig, ColourEncoding, Layout, PixelFormat, SetupError};
+use crate::{CameraConfig, ColourEncoding, Holder, Layout, PixelFormat, SetupError, holders};
 
 /// How far the rate may be from the one that was asked for: 29.97 is 30.
 const RATE_TOLERANCE: f64 = 0.01;
@@ -200,10 +200,13 @@ impl At<'_> {
     }
 
     fn busy(&self) -> SetupError {
+        let holder = holders(self.path).into_iter().next();
         SetupError::Busy {
             camera: self.config.name.clone(),
             path: self.path.display().to_string(),
-            holder: holder(Path::new("/proc"), self.path),
+            holder: holder.map_or_else(String::new, |Holder { pid, name }| {
+                format!(" ({name}, process {pid})")
+            }),
         }
     }
 
