@@ -131,6 +131,13 @@ fn the_same_picture_comes_out_of_yuv_and_rgb() {
         println!("{format} and rgb differ by at most {most} in 99% of the values");
         assert!(most <= 4, "{format}: {most}");
     }
+    // The driver keeps controls, and a picture that never changes is a frozen camera's.
+    let mut moving = config(None);
+    moving.controls = vec![
+        ("test_pattern".to_owned(), 0),
+        ("osd_text_mode".to_owned(), 0),
+    ];
+    drop(open(&moving).unwrap());
 }
 
 #[test]
