@@ -107,7 +107,7 @@ impl Negotiated {
     /// Starts the thread that captures.
     ///
     /// # Errors
-    /// As [`Negotiated::stream`].
+    /// When the driver refuses to stream, or a thread cannot be started.
     pub fn start(
         self,
         config: &CameraConfig,
