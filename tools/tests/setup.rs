@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use common::text;
 use serde_json::Value;
@@ -31,30 +31,29 @@ impl Table {
         self.0.path()
     }
 
-    fn run(&self, fresh: bool, script: &str) -> Output {
+    /// What was printed while a script ran to its end at a kit that was started with these arguments.
+    fn kit(&self, args: &[&str], script: &str) -> String {
         let file = self.path().join("script.txt");
         fs::write(&file, script.replace("AT_KIT", AT_KIT)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wink"));
-        command
+        let output = Command::new(env!("CARGO_BIN_EXE_wink"))
             .current_dir(REPOSITORY)
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .arg("kit")
             .arg("--link")
             .arg(self.path().join("devices/adapter"))
             .arg("--script")
-            .arg(&file);
-        if fresh {
-            command.arg("--fresh");
-        }
-        command.output().unwrap()
-    }
-
-    /// What was printed while a script ran to its end.
-    fn ok(&self, fresh: bool, script: &str) -> String {
-        let output = self.run(fresh, script);
+            .arg(&file)
+            .args(args)
+            .output()
+            .unwrap();
         let told = text(&output.stdout);
         assert!(output.status.success(), "{told}\n{}", text(&output.stderr));
         told
+    }
+
+    /// The same at an SO-101's kit, as out of the box or built up.
+    fn ok(&self, fresh: bool, script: &str) -> String {
+        self.kit(if fresh { &["--fresh"] } else { &[] }, script)
     }
 
     fn calibration(&self) -> String {
@@ -131,6 +130,37 @@ fn the_first_hour_from_fresh_ids_to_a_rest_pose() {
         .unwrap();
     assert!((lift + 1.7).abs() < 0.005, "{kept}");
     table.calibration();
+}
+
+/// The first hour's script for the same arm with the servos of a Koch, which come out of their box at 57600 baud.
+#[test]
+fn the_first_hour_of_an_arm_of_dynamixels() {
+    let table = Table::new();
+    let arm = fs::read_to_string(Path::new(REPOSITORY).join("boards/arms/so101.toml")).unwrap();
+    let (joints, _) = arm.split_once("\n[servos]").unwrap();
+    let joints = joints.replace(
+        "servo = { lever_m = 0.0747, max_torque = 0.5, protection_current_a = 1.625, overload_torque = 0.25 }",
+        "servo = { lever_m = 0.0747 }",
+    );
+    let file = table.path().join("koch.toml");
+    fs::write(
+        &file,
+        format!("{joints}\n[servos]\nmodel = \"dynamixel_xl330_m288\"\n"),
+    )
+    .unwrap();
+    let arm = format!("--arm {}", file.display());
+    let script = include_str!("scripts/first-hour.txt").replace("--arm so101", &arm);
+    let told = table.kit(
+        &["--fresh", "--arm", &file.display().to_string()],
+        &format!("supply 5\n{script}"),
+    );
+    let shown = shown(&told);
+    for (id, name) in JOINTS.into_iter().enumerate() {
+        let joint = joint(&shown, name);
+        assert_eq!(joint["id"], id as u64 + 1, "{joint}");
+        assert_eq!(joint["torque"], false, "{joint}");
+        assert!(told.contains(&format!("{name:<14} moved")), "{told}");
+    }
 }
 
 #[test]

@@ -74,6 +74,14 @@ impl Pty {
         point(&self.link, &self.device)
     }
 
+    /// The speed that the other end was set to last, bits a second; 38400 before it was set.
+    ///
+    /// # Errors
+    /// When the pseudo-terminal is gone.
+    pub fn baud(&self) -> io::Result<u32> {
+        Ok(rustix::termios::tcgetattr(&self.end)?.output_speed())
+    }
+
     /// Takes what has come, without waiting.
     ///
     /// # Errors

@@ -75,6 +75,8 @@ struct Places {
     id: u16,
     /// Where the speed is held, and what stands there for 1 Mbaud.
     baud: (u16, u8),
+    /// Speeds that a servo may be set to, bits a second, the likeliest first.
+    speeds: &'static [u32],
     lock: Option<u16>,
 }
 
@@ -84,6 +86,7 @@ const fn places<L: Protocol>(
     [voltage, temperature]: [(u16, usize); 2],
     id: u16,
     baud: (u16, u8),
+    speeds: &'static [u32],
 ) -> Places {
     Places {
         model: (L::MODEL, 2),
@@ -97,6 +100,7 @@ const fn places<L: Protocol>(
         phase: L::MULTI_TURN,
         id,
         baud,
+        speeds,
         lock: L::LOCK,
     }
 }
@@ -108,6 +112,9 @@ const FEETECH: Places = places::<feetech::Feetech>(
     [(62, 1), (63, 1)],
     feetech::ID,
     (feetech::BAUD, 0),
+    &[
+        BUS_BAUD, 500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400,
+    ],
 );
 /// Present position 132, voltage 144 and temperature 146 (control table of the X series).
 const DYNAMIXEL: Places = places::<dynamixel::Dynamixel>(
@@ -116,6 +123,10 @@ const DYNAMIXEL: Places = places::<dynamixel::Dynamixel>(
     [(144, 2), (146, 1)],
     dynamixel::ID,
     (dynamixel::BAUD, 3),
+    // 57600 is the factory's.
+    &[
+        BUS_BAUD, 57_600, 115_200, 2_000_000, 3_000_000, 4_000_000, 9_600,
+    ],
 );
 
 enum Servos {
@@ -211,6 +222,12 @@ impl RegisterBus {
     pub fn set_options(&mut self, options: BusOptions) {
         self.options = options;
         on_either!(self, servos => servos.set_options(once(options)));
+    }
+
+    /// The speeds that servos of this make may be set to, bits a second, the bus' own first.
+    #[must_use]
+    pub const fn speeds(&self) -> &'static [u32] {
+        self.places.speeds
     }
 
     /// Changes the line's speed, bits a second.

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use wink_sim::setup::SO101;
+
+use crate::arm::read_arm;
 use crate::bad_input::bad_input;
 use scenario::Scenario;
 use table::KitTable;
@@ -39,9 +42,13 @@ Lines of a script:
 #[derive(Debug, clap::Args)]
 #[command(hide = true, after_help = EXAMPLES)]
 pub struct Args {
-    /// As out of the box: every servo has the id 1, and none is plugged in
+    /// As out of the box: every servo has the id 1 and its maker's speed, and none is plugged in
     #[arg(long)]
     fresh: bool,
+
+    /// An arm's file with the SO-101's joints on other servos [default: its own]
+    #[arg(long, value_name = "FILE")]
+    arm: Option<PathBuf>,
 
     /// Where programs find the adapter
     #[arg(long, value_name = "PATH")]
@@ -60,7 +67,20 @@ pub fn run(args: &Args) -> Result<()> {
         ),
         None => None,
     };
-    let table = KitTable::start(args.fresh, &args.link)?;
+    let own = SO101.arm();
+    let arm = args
+        .arm
+        .as_deref()
+        .map_or_else(|| Ok(own.clone()), read_arm)?;
+    if !arm.wire_names().eq(own.wire_names()) {
+        return Err(bad_input(format!(
+            "a kit has the joints of an SO-101 ({}), the arm {} has {}",
+            own.wire_names().collect::<Vec<_>>().join(", "),
+            arm.name(),
+            arm.wire_names().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let table = KitTable::start(&arm, args.fresh, &args.link)?;
     let folder = args.link.parent().unwrap_or(&args.link);
     let placed = |line: &str| {
         line.trim()

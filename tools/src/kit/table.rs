@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use wink_board_linux::{Pty, Received};
+use wink_runtime::arm::ArmDescription;
 use wink_sim::kit::{Kit, KitError};
 use wink_sim::setup::SO101;
 
@@ -36,16 +37,16 @@ struct Bench {
 }
 
 impl KitTable {
-    /// An SO-101's kit, whose adapter is at `link`.
-    pub fn start(fresh: bool, link: &Path) -> Result<Self> {
-        let arm = SO101.arm();
+    /// An SO-101's kit with the servos of `arm`, whose adapter is at `link`.
+    pub fn start(arm: &ArmDescription, fresh: bool, link: &Path) -> Result<Self> {
         let kit = if fresh {
-            Kit::fresh(&SO101, &arm)
+            Kit::fresh(&SO101, arm)
         } else {
-            Kit::assembled(&SO101, &arm)
+            Kit::assembled(&SO101, arm)
         };
         let bench = Bench {
-            kit: kit.ok_or_else(|| anyhow!("the arm of the kit has no servos"))?,
+            kit: kit
+                .ok_or_else(|| bad_input("the arm of a kit has one bus servo on each joint"))?,
             adapter: Some(Pty::create(link).map_err(bad_input)?),
             start: Instant::now(),
         };
@@ -145,6 +146,9 @@ impl Bench {
             if let Some(adapter) = &mut self.adapter
                 && let Ok(Received::Bytes(count)) = adapter.receive(&mut heard)
             {
+                if let Ok(baud) = adapter.baud() {
+                    self.kit.set_baud(baud);
+                }
                 let now_us = now_us(self.start);
                 self.kit.receive(now_us, &heard[..count]);
             }

@@ -3,17 +3,12 @@
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use wink_board_linux::registers::RegisterBus;
+use wink_board_linux::registers::{BUS_BAUD, RegisterBus};
 use wink_board_linux::survey::{Answer, Expected, ServoFault, Survey, expected, look, scan};
 
 use super::{Dialogue, Place, check};
 use crate::bad_input::as_bad_input;
 use crate::progress;
-
-/// Speeds that a servo may have been set to, bits a second, the bus' own first.
-const BAUDS: [u32; 8] = [
-    1_000_000, 500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400,
-];
 
 pub fn run(place: &Place, dialogue: &mut Dialogue) -> Result<Value> {
     let arm = place.model()?;
@@ -126,8 +121,8 @@ fn new_on_bus(
     done: &[u8],
     bar: &ProgressBar,
 ) -> Result<New> {
-    for baud in BAUDS {
-        bus.set_baud(baud).map_err(as_bad_input)?;
+    for baud in bus.speeds() {
+        bus.set_baud(*baud).map_err(as_bad_input)?;
         // The ids that it most likely has are asked for with patience.
         let mut ids: Vec<u8> = vec![];
         for likely in [1, servo.id] {
@@ -138,7 +133,7 @@ fn new_on_bus(
                 ids.push(likely);
             }
         }
-        if baud == BAUDS[0] {
+        if *baud == BUS_BAUD {
             // A second new servo, which this one would be mistaken for, has any id.
             let wanted = |id: u8| !done.contains(&id) && ![1, servo.id].contains(&id);
             let others = scan(bus, wanted, |id| bar.set_message(format!("asking id {id}")))
@@ -162,6 +157,6 @@ fn new_on_bus(
             several => return Ok(New::Ids(several.to_vec())),
         }
     }
-    bus.set_baud(BAUDS[0]).map_err(as_bad_input)?;
+    bus.set_baud(BUS_BAUD).map_err(as_bad_input)?;
     Ok(New::None)
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use super::ServoBus;
-use super::line::BYTE_US;
 use wink_firmware::servo::serial::BusPort;
 
 /// So long between two bytes and the line is silent.
@@ -58,7 +57,7 @@ impl BusPort for BusEnd {
     type Error = Infallible;
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.now_us += bytes.len() as u64 * BYTE_US;
+        self.now_us += bytes.len() as u64 * self.bus.byte_us();
         self.bus.receive(self.now_us, bytes);
         Ok(())
     }

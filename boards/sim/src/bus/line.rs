@@ -8,8 +8,8 @@ use super::servo::BusServo;
 use super::{dynamixel, feetech};
 use crate::servos::Servos;
 
-/// One byte of ten bits at 1 Mbaud.
-pub(super) const BYTE_US: u64 = 10;
+/// The speed of a line of which nothing else is said, bits a second.
+const BAUD: u32 = 1_000_000;
 /// A packet whose next byte does not come for so long is given up.
 const IDLE_US: u64 = 5_000;
 /// Between two servos' answers to a sync read.
@@ -37,6 +37,7 @@ pub struct ServoBus {
     /// Bytes on their way to the board, each with the time at which it is there; in order of time.
     answers: VecDeque<(u64, u8)>,
     line_free_us: u64,
+    baud: u32,
     echo: bool,
     noise: LineNoise,
     counters: BusCounters,
@@ -67,6 +68,7 @@ impl ServoBus {
             received_us: 0,
             answers: VecDeque::new(),
             line_free_us: 0,
+            baud: BAUD,
             echo: false,
             noise: LineNoise::none(),
             counters: BusCounters::default(),
@@ -76,6 +78,17 @@ impl ServoBus {
     /// Whether the board hears itself, as on an adapter that ties both directions to one wire.
     pub fn set_echo(&mut self, echo: bool) {
         self.echo = echo;
+    }
+
+    /// At which speed the board talks and listens from now on, bits a second; 1 Mbaud at first. Servos that are set to another
+    /// speed understand nothing and say nothing.
+    pub fn set_baud(&mut self, baud: u32) {
+        self.baud = baud;
+    }
+
+    /// The time that one byte of ten bits takes.
+    pub(super) fn byte_us(&self) -> u64 {
+        (10_000_000 / u64::from(self.baud.max(1))).max(1)
     }
 
     /// Damages bytes from now on.
@@ -229,7 +242,8 @@ impl ServoBus {
     fn obey(&mut self, instruction: &Instruction) {
         match &instruction.action {
             Action::SyncWrite { address, parts } => {
-                for servo in &mut self.servos {
+                let baud = self.baud;
+                for servo in self.servos.iter_mut().filter(|servo| servo.hears(baud)) {
                     if let Some(data) = servo.sync_part(parts) {
                         servo.write(*address, data);
                     }
@@ -247,7 +261,9 @@ impl ServoBus {
             action => {
                 let mut answers = vec![];
                 for index in 0..self.servos.len() {
-                    let Some(own) = self.servos[index].is_meant(instruction.id) else {
+                    let servo = &self.servos[index];
+                    let meant = servo.is_meant(instruction.id);
+                    let Some(own) = meant.filter(|_| servo.hears(self.baud)) else {
                         continue;
                     };
                     let (status, data) = self.servos[index].obey(action);
@@ -268,7 +284,7 @@ impl ServoBus {
             .servos
             .iter()
             .enumerate()
-            .filter(|(_, servo)| servo.id() == id && !servo.faults.unplugged);
+            .filter(|(_, servo)| servo.id() == id && servo.hears(self.baud));
         let answers: Vec<_> = asked
             .map(|(index, servo)| {
                 let (status, data) = servo.sync_read(address, length);
@@ -277,7 +293,7 @@ impl ServoBus {
             .collect();
         if answers.is_empty() {
             // The others wait for as long as its answer would have taken.
-            self.line_free_us += (length as u64 + 6) * BYTE_US;
+            self.line_free_us += (length as u64 + 6) * self.byte_us();
         }
         self.answer(&answers);
     }
@@ -310,9 +326,9 @@ impl ServoBus {
                 *heard &= said;
             }
         }
-        self.line_free_us = start_us + longest as u64 * BYTE_US;
+        self.line_free_us = start_us + longest as u64 * self.byte_us();
         for (count, byte) in (1..).zip(line) {
-            let due_us = start_us + late_us + count * BYTE_US;
+            let due_us = start_us + late_us + count * self.byte_us();
             let heard = self.noise.towards_board(byte);
             let at = self.answers.partition_point(|(other, _)| *other <= due_us);
             self.answers.insert(at, (due_us, heard));

@@ -27,6 +27,9 @@ pub(super) struct Layout {
     pub model_number: u16,
     pub model_number_at: usize,
     pub id_at: usize,
+    pub baud_at: usize,
+    /// What is there when the servo leaves its maker.
+    pub factory_baud: u8,
     pub return_delay_at: usize,
     pub torque_at: usize,
     pub goal_at: usize,
@@ -44,6 +47,8 @@ const STS: Layout = Layout {
     model_number: 777,
     model_number_at: 3,
     id_at: 5,
+    baud_at: 6,
+    factory_baud: 0,
     return_delay_at: 7,
     torque_at: 40,
     goal_at: 42,
@@ -75,6 +80,9 @@ const XM430: Layout = Layout {
     model_number: 1020,
     model_number_at: 0,
     id_at: 7,
+    baud_at: 8,
+    // 57600 baud.
+    factory_baud: 1,
     return_delay_at: 9,
     torque_at: 64,
     goal_at: 116,
@@ -150,6 +158,20 @@ impl ServoModel {
             Self::Xl330M288 => &XL330,
             Self::Xl330M077 => &XL330_M077,
         }
+    }
+
+    /// The speed that a servo is set to, bits a second; `None` for a number that means none.
+    pub(super) fn baud(self, memory: &[u8]) -> Option<u32> {
+        const STS: [u32; 8] = [
+            1_000_000, 500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400,
+        ];
+        const X_SERIES: [u32; 8] = [
+            9_600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 4_500_000,
+        ];
+        let speeds = if self.is_dynamixel() { X_SERIES } else { STS };
+        speeds
+            .get(usize::from(memory[self.layout().baud_at]))
+            .copied()
     }
 
     /// Unit of the return delay register, microseconds.

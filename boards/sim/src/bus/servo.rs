@@ -140,6 +140,23 @@ impl BusServo {
         self.memory[self.layout().torque_at] == 1 && !self.faults.unplugged
     }
 
+    /// Whether it is plugged in and set to a line's speed, bits a second.
+    pub(super) fn hears(&self, baud: u32) -> bool {
+        self.is_plugged() && self.model.baud(&self.memory) == Some(baud)
+    }
+
+    /// Gives it an id, as a set-up program would have.
+    pub fn set_id(&mut self, id: u8) {
+        self.set(self.layout().id_at, &[id]);
+    }
+
+    /// Sets it as its maker ships it: the id 1, and the speed of its make.
+    pub fn unpack(&mut self) {
+        self.set_id(1);
+        let layout = self.layout();
+        self.set(layout.baud_at, &[layout.factory_baud]);
+    }
+
     fn layout(&self) -> &'static Layout {
         self.model.layout()
     }
@@ -337,9 +354,7 @@ impl BusServo {
     /// Whether an instruction for `id` is for this servo, and whether it may answer it.
     pub(super) fn is_meant(&self, id: u8) -> Option<bool> {
         let secondary = self.model.is_dynamixel() && self.memory[12] == id && id < 253;
-        if self.faults.unplugged {
-            None
-        } else if id == self.id() {
+        if id == self.id() {
             Some(true)
         } else if id == BROADCAST || secondary {
             Some(false)

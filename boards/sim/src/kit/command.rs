@@ -6,7 +6,6 @@ use super::Kit;
 const HAND_S: f64 = 1.0;
 /// Time that a hand stays at a stop, seconds.
 const STOP_S: f64 = 0.15;
-const ID: usize = wink_firmware::servo::feetech::ID as usize;
 
 /// Why a command says nothing to a kit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +57,7 @@ impl Kit {
             "id" => {
                 let joint = self.joint(word(1)?)?;
                 let id = number(word(2)?)?;
-                self.servo(joint)?.set(ID, &[id]);
+                self.servo(joint)?.set_id(id);
             }
             "register" => {
                 let joint = self.joint(word(1)?)?;

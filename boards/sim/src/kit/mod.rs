@@ -8,7 +8,6 @@ mod hand;
 
 pub use command::KitError;
 
-use wink_firmware::servo::feetech;
 use wink_runtime::arm::{ArmDescription, ArmServos};
 
 use crate::bus::{BusServo, ServoBus};
@@ -62,15 +61,14 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// An arm that is built up and whose servos have their ids, without a calibration. `None` for an arm that does not have one
-    /// Feetech servo on each joint.
+    /// An arm that is built up and whose servos have their ids, without a calibration. `None` for an arm that does not have one bus
+    /// servo on each joint.
     #[must_use]
     pub fn assembled(setup: &'static Setup, arm: &ArmDescription) -> Option<Self> {
         let Some(ArmServos::Bus { servos, .. }) = arm.servos() else {
             return None;
         };
-        let one_each = servos.len() == arm.wire_joints() && servos.len() <= MOUNTED_AT.len();
-        if !one_each || servos.iter().any(|servo| servo.model.is_dynamixel()) {
+        if servos.len() != arm.wire_joints() || servos.len() > MOUNTED_AT.len() {
             return None;
         }
         let mut bus = ServoBus::for_arm(arm)?;
@@ -96,17 +94,22 @@ impl Kit {
         })
     }
 
-    /// As [`assembled`](Self::assembled), out of the box: every servo has the id 1, and none is plugged in.
+    /// As [`assembled`](Self::assembled), out of the box: every servo has the id 1 and its maker's speed, and none is plugged in.
     #[must_use]
     pub fn fresh(setup: &'static Setup, arm: &ArmDescription) -> Option<Self> {
         let mut kit = Self::assembled(setup, arm)?;
         for index in 0..kit.names.len() {
             if let Some(servo) = kit.bus.servo_mut(index) {
-                servo.set(usize::from(feetech::ID), &[1]);
+                servo.unpack();
                 servo.faults_mut().unplugged = true;
             }
         }
         Some(kit)
+    }
+
+    /// At which speed the adapter's line runs from now on, bits a second.
+    pub fn set_baud(&mut self, baud: u32) {
+        self.bus.set_baud(baud);
     }
 
     /// Takes bytes that the host has sent.
