@@ -14,6 +14,8 @@ pub struct Frame {
     pub rgb: Vec<u8>,
     /// When the light fell on the sensor, on the host's clock.
     pub time_us: u64,
+    /// The JPEG file that the pixels were decoded from; empty where the camera delivers another format.
+    pub jpeg: Vec<u8>,
 }
 
 impl Frame {
@@ -22,6 +24,7 @@ impl Frame {
     pub fn resize(&mut self, width: u32, height: u32) {
         self.width = width;
         self.height = height;
+        self.jpeg.clear();
         self.rgb.resize(width as usize * height as usize * 3, 0);
     }
 

@@ -26,6 +26,7 @@ mod progress;
 mod quantize;
 mod real_time;
 mod record;
+mod recording;
 mod results;
 mod rollout;
 mod setup;

@@ -15,7 +15,7 @@ pub use error::RuntimeError;
 pub use report::{LateTicks, StageTimes, TickReport};
 pub use timing::{Latency, LatencySource, Timing};
 
-use crate::arm::{ArmClient, ArmDescription};
+use crate::arm::{ArmClient, ArmDescription, JointValues};
 use crate::camera::Frame;
 use crate::control::schedule::{Horizon, Motion, Scheduler};
 use crate::control::{
@@ -204,6 +204,19 @@ impl Session {
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
         self.observer.frames()
+    }
+
+    /// The joints that the inference that ended last was made with, as measured on the wire, and their time on the clock of the
+    /// rig: that of its frames.
+    #[must_use]
+    pub fn observed(&self) -> (&JointValues, u64) {
+        self.observer.joints()
+    }
+
+    /// The chunk that came last; what its scheduler makes of it is not in it.
+    #[must_use]
+    pub fn chunk(&self) -> &ActionChunk {
+        &self.chunk
     }
 
     /// How many ticks were late so far, by cause, and how many chunks.

@@ -81,6 +81,11 @@ impl Observer {
         self.spare.append(&mut job.seen);
     }
 
+    /// The joints that the policy was given last, and their time.
+    pub(super) fn joints(&self) -> (&JointValues, u64) {
+        (&self.last.measured, self.last.time_us)
+    }
+
     /// The frames that the policy saw last.
     pub(super) fn frames(&self) -> &[Frame] {
         &self.last.frames

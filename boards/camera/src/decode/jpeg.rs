@@ -19,12 +19,13 @@ pub(super) struct JpegDecoder {
 }
 
 impl JpegDecoder {
-    pub(super) fn decode(
-        &mut self,
+    /// Decodes a picture, and returns it as a file: with the tables that it left out.
+    pub(super) fn decode<'a>(
+        &'a mut self,
         layout: &Layout,
-        bytes: &[u8],
+        bytes: &'a [u8],
         rgb: &mut [u8],
-    ) -> Result<(), DecodeError> {
+    ) -> Result<&'a [u8], DecodeError> {
         let bytes = match tables(bytes)? {
             Tables::Inside => bytes,
             Tables::Missing { before } => {
@@ -54,7 +55,8 @@ impl JpegDecoder {
                 found_height,
             });
         }
-        decoder.decode_into(rgb).map_err(|error| wrong(&error))
+        decoder.decode_into(rgb).map_err(|error| wrong(&error))?;
+        Ok(bytes)
     }
 }
 

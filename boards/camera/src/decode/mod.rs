@@ -56,7 +56,9 @@ impl Decoder {
     ) -> Result<(), DecodeError> {
         frame.resize(layout.width, layout.height);
         let Some(expected) = layout.frame_bytes() else {
-            return self.jpeg.decode(layout, bytes, &mut frame.rgb);
+            let file = self.jpeg.decode(layout, bytes, &mut frame.rgb)?;
+            frame.jpeg.extend_from_slice(file);
+            return Ok(());
         };
         let Some(bytes) = bytes.get(..expected).filter(|bytes| !bytes.is_empty()) else {
             return Err(DecodeError::TooShort {

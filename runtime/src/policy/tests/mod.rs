@@ -62,7 +62,7 @@ fn frame() -> Frame {
         width: 2,
         height: 2,
         rgb: (0..12).map(|i| i * 20).collect(),
-        time_us: 0,
+        ..Frame::default()
     }
 }
 
@@ -342,13 +342,13 @@ fn a_frame_of_another_size_is_resized() {
         width: 8,
         height: 6,
         rgb: vec![100; 144],
-        time_us: 0,
+        ..Frame::default()
     };
     let small = Frame {
         width: 2,
         height: 2,
         rgb: vec![100; 12],
-        time_us: 0,
+        ..Frame::default()
     };
     let [mut a, mut b] = [ActionChunk::default(), ActionChunk::default()];
     policy
