@@ -31,6 +31,7 @@ mod results;
 mod rollout;
 mod setup;
 mod stats;
+mod teleop;
 mod threads;
 mod values;
 

@@ -20,6 +20,11 @@ pub struct CalibrationChoice {
 }
 
 impl CalibrationChoice {
+    /// The calibration of a file, or the one of a name.
+    pub const fn new(calibration: Option<PathBuf>, id: Option<String>) -> Self {
+        Self { calibration, id }
+    }
+
     /// Whether the user has chosen.
     pub fn is_made(&self) -> bool {
         self.calibration.is_some() || self.id.is_some()

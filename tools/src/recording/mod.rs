@@ -7,6 +7,7 @@ mod event;
 mod facts;
 mod messages;
 mod queue;
+mod read;
 mod recorder;
 mod sink;
 mod tap;
@@ -16,5 +17,7 @@ mod writer;
 
 pub use event::Event;
 pub use facts::Facts;
+pub use messages::{Chunk, Tick};
+pub use read::{Entry, Picture, Reader};
 pub use recorder::{Recorder, Summary};
 pub use tap::Tap;

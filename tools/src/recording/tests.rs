@@ -143,7 +143,66 @@ fn a_full_disk_ends_the_recording_with_what_was_whole_and_blocks_nothing() {
     );
     let bytes = disk.bytes.lock().unwrap();
     assert_eq!(summary.bytes, bytes.len() as u64);
-    let read = mcap::MessageStream::new(&bytes).unwrap();
-    let whole = read.take_while(Result::is_ok).count();
-    assert!(whole > 10, "{whole}");
+    let mut read = Reader::new(&bytes[..], "x".to_owned()).unwrap();
+    let whole: Vec<Entry> = read.by_ref().map(|entry| entry.unwrap()).collect();
+    assert!(whole.len() > 10, "{}", whole.len());
+    assert!(read.cut_off().is_some());
+}
+
+/// A recording of some ticks, frames and events.
+fn recorded(ticks: u64) -> Vec<u8> {
+    let disk = Disk::with_room(usize::MAX);
+    let (recorder, arm) = recorder(&disk);
+    for index in 0..ticks {
+        recorder.tick(&report(&arm, index));
+        if index % 4 == 0 {
+            recorder.event(index, Event::Speed { scale: 0.25 });
+        }
+    }
+    let summary = recorder.finish();
+    assert_eq!(summary.lost.total(), 0);
+    let bytes = disk.bytes.lock().unwrap().clone();
+    bytes
+}
+
+#[test]
+fn a_recording_that_is_cut_off_anywhere_is_read_as_far_as_it_is_whole() {
+    let bytes = recorded(8);
+    let read = |bytes: &[u8]| {
+        let mut reader = Reader::new(bytes, "x".to_owned())?;
+        let entries = reader.by_ref().collect::<anyhow::Result<Vec<Entry>>>()?;
+        Ok::<_, anyhow::Error>((entries.len(), reader.cut_off().is_some()))
+    };
+    assert_eq!(read(&bytes).unwrap(), (10, false));
+    let mut before = 0;
+    for end in (0..bytes.len()).step_by(37) {
+        match read(&bytes[..end]) {
+            Err(error) => {
+                assert_eq!(crate::bad_input::exit_code(&error), 2);
+                assert_eq!(before, 0, "{error:#}");
+            }
+            Ok((count, cut_off)) => {
+                assert!(cut_off && count >= before, "{end}");
+                before = count;
+            }
+        }
+    }
+    assert_eq!(before, 10);
+}
+
+#[test]
+fn a_damaged_recording_never_panics_and_says_which_file_it_is() {
+    let bytes = recorded(4);
+    for place in (0..bytes.len()).step_by(11) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x20;
+        match Reader::new(&damaged[..], "x.mcap".to_owned()) {
+            Err(error) => assert!(crate::bad_input::one_line(&error).contains("x.mcap")),
+            Ok(reader) => {
+                for error in reader.filter_map(Result::err) {
+                    assert!(crate::bad_input::one_line(&error).contains("x.mcap"));
+                }
+            }
+        }
+    }
 }
