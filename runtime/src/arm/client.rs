@@ -185,15 +185,7 @@ impl ArmClient {
         if !self.session.armed {
             return Err(ArmClientError::NotConnected);
         }
-        let silent_us = now_us.saturating_sub(self.session.heard_us);
-        let Some(telemetry) = self
-            .session
-            .telemetry
-            .as_ref()
-            .filter(|_| silent_us <= telemetry_timeout_us)
-        else {
-            return Err(ArmClientError::TelemetryLost { silent_us });
-        };
+        let telemetry = self.heard(now_us, telemetry_timeout_us)?;
         match (telemetry.state, telemetry.hold) {
             (State::Fault, _) => Err(ArmClientError::Fault {
                 fault: telemetry.fault,
@@ -204,6 +196,19 @@ impl ArmClient {
             (State::Holding, hold) if !ends_by_itself(hold) => self.check_guards(),
             (State::Armed | State::Holding, _) => Ok(()),
         }
+    }
+
+    /// The latest telemetry, where it is not older than `timeout_us`.
+    ///
+    /// # Errors
+    /// When there is none, or it is older.
+    pub fn heard(&self, now_us: u64, timeout_us: u64) -> Result<&Telemetry, ArmClientError> {
+        let silent_us = now_us.saturating_sub(self.session.heard_us);
+        self.session
+            .telemetry
+            .as_ref()
+            .filter(|_| silent_us <= timeout_us)
+            .ok_or(ArmClientError::TelemetryLost { silent_us })
     }
 
     /// Asks the arm to be at `positions` (rad, gripper in metres of one finger's travel) `ahead_us`

@@ -209,6 +209,14 @@ impl ArmDescription {
         self.home().iter().copied().chain(gripper).collect()
     }
 
+    /// The fastest that each joint on the wire may go: rad/s, the gripper m/s of one finger.
+    #[must_use]
+    pub fn wire_speeds(&self) -> JointValues {
+        let joints = self.joints.iter().map(|joint| joint.velocity_rad_s);
+        let gripper = self.gripper.as_ref().map(|gripper| gripper.velocity_m_s);
+        joints.chain(gripper).collect()
+    }
+
     /// The angles (rad) of the arm's joints brought inside of their limits.
     #[must_use]
     pub fn clamp(&self, angles: &[f64]) -> JointValues {

@@ -25,6 +25,22 @@ pub enum RuntimeError {
     /// `tick` without `begin`, or after it failed.
     #[error("no episode is running: begin one (after an error, begin anew)")]
     NoEpisode,
+    /// A speed that is none.
+    #[error(
+        "a speed of {scale} is asked for: above 0 and at most 1 of the policy's own is possible"
+    )]
+    Speed {
+        /// What was asked for.
+        scale: f64,
+    },
+    /// The board does not let go of the arm.
+    #[error(
+        "the arm still has torque {waited_us} us after it was told to let go: hold it and take its supply away"
+    )]
+    StillArmed {
+        /// How long was waited.
+        waited_us: u64,
+    },
     /// The policy panicked.
     #[error(
         "the thread of the policy has ended: the policy failed in a way that it does not report"

@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Waits for the worker to have seen what it was shown.
-    fn settle(&mut self) -> Result<(), RuntimeError> {
+    pub(super) fn settle(&mut self) -> Result<(), RuntimeError> {
         let observer = &mut self.observer;
         let seen = self.worker.wait(|job| {
             observer.take_back(job);

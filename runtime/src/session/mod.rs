@@ -3,15 +3,18 @@
 //! Every tick sends one setpoint, whatever the policy's worker does meanwhile. A setpoint is due at its tick's time plus a lead
 //! of one period. On a real machine the clock sleeps; in simulation sleeping advances the physics and the firmware in it.
 
+mod by_hand;
 mod error;
 mod inference;
 mod observe;
+mod pace;
 mod report;
 mod tick;
 mod timing;
 mod worker;
 
 pub use error::RuntimeError;
+pub use pace::StartGuard;
 pub use report::{LateTicks, StageTimes, TickReport};
 pub use timing::{Latency, LatencySource, Timing};
 
@@ -26,6 +29,7 @@ use crate::rig::Rig;
 
 use inference::UnderWay;
 use observe::Observer;
+use pace::Pace;
 use worker::{Task, Worker};
 
 /// What the loop has to know of its policy, which the worker owns.
@@ -35,6 +39,17 @@ struct Facts {
     hz: f64,
     looks: bool,
     keeps_history: bool,
+}
+
+/// Whether the policy is being told another instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retold {
+    /// It is not.
+    No,
+    /// As soon as it is not at work.
+    Wanted,
+    /// It is at it.
+    Asked,
 }
 
 /// Drives one arm with one policy. After the first ticks of an episode it allocates nothing, on no thread.
@@ -54,6 +69,15 @@ pub struct Session {
     chunk: ActionChunk,
     action: Vec<f32>,
     under_way: Option<UnderWay>,
+    /// What the policy is to be told while it runs.
+    retold: Retold,
+    instruction: String,
+    pace: Pace,
+    guard: Option<StartGuard>,
+    /// The targets that were sent last; `None` before the first.
+    sent: Option<JointValues>,
+    /// Nothing is sent that makes the arm move.
+    shadow: bool,
     late: LateTicks,
     running: bool,
     index: u64,
@@ -106,6 +130,12 @@ impl Session {
             chunk: ActionChunk::default(),
             action: Vec::new(),
             under_way: None,
+            retold: Retold::No,
+            instruction: String::new(),
+            pace: Pace::new(&arm, None),
+            guard: None,
+            sent: None,
+            shadow: false,
             late: LateTicks::default(),
             running: false,
             index: 0,
@@ -141,6 +171,28 @@ impl Session {
         Ok(self.client.clear_fault(&mut *self.rig.link)?)
     }
 
+    /// Shakes hands with the firmware; an armed arm holds. See [`ArmClient::greet`].
+    ///
+    /// # Errors
+    /// When the board does not answer, was flashed for another arm or version, or does not know where the arm is.
+    pub fn greet(&mut self) -> Result<(), RuntimeError> {
+        self.running = false;
+        let timeout_us = self.config.connect_timeout_us;
+        Ok(self.client.greet(&mut self.rig.wire(), timeout_us)?)
+    }
+
+    /// Approaches a target slowly that is far from where the arm is, after every [`begin`](Self::begin) and
+    /// [`rise`](Self::rise).
+    pub fn set_start_guard(&mut self, guard: StartGuard) {
+        self.guard = Some(guard);
+        self.pace = Pace::new(&self.arm, self.guard);
+    }
+
+    /// From the next episode on nothing is sent that arms or moves the arm; all else is done.
+    pub fn set_shadow(&mut self) {
+        self.shadow = true;
+    }
+
     /// Begins an episode where the arm is now: hands the policy its instruction and arms anew after
     /// a hold. Ticks then follow each other at the policy's rate. What is under way for an earlier episode is thrown away.
     ///
@@ -149,25 +201,42 @@ impl Session {
     /// or the policy refuses the instruction.
     pub fn begin(&mut self, instruction: &str) -> Result<(), RuntimeError> {
         self.running = false;
-        let hold_after_us = self.arm.firmware_config().hold_after_us;
-        self.period_us = period_us(self.facts.hz, self.rig.clock.step_us(), hold_after_us)?;
+        self.set_period()?;
         self.under_way = None;
+        self.retold = Retold::No;
         self.observer.forget();
         self.worker.wait(|job| self.observer.take_back(job))?;
+        self.instruction.clear();
+        self.instruction.push_str(instruction);
+        self.tell()?;
+        let refused = self.worker.wait(|job| job.outcome.take())?;
+        if let Some(error) = refused.flatten() {
+            return Err(error.into());
+        }
+        self.rise()?;
+        self.begin_schedule();
+        self.chunk
+            .reset(self.facts.shape.steps, self.facts.shape.dim);
+        self.action.clear();
+        self.action.resize(self.facts.shape.dim, 0.0);
+        self.index = 0;
+        Ok(())
+    }
+
+    /// Hands the policy its instruction.
+    fn tell(&mut self) -> Result<(), RuntimeError> {
+        let instruction = &self.instruction;
         self.worker.ask(|job| {
             job.task = Task::Begin;
             job.instruction.clear();
             job.instruction.push_str(instruction);
         })?;
-        let refused = self.worker.wait(|job| job.outcome.take())?;
-        if let Some(error) = refused.flatten() {
-            return Err(error.into());
-        }
-        let timeout_us = self.config.connect_timeout_us;
-        self.client.arm(&mut self.rig.wire(), timeout_us)?;
-        let measured = self.measure()?;
+        Ok(())
+    }
+
+    /// Has the scheduler forget all chunks.
+    fn begin_schedule(&mut self) {
         let shape = self.facts.shape;
-        self.space.begin(&measured);
         let numbers = 0..shape.dim;
         let motions: Vec<Motion> = numbers.map(|number| self.space.motion(number)).collect();
         self.scheduler.begin(&Horizon {
@@ -175,14 +244,13 @@ impl Session {
             motions: &motions,
             period_us: self.period_us,
         });
-        self.chunk.reset(shape.steps, shape.dim);
         self.condition.rest.reset(shape.steps, shape.dim);
         self.condition.clear();
-        self.action.clear();
-        self.action.resize(shape.dim, 0.0);
-        self.running = true;
-        self.index = 0;
-        self.tick_us = self.rig.clock.now_us();
+    }
+
+    fn set_period(&mut self) -> Result<(), RuntimeError> {
+        let hold_after_us = self.arm.firmware_config().hold_after_us;
+        self.period_us = period_us(self.facts.hz, self.rig.clock.step_us(), hold_after_us)?;
         Ok(())
     }
 
@@ -229,6 +297,12 @@ impl Session {
     #[must_use]
     pub fn client(&self) -> &ArmClient {
         &self.client
+    }
+
+    /// The chunk that came last.
+    #[must_use]
+    pub fn chunk(&self) -> &ActionChunk {
+        &self.chunk
     }
 
     /// What actions mean to the arm, with the targets that the last one led to.

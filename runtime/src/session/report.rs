@@ -24,6 +24,8 @@ pub struct TickReport {
     pub step: Option<Step>,
     /// The joint targets sent: angles (rad), then the travel of one finger (m).
     pub joint_targets: JointValues,
+    /// Whether the arm is on its slow way to a target that was far from where it began.
+    pub approaching: bool,
     /// Whether the policy was asked for a new chunk.
     pub inferred: bool,
     /// Whether a chunk came.
