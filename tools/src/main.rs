@@ -27,6 +27,7 @@ mod quantize;
 mod real_time;
 mod record;
 mod recording;
+mod replay;
 mod results;
 mod rollout;
 mod setup;
@@ -54,6 +55,8 @@ Examples:
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink merge out/shard-* --out out/all                the shards of an evaluation as one report
   wink record --episodes 500 --out data/demos         demonstrations as a LeRobotDataset v3.0
+  wink record --from run.mcap --out data/real         the same from recordings of runs and of teleoperation
+  wink replay run.mcap --policy models/wink-so101     a recording fed to a policy: are its actions still the same?
   wink frames --data data/demos --out frames.npy      its camera frames, rendered again into one memory-mappable file
   wink import --onnx act.onnx --config ckpt --out p   a policy package from another exporter's ONNX file; see --help
   wink inspect models/wink-s                          a package's or an ONNX file's graphs, shapes, operators, sizes
@@ -78,6 +81,7 @@ enum Command {
     Eval(eval::Args),
     Merge(merge::Args),
     Record(record::Args),
+    Replay(replay::Args),
     Frames(frames::Args),
     Import(Box<import::Args>),
     Inspect(inspect::Args),
@@ -113,6 +117,11 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Replay(args) => match replay::run(&args) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Command::Frames(args) => frames::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),

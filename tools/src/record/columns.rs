@@ -23,15 +23,22 @@ pub const POSITION_NAMES: [&str; 3] = ["x", "y", "z"];
 /// What a demonstration shows at one control step.
 #[derive(Clone)]
 pub struct Step {
-    /// Each camera's frame as a PNG file; none in a dataset without images.
-    pub pngs: Vec<Vec<u8>>,
+    /// Each camera's frame as a PNG or JPEG file; none in a dataset without images.
+    pub pictures: Vec<Vec<u8>>,
     /// What was measured of the arm before the action.
     pub state: Vec<f32>,
     /// What the demonstrator wanted.
     pub action: Vec<f32>,
-    /// Centre of the cube, or of the object that the task is about, in the world, metres: truth, for auxiliary losses.
+    /// What a simulated world knows; `None` of a real one.
+    pub truth: Option<Places>,
+}
+
+/// Where things are in the world, metres: truth, for auxiliary losses.
+#[derive(Clone, Copy)]
+pub struct Places {
+    /// Centre of the cube, or of the object that the task is about.
     pub cube: [f32; 3],
-    /// Centre of the card that the instruction names, or wherever else the object is to be put, in the world, metres.
+    /// Centre of the card that the instruction names, or wherever else the object is to be put.
     pub goal: [f32; 3],
 }
 
@@ -53,14 +60,16 @@ pub fn image_column(camera: &str, part: &str) -> ColumnPath {
     ColumnPath::new(vec![camera.to_owned(), part.to_owned()])
 }
 
-/// The schema of the data files of a dataset with frames of these cameras.
-pub fn data_schema(cameras: &[String]) -> Schema {
+/// The schema of the data files of a dataset with frames of these cameras, and with the truth of a simulated world.
+pub fn data_schema(cameras: &[String], truth: bool) -> Schema {
     let floats = || DataType::List(Arc::new(Field::new("element", DataType::Float32, true)));
     let mut fields = Vec::new();
     for camera in cameras {
         fields.push(Field::new(camera, DataType::Struct(image_fields()), true));
     }
-    fields.extend([STATE, ACTION, CUBE, GOAL].map(|name| Field::new(name, floats(), true)));
+    let vectors = [STATE, ACTION, CUBE, GOAL].into_iter();
+    let vectors = vectors.take(if truth { 4 } else { 2 });
+    fields.extend(vectors.map(|name| Field::new(name, floats(), true)));
     fields.push(Field::new(TIMESTAMP, DataType::Float32, true));
     fields.extend(INDEX_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
     Schema::new(fields)
@@ -90,12 +99,13 @@ pub fn data_batch(
     for camera in 0..cameras {
         columns.push(Arc::new(images(camera, steps, rows)));
     }
-    columns.extend([
-        lists(steps.iter().map(|step| &step.state[..])),
-        lists(steps.iter().map(|step| &step.action[..])),
-        lists(steps.iter().map(|step| &step.cube[..])),
-        lists(steps.iter().map(|step| &step.goal[..])),
-    ]);
+    columns.push(lists(steps.iter().map(|step| &step.state[..])));
+    columns.push(lists(steps.iter().map(|step| &step.action[..])));
+    if schema.column_with_name(CUBE).is_some() {
+        let places = || steps.iter().filter_map(|step| step.truth.as_ref());
+        columns.push(lists(places().map(|places| &places.cube[..])));
+        columns.push(lists(places().map(|places| &places.goal[..])));
+    }
     columns.push(Arc::new(Float32Array::from_iter_values(
         rows.iter().map(|row| row.timestamp),
     )));
@@ -112,12 +122,18 @@ fn images(camera: usize, steps: &[Step], rows: &[RowIndex]) -> StructArray {
         image_fields(),
         vec![
             Arc::new(BinaryArray::from_iter(
-                steps.iter().map(|step| step.pngs.get(camera)),
+                steps.iter().map(|step| step.pictures.get(camera)),
             )),
-            Arc::new(StringArray::from_iter_values(
-                rows.iter()
-                    .map(|row| format!("frame-{:06}.png", row.indices[0])),
-            )),
+            Arc::new(StringArray::from_iter_values(rows.iter().zip(steps).map(
+                |(row, step)| {
+                    let jpeg = |picture: &Vec<u8>| picture.starts_with(&[0xff, 0xd8]);
+                    let suffix = match step.pictures.get(camera).is_some_and(jpeg) {
+                        true => "jpg",
+                        false => "png",
+                    };
+                    format!("frame-{:06}.{suffix}", row.indices[0])
+                },
+            ))),
         ],
         None,
     )

@@ -16,10 +16,10 @@ use wink_sim::render::{Appearance, Window};
 use wink_sim::setup::UNITS;
 use wink_sim::{SimBoard, SimOptions};
 
-use super::columns::Step;
+use super::columns::{Places, Step};
 use super::course::{Course, Tasks};
 use super::features::Features;
-use super::lerobot::Episode;
+use super::lerobot::{Episode, Origin};
 use super::noise::Gaussian;
 use super::stats::ImageStats;
 use crate::cell::CellArm;
@@ -131,17 +131,21 @@ impl Demonstrator {
             }
             if let Some(episode) = self.film(number, attempt)? {
                 return Ok(Demonstrated {
-                    kind: episode.kind,
+                    kind: self.kind(number),
                     episode: Some(episode),
                     retries: attempt,
                 });
             }
         }
         Ok(Demonstrated {
-            kind: Course::new(self.settings.arm.setup(), self.settings.tasks, number).kind(),
+            kind: self.kind(number),
             episode: None,
             retries: attempts - 1,
         })
+    }
+
+    fn kind(&self, number: u64) -> &'static str {
+        Course::new(self.settings.arm.setup(), self.settings.tasks, number).kind()
     }
 
     /// Whether this attempt succeeds.
@@ -156,22 +160,24 @@ impl Demonstrator {
         let mut steps = Vec::new();
         let mut image_stats = vec![ImageStats::new(); self.cameras];
         while filmed.goes_on() {
-            let mut pngs = Vec::with_capacity(self.cameras);
+            let mut pictures = Vec::with_capacity(self.cameras);
             for (camera, stats) in image_stats.iter_mut().enumerate() {
                 filmed.look(camera, &mut self.frame)?;
                 stats.add(&self.frame.rgb);
-                pngs.push(png(&self.frame)?);
+                pictures.push(png(&self.frame)?);
             }
             let truth = filmed.rollout.truth();
             let Some((state, action)) = filmed.step()? else {
                 break;
             };
             steps.push(Step {
-                pngs,
+                pictures,
                 state,
                 action,
-                cube: truth.cube_position().cast::<f32>().into(),
-                goal: filmed.course.goal(&truth),
+                truth: Some(Places {
+                    cube: truth.cube_position().cast::<f32>().into(),
+                    goal: filmed.course.goal(&truth),
+                }),
             });
         }
         if !filmed.succeeded() {
@@ -182,11 +188,13 @@ impl Demonstrator {
             instruction: course.instruction(),
             steps,
             image_stats,
-            seed: number,
-            attempt,
-            kind: course.kind(),
-            cards: course.card_labels(),
-            target: course.target(),
+            origin: Origin::Demonstration {
+                seed: number,
+                attempt,
+                kind: course.kind(),
+                cards: course.card_labels(),
+                target: course.target(),
+            },
         }))
     }
 }

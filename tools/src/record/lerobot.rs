@@ -1,14 +1,17 @@
 //! Writes a LeRobotDataset v3.0: parquet files, their index and statistics, laid out as `lerobot` loads them.
 //!
 //! Layout: <https://huggingface.co/docs/lerobot/lerobot-dataset-v3>. Images are PNG bytes inside the data files, or left out.
-//! Beside what LeRobot asks for stands what it takes to play every episode again: `meta/replay.json`, and seed and attempt of each.
+//! Beside what LeRobot asks for stands what it takes to play every demonstration again: `meta/replay.json`, and seed and attempt of
+//! each; of recordings their file, and whether they were marked as a success.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -24,7 +27,6 @@ use super::columns::{
 };
 use super::demonstration::Settings;
 use super::episode_stats;
-use super::features::Features;
 use super::stats::{ImageStats, VectorStats};
 use crate::data::layout::{
     DATA_FILE, DATA_TEMPLATE, EPISODE_INDEX, EPISODES, FROM_INDEX, INDEX_COLUMNS, INFO, LENGTH,
@@ -77,16 +79,33 @@ pub struct Episode {
     pub steps: Vec<Step>,
     /// Statistics of each camera's frames, taken while their pixels were at hand.
     pub image_stats: Vec<ImageStats>,
-    /// Which demonstration this is.
-    pub seed: u64,
-    /// What it is of.
-    pub kind: &'static str,
-    /// At which attempt it succeeded.
-    pub attempt: u64,
-    /// Labels of the cards on the table.
-    pub cards: [String; 3],
-    /// Which of them the task is about, if it is about one.
-    pub target: Option<usize>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where an episode comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A script's demonstration in simulation.
+    Demonstration {
+        /// Which demonstration this is.
+        seed: u64,
+        /// What it is of.
+        kind: &'static str,
+        /// At which attempt it succeeded.
+        attempt: u64,
+        /// Labels of the cards on the table.
+        cards: [String; 3],
+        /// Which of them the task is about, if it is about one.
+        target: Option<usize>,
+    },
+    /// The recording of a run.
+    Recording {
+        /// Its file's name.
+        file: String,
+        /// Whether it was marked as a success or a failure.
+        success: Option<bool>,
+    },
 }
 
 /// What a whole dataset has in common.
@@ -95,10 +114,23 @@ pub struct DatasetInfo {
     pub robot_type: String,
     /// Control steps, and frames, a second.
     pub fps: u32,
-    /// Names of its states, actions and cameras.
-    pub features: Features,
-    /// How its episodes were demonstrated.
-    pub settings: Settings,
+    /// Names of a state's values.
+    pub state: Vec<String>,
+    /// Names of an action's values.
+    pub action: Vec<String>,
+    /// The cameras whose frames are in it.
+    pub cameras: Vec<CameraInfo>,
+    /// How its episodes were demonstrated; `None` of recordings.
+    pub demonstrated: Option<Settings>,
+}
+
+/// A camera of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraInfo {
+    /// The name of its feature.
+    pub name: String,
+    /// Width and height of its frames.
+    pub size_px: (u32, u32),
 }
 
 /// What was written.
@@ -145,31 +177,20 @@ struct EpisodeRow {
     length: usize,
     file: usize,
     from: usize,
-    seed: u64,
-    attempt: u64,
-    kind: &'static str,
-    cards: [String; 3],
-    target: Option<usize>,
+    origin: Origin,
     stats: Map<String, Value>,
 }
 
 impl DatasetWriter {
     /// Starts a dataset in the folder `root`.
     pub fn create(root: &Path, info: DatasetInfo) -> Result<Self> {
-        let cameras: Vec<String> = match info.settings.images {
-            true => info
-                .features
-                .cameras
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect(),
-            false => Vec::new(),
-        };
+        let cameras = info.cameras.iter().map(|camera| camera.name.clone());
+        let cameras: Vec<String> = cameras.collect();
         Ok(Self {
             root: root.to_owned(),
-            schema: Arc::new(data_schema(&cameras)),
+            schema: Arc::new(data_schema(&cameras, info.demonstrated.is_some())),
             image_stats: vec![ImageStats::new(); cameras.len()],
-            vector_stats: vector_stats(&info.features),
+            vector_stats: vector_stats(&info),
             cameras,
             info,
             data: None,
@@ -201,7 +222,7 @@ impl DatasetWriter {
         let payload: u64 = episode
             .steps
             .iter()
-            .map(|step| step.pngs.iter().map(Vec::len).sum::<usize>() as u64 + 120)
+            .map(|step| step.pictures.iter().map(Vec::len).sum::<usize>() as u64 + 120)
             .sum();
 
         let full = |file: &DataFile| file.payload + payload > DATA_FILE_MB << 20;
@@ -224,18 +245,14 @@ impl DatasetWriter {
         for (all, these) in self.image_stats.iter_mut().zip(&episode.image_stats) {
             all.merge(these);
         }
-        let mut own = vector_stats(&self.info.features);
+        let mut own = vector_stats(&self.info);
         count(&mut own, &episode.steps, &rows);
         self.episodes.push(EpisodeRow {
             instruction: episode.instruction.clone(),
             length,
             file: number,
             from: self.frames,
-            seed: episode.seed,
-            attempt: episode.attempt,
-            kind: episode.kind,
-            cards: episode.cards.clone(),
-            target: episode.target,
+            origin: episode.origin.clone(),
             stats: stats_json(&self.cameras, &episode.image_stats, &own),
         });
         self.frames += length;
@@ -251,10 +268,9 @@ impl DatasetWriter {
         self.write_episodes(&self.root.join(EPISODES))?;
         let stats = stats_json(&self.cameras, &self.image_stats, &self.vector_stats);
         write_json(&meta.join("stats.json"), &Value::Object(stats))?;
-        write_json(
-            &self.root.join(REPLAY),
-            &json!(Replay::of(&self.info.settings)),
-        )?;
+        if let Some(settings) = &self.info.demonstrated {
+            write_json(&self.root.join(REPLAY), &json!(Replay::of(settings)))?;
+        }
         write_json(&self.root.join(INFO), &self.info_json())?;
         Ok(Totals {
             episodes: self.episodes.len(),
@@ -350,9 +366,6 @@ impl DatasetWriter {
 
     fn write_episodes(&self, path: &Path) -> Result<()> {
         let rows = &self.episodes;
-        let unsigned = |value: &dyn Fn(&EpisodeRow) -> u64| -> ArrayRef {
-            Arc::new(UInt64Array::from_iter_values(rows.iter().map(value)))
-        };
         let int = |value: &dyn Fn(usize, &EpisodeRow) -> usize| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(
                 rows.iter()
@@ -360,18 +373,9 @@ impl DatasetWriter {
                     .map(|(index, row)| value(index, row) as i64),
             ))
         };
-        let strings = |values: &dyn Fn(&EpisodeRow) -> Vec<String>| -> ArrayRef {
-            let lists: Vec<Vec<String>> = rows.iter().map(values).collect();
-            Arc::new(ListArray::new(
-                Arc::new(Field::new("element", DataType::Utf8, true)),
-                OffsetBuffer::from_lengths(lists.iter().map(Vec::len)),
-                Arc::new(StringArray::from_iter_values(lists.iter().flatten())),
-                None,
-            ))
-        };
-        let columns: Vec<(&str, ArrayRef)> = vec![
+        let mut columns: Vec<(&str, ArrayRef)> = vec![
             (EPISODE_INDEX, int(&|index, _| index)),
-            ("tasks", strings(&|row| vec![row.instruction.clone()])),
+            ("tasks", strings(rows, |row| vec![row.instruction.clone()])),
             (LENGTH, int(&|_, row| row.length)),
             (DATA_FILE[0], int(&|_, row| row.file / CHUNK_FILES)),
             (DATA_FILE[1], int(&|_, row| row.file % CHUNK_FILES)),
@@ -379,22 +383,11 @@ impl DatasetWriter {
             (TO_INDEX, int(&|_, row| row.from + row.length)),
             ("meta/episodes/chunk_index", int(&|_, _| 0)),
             ("meta/episodes/file_index", int(&|_, _| 0)),
-            (SEED, unsigned(&|row| row.seed)),
-            (ATTEMPT, unsigned(&|row| row.attempt)),
-            ("cards", strings(&|row| row.cards.to_vec())),
-            (
-                "task_kind",
-                Arc::new(StringArray::from_iter_values(
-                    rows.iter().map(|row| row.kind),
-                )),
-            ),
-            (
-                "target",
-                Arc::new(Int64Array::from_iter(
-                    rows.iter().map(|row| row.target.map(|card| card as i64)),
-                )),
-            ),
         ];
+        columns.extend(match self.info.demonstrated {
+            Some(_) => of_demonstrations(rows),
+            None => of_recordings(rows),
+        });
         let stats: Vec<&Map<String, Value>> = rows.iter().map(|row| &row.stats).collect();
         let stats = episode_stats::columns(&stats);
         let batch = RecordBatch::try_from_iter_with_nullable(
@@ -411,17 +404,18 @@ impl DatasetWriter {
         fn vector<N: Serialize>(names: &[N]) -> Value {
             json!({"dtype": "float32", "shape": [names.len()], "names": names})
         }
-        let named = &self.info.features;
         let mut features = json!({
-            STATE: vector(&named.state),
-            ACTION: vector(&named.action),
-            CUBE: vector(&POSITION_NAMES),
-            GOAL: vector(&POSITION_NAMES),
+            STATE: vector(&self.info.state),
+            ACTION: vector(&self.info.action),
             TIMESTAMP: {"dtype": "float32", "shape": [1], "names": null},
         });
-        for (place, camera) in self.cameras.iter().enumerate() {
-            let (width, height) = self.info.settings.frame_px(place);
-            features[camera] = json!({"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]});
+        if self.info.demonstrated.is_some() {
+            features[CUBE] = vector(&POSITION_NAMES);
+            features[GOAL] = vector(&POSITION_NAMES);
+        }
+        for camera in &self.info.cameras {
+            let (width, height) = camera.size_px;
+            features[&camera.name] = json!({"dtype": "image", "shape": [height, width, 3], "names": ["height", "width", "channels"]});
         }
         for name in INDEX_COLUMNS {
             features[name] = json!({"dtype": "int64", "shape": [1], "names": null});
@@ -445,15 +439,12 @@ impl DatasetWriter {
 }
 
 /// Statistics of every vector and counting column, with nothing counted yet.
-fn vector_stats(features: &Features) -> Vec<(&'static str, VectorStats)> {
-    let positions = POSITION_NAMES.len();
-    let vectors = [
-        (STATE, features.state.len()),
-        (ACTION, features.action.len()),
-        (CUBE, positions),
-        (GOAL, positions),
-        (TIMESTAMP, 1),
-    ];
+fn vector_stats(info: &DatasetInfo) -> Vec<(&'static str, VectorStats)> {
+    let mut vectors = vec![(STATE, info.state.len()), (ACTION, info.action.len())];
+    if info.demonstrated.is_some() {
+        vectors.extend([CUBE, GOAL].map(|name| (name, POSITION_NAMES.len())));
+    }
+    vectors.push((TIMESTAMP, 1));
     let indices = INDEX_COLUMNS.map(|name| (name, 1));
     let all = vectors.into_iter().chain(indices);
     all.map(|(name, dims)| (name, VectorStats::new(dims)))
@@ -466,8 +457,8 @@ fn count(all: &mut [(&'static str, VectorStats)], steps: &[Step], rows: &[RowInd
             match *name {
                 STATE => stats.add(&step.state),
                 ACTION => stats.add(&step.action),
-                CUBE => stats.add(&step.cube),
-                GOAL => stats.add(&step.goal),
+                CUBE => step.truth.iter().for_each(|places| stats.add(&places.cube)),
+                GOAL => step.truth.iter().for_each(|places| stats.add(&places.goal)),
                 TIMESTAMP => stats.add(&[row.timestamp]),
                 index => {
                     let place = INDEX_COLUMNS
@@ -479,6 +470,63 @@ fn count(all: &mut [(&'static str, VectorStats)], steps: &[Step], rows: &[RowInd
             }
         }
     }
+}
+
+/// A column of lists of texts.
+fn strings(rows: &[EpisodeRow], values: impl Fn(&EpisodeRow) -> Vec<String>) -> ArrayRef {
+    let lists: Vec<Vec<String>> = rows.iter().map(values).collect();
+    Arc::new(ListArray::new(
+        Arc::new(Field::new("element", DataType::Utf8, true)),
+        OffsetBuffer::from_lengths(lists.iter().map(Vec::len)),
+        Arc::new(StringArray::from_iter_values(lists.iter().flatten())),
+        None,
+    ))
+}
+
+/// What the index holds of demonstrations, so that each can be made again.
+fn of_demonstrations(rows: &[EpisodeRow]) -> Vec<(&'static str, ArrayRef)> {
+    let (mut seeds, mut attempts, mut kinds, mut targets) = (vec![], vec![], vec![], vec![]);
+    for row in rows {
+        if let Origin::Demonstration {
+            seed,
+            kind,
+            attempt,
+            target,
+            ..
+        } = &row.origin
+        {
+            seeds.push(*seed);
+            attempts.push(*attempt);
+            kinds.push(*kind);
+            targets.push(target.map(|card| card as i64));
+        }
+    }
+    let cards = strings(rows, |row| match &row.origin {
+        Origin::Demonstration { cards, .. } => cards.to_vec(),
+        Origin::Recording { .. } => vec![],
+    });
+    vec![
+        (SEED, Arc::new(UInt64Array::from(seeds))),
+        (ATTEMPT, Arc::new(UInt64Array::from(attempts))),
+        ("cards", cards),
+        ("task_kind", Arc::new(StringArray::from(kinds))),
+        ("target", Arc::new(Int64Array::from(targets))),
+    ]
+}
+
+/// What the index holds of recordings: the file, and whether an episode was marked as a success.
+fn of_recordings(rows: &[EpisodeRow]) -> Vec<(&'static str, ArrayRef)> {
+    let (mut files, mut successes) = (vec![], vec![]);
+    for row in rows {
+        if let Origin::Recording { file, success } = &row.origin {
+            files.push(file.as_str());
+            successes.push(*success);
+        }
+    }
+    vec![
+        ("recording", Arc::new(StringArray::from(files))),
+        ("success", Arc::new(BooleanArray::from(successes))),
+    ]
 }
 
 fn stats_json(

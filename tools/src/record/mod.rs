@@ -7,7 +7,7 @@ mod episode_stats;
 pub mod features;
 pub mod lerobot;
 mod noise;
-mod stats;
+pub mod stats;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -23,11 +23,12 @@ use crate::cell::CellArm;
 use crate::ordered::{default_jobs, for_each_ordered};
 use crate::out_dir::OutDir;
 use crate::progress;
+use crate::recording;
 
 use course::Tasks;
 use demonstration::{Demonstrator, FRAME_PX, NOISE_M, Settings, TAIL_STEPS};
 use features::Features;
-use lerobot::{DatasetInfo, DatasetWriter};
+use lerobot::{CameraInfo, DatasetInfo, DatasetWriter};
 
 /// Width and height of the benchmark's frames, pixels.
 const BENCHMARK_FRAME: u32 = 224;
@@ -50,8 +51,16 @@ pub struct Args {
     tasks: Tasks,
 
     /// How many demonstrations
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), required_unless_present = "from", default_value_t = 0, hide_default_value = true)]
     episodes: u64,
+
+    /// The episodes of recordings instead: those of `wink run` and `wink teleop` that were not dropped
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["episodes", "arm", "tasks", "seed", "noise", "tail", "randomise", "no_images", "frame", "jobs"])]
+    from: Vec<PathBuf>,
+
+    /// With --from: what came of it, as JSON
+    #[arg(long, requires = "from")]
+    json: bool,
 
     /// Folder to write; it appears when everything is in it
     #[arg(long, value_name = "DIR")]
@@ -98,6 +107,7 @@ Examples:
   wink record --episodes 10000 --out data/many --no-images
   wink record --episodes 10000 --out data/other --no-images --tasks diverse --randomise
   wink record --episodes 2 --out data/tiny --frame 96
+  wink record --from run.mcap teleop.mcap --out data/real           episodes of recordings
   wink record --episodes 500 --out data/so101 --arm so101           joints in degrees, front and wrist camera, 30 Hz
 
 Load it with lerobot, offline:
@@ -105,6 +115,9 @@ Load it with lerobot, offline:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
+    if !args.from.is_empty() {
+        return from_recordings(args);
+    }
     if !NOISE_M.contains(&args.noise) {
         return Err(bad_input(format!(
             "--noise {}: must be 0 to {} m",
@@ -137,11 +150,22 @@ pub fn run(args: &Args) -> Result<()> {
             .or(args.arm.is_benchmarks().then_some(BENCHMARK_FRAME)),
     };
     let setup = args.arm.setup();
+    let features = Features::of(setup)?;
+    let cameras = features.cameras.iter().enumerate();
+    let cameras = cameras.map(|(place, name)| CameraInfo {
+        name: (*name).to_owned(),
+        size_px: settings.frame_px(place),
+    });
     let info = DatasetInfo {
         robot_type: setup.name.to_owned(),
         fps: setup.control_hz as u32,
-        features: Features::of(setup)?,
-        settings,
+        state: features.state.clone(),
+        action: features.action.clone(),
+        cameras: match settings.images {
+            true => cameras.collect(),
+            false => Vec::new(),
+        },
+        demonstrated: Some(settings),
     };
     let mut writer = DatasetWriter::create(out.path(), info)?;
 
@@ -202,5 +226,29 @@ pub fn run(args: &Args) -> Result<()> {
             .collect();
         writeln!(io::stdout(), "{}", each.join(", "))?;
     }
+    Ok(())
+}
+
+/// The episodes of recordings as a data set.
+fn from_recordings(args: &Args) -> Result<()> {
+    let exported = recording::export(&args.from, &args.out, args.force)?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &exported)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for told in exported.cut_off.iter().chain(&exported.left_out) {
+        writeln!(out, "{told}")?;
+    }
+    writeln!(
+        out,
+        "{}: {} episodes, {} frames; {} dropped, {} left out",
+        args.out.display(),
+        exported.episodes,
+        exported.frames,
+        exported.dropped,
+        exported.left_out.len(),
+    )?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! cut off loses less than a second. What the thread cannot keep up with is left out and counted; memory has a bound.
 
 mod event;
+mod export;
 mod facts;
 mod messages;
 mod queue;
@@ -16,6 +17,7 @@ mod tests;
 mod writer;
 
 pub use event::Event;
+pub use export::{Exported, decode, export};
 pub use facts::Facts;
 pub use messages::{Chunk, Tick};
 pub use read::{Entry, Picture, Reader};

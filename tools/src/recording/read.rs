@@ -57,6 +57,7 @@ pub struct Reader<R> {
     linear: LinearReader,
     facts: Facts,
     channels: BTreeMap<u16, String>,
+    pictures: bool,
     cut_off: Option<String>,
     ended: bool,
 }
@@ -90,7 +91,7 @@ impl<R: Read> Reader<R> {
         let mut source = source;
         let mut linear = LinearReader::new_with_options(options);
         let mut channels = BTreeMap::new();
-        let first = next_piece(&mut source, &mut linear, &mut channels, &[]);
+        let first = next_piece(&mut source, &mut linear, &mut channels, None);
         let facts = match first {
             Ok(Some(Piece::Facts(facts))) => facts,
             Ok(_) => {
@@ -110,9 +111,17 @@ impl<R: Read> Reader<R> {
             linear,
             facts,
             channels,
+            pictures: true,
             cut_off: None,
             ended: false,
         })
+    }
+
+    /// Leaves pictures out.
+    #[must_use]
+    pub fn without_pictures(mut self) -> Self {
+        self.pictures = false;
+        self
     }
 
     /// What holds for all of the recording.
@@ -138,13 +147,13 @@ impl<R: Read> Iterator for Reader<R> {
         if self.ended {
             return None;
         }
-        let cameras = self.cameras();
+        let cameras = self.pictures.then(|| self.cameras());
         loop {
             match next_piece(
                 &mut self.source,
                 &mut self.linear,
                 &mut self.channels,
-                &cameras,
+                cameras.as_deref(),
             ) {
                 Ok(Some(Piece::Entry(mut entry))) => {
                     if let Entry::Picture(picture) = &mut entry {
@@ -177,7 +186,7 @@ fn next_piece(
     source: &mut impl Read,
     linear: &mut LinearReader,
     channels: &mut BTreeMap<u16, String>,
-    cameras: &[String],
+    cameras: Option<&[String]>,
 ) -> Result<Option<Piece>> {
     while let Some(event) = linear.next_event() {
         match event? {
@@ -213,7 +222,7 @@ fn next_piece(
 }
 
 /// A message; `None` of a topic that only viewers need.
-fn entry(topic: &str, data: &[u8], cameras: &[String]) -> Result<Option<Entry>> {
+fn entry(topic: &str, data: &[u8], cameras: Option<&[String]>) -> Result<Option<Entry>> {
     Ok(Some(match topic {
         TICKS => Entry::Tick(serde_json::from_slice(data)?),
         CHUNKS => {
@@ -237,7 +246,9 @@ fn entry(topic: &str, data: &[u8], cameras: &[String]) -> Result<Option<Entry>> 
         }
         topic => match topic.strip_prefix(CAMERAS) {
             None => return Ok(None),
+            Some(_) if cameras.is_none() => return Ok(None),
             Some(name) => {
+                let cameras = cameras.unwrap_or_default();
                 let camera = cameras.iter().position(|camera| camera == name);
                 let image: CompressedImage<'_> = serde_json::from_slice(data)?;
                 let stamp = image.timestamp;

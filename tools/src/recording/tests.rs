@@ -63,6 +63,7 @@ pub fn report(arm: &ArmDescription, index: u64) -> TickReport {
         measured: arm.wire_home(),
         step: None,
         joint_targets: arm.wire_home(),
+        approaching: false,
         inferred: false,
         arrived: false,
         captured: false,
