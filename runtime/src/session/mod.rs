@@ -293,12 +293,6 @@ impl Session {
         &self.client
     }
 
-    /// The chunk that came last.
-    #[must_use]
-    pub fn chunk(&self) -> &ActionChunk {
-        &self.chunk
-    }
-
     /// What actions mean to the arm, with the targets that the last one led to.
     #[must_use]
     pub fn space(&self) -> &dyn ActionSpace {
