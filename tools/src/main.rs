@@ -68,6 +68,7 @@ Examples:
   wink cards --out cards.pdf                          the emoji cards at 14 cm, to print
   wink flash --board nucleo-f411 --dry-run            build and flash a microcontroller's firmware
   wink setup --arm so101                              the first hour of a new arm: port, ids, calibration, rest pose
+  wink teleop --leader /dev/ttyACM1 --dataset data/d  a leader arm moves the arm; demonstrations are recorded
   wink cameras                                        cameras: formats, the rate that they deliver, frame age, stills
   wink arm                                            an arm live: joints, loads, link; jog, calibrate, release
   wink log --board nucleo-f411                        what a board logs
@@ -93,6 +94,7 @@ enum Command {
     Flash(flash::Args),
     Arm(arm::Args),
     Setup(setup::Args),
+    Teleop(teleop::Args),
     Kit(kit::Args),
     Log(log::Args),
 }
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
         Command::Flash(args) => flash::run(&args),
         Command::Arm(args) => arm::run(&args),
         Command::Setup(args) => setup::run(&args),
+        Command::Teleop(args) => teleop::run(&args),
         Command::Kit(args) => kit::run(&args),
         Command::Log(args) => log::run(&args),
     };

@@ -139,7 +139,7 @@ impl Camera for CellCamera {
 }
 
 /// All cameras of a world's cell.
-fn cameras(world: &Shared<dyn World>) -> Vec<NamedCamera> {
+pub fn cameras(world: &Shared<dyn World>) -> Vec<NamedCamera> {
     let cameras = world.borrow().setup().cameras.iter().enumerate();
     let cameras = cameras.map(|(place, camera)| NamedCamera {
         name: camera.name.into(),

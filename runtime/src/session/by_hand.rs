@@ -156,6 +156,12 @@ impl Session {
         self.sent.as_ref()
     }
 
+    /// The present time on the clock of the rig.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        self.rig.clock.now_us()
+    }
+
     /// The arm that is driven.
     #[must_use]
     pub const fn arm(&self) -> &crate::arm::ArmDescription {

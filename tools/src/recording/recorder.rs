@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use wink_runtime::arm::{ArmDescription, JointValues};
 use wink_runtime::camera::{Camera, Frame};
 use wink_runtime::policy::ActionChunk;
-use wink_runtime::rig::Rig;
+use wink_runtime::rig::{NamedCamera, Rig};
 use wink_runtime::session::TickReport;
 
 use super::queue::{Lost, Queue};
@@ -79,7 +79,12 @@ impl Recorder {
 
     /// Records every frame that the cameras of a rig capture from now on. They are in the order of [`Facts::cameras`].
     pub fn tap(&self, rig: &mut Rig) {
-        for (place, named) in rig.cameras.iter_mut().enumerate() {
+        self.tap_all(&mut rig.cameras);
+    }
+
+    /// The same of cameras that are in no rig.
+    pub fn tap_all(&self, cameras: &mut [NamedCamera]) {
+        for (place, named) in cameras.iter_mut().enumerate() {
             let camera = std::mem::replace(&mut named.camera, Box::new(Nothing));
             named.camera = Box::new(Tap::new(camera, place, Arc::clone(&self.queue)));
         }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use wink_runtime::arm::{ArmDescription, JointValues};
 
 use super::Person;
+use super::operator::Wish;
 use crate::arm::joints;
 
 /// How far a key moves a joint, as a share of what it does in a second at its full speed.
@@ -60,6 +61,14 @@ impl Person for Keys {
             *position += f64::from(std::mem::take(pressed)) * step;
         }
         Ok(wanted)
+    }
+
+    fn key(&mut self, wish: Wish) {
+        match wish {
+            Wish::Choose { forward } => self.choose(forward),
+            Wish::Move { up } => self.press(up),
+            _ => {}
+        }
     }
 }
 
