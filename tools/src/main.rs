@@ -11,6 +11,7 @@ mod data;
 mod eval;
 mod flash;
 mod frames;
+mod hardware;
 mod import;
 mod inspect;
 mod kit;
@@ -30,6 +31,7 @@ mod recording;
 mod replay;
 mod results;
 mod rollout;
+mod run;
 mod setup;
 mod stats;
 mod teleop;
@@ -51,6 +53,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  wink run --policy models/wink-so101                 a policy on an arm, in real time: simulated, or --board FILE --arm NAME
   wink eval                                           the shipped policy on all three splits, with its controls
   wink eval --policy expert --split val --out out/x   the scripted expert; report.html, report.json, episodes.parquet
   wink merge out/shard-* --out out/all                the shards of an evaluation as one report
@@ -82,6 +85,7 @@ enum Command {
     Eval(eval::Args),
     Merge(merge::Args),
     Record(record::Args),
+    Run(Box<run::Args>),
     Replay(replay::Args),
     Frames(frames::Args),
     Import(Box<import::Args>),
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Record(args) => record::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Replay(args) => match replay::run(&args) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

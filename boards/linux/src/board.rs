@@ -159,6 +159,11 @@ impl LinuxBoard {
         self.firmware.trouble()
     }
 
+    /// The same, for a part of the program that does not have the board.
+    pub fn trouble_watch(&self) -> impl Fn() -> Option<String> + Send + 'static {
+        self.firmware.trouble_watch()
+    }
+
     /// As [`FirmwareThread::late_steps`].
     #[must_use]
     pub fn late_steps(&self) -> u64 {

@@ -23,6 +23,8 @@ pub struct BoardFile {
     pub serial: Option<SerialBus>,
     /// For arms of PWM servos.
     pub i2c: Option<I2cBus>,
+    /// For a microcontroller that was flashed for the arm.
+    pub wire: Option<Wire>,
     /// Its cameras, in the order of their names.
     pub cameras: Vec<CameraConfig>,
 }
@@ -38,6 +40,15 @@ pub struct SerialBus {
     pub echo: bool,
     /// Longest wait for the start of an answer, microseconds.
     pub answer_timeout_us: u32,
+}
+
+/// The serial port of a flashed board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire {
+    /// Its device.
+    pub port: String,
+    /// Bits a second.
+    pub baud: u32,
 }
 
 /// An I2C bus with a PCA9685.
@@ -106,6 +117,15 @@ impl BoardFile {
                 })
             })
             .transpose()?;
+        let wire = raw
+            .wire
+            .map(|raw| {
+                Ok(Wire {
+                    baud: within("baud", &raw.baud, 9_600, 4_500_000)?,
+                    port: raw.port,
+                })
+            })
+            .transpose()?;
         let cameras = raw.cameras.iter().map(|(name, table)| {
             table.check(name).map_err(|fault| BoardError::Camera {
                 line: line_of(text, fault.offset.unwrap_or(0)),
@@ -119,6 +139,7 @@ impl BoardFile {
             name: raw.name,
             serial,
             i2c,
+            wire,
         })
     }
 }
@@ -132,6 +153,9 @@ impl BoardFile {
         if let Some(i2c) = &mut self.i2c {
             device.clone_into(&mut i2c.bus);
         }
+        if let Some(wire) = &mut self.wire {
+            device.clone_into(&mut wire.port);
+        }
     }
 }
 
@@ -144,6 +168,7 @@ struct Raw {
     rate_hz: Spanned<u32>,
     serial: Option<RawSerial>,
     i2c: Option<RawI2c>,
+    wire: Option<RawWire>,
     #[serde(default)]
     cameras: BTreeMap<String, CameraTable>,
 }
@@ -156,6 +181,13 @@ struct RawSerial {
     #[serde(default)]
     echo: bool,
     answer_timeout_us: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWire {
+    port: String,
+    baud: Spanned<u32>,
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ mod wire_port;
 
 pub use board::LinuxBoard;
 pub use error::BoardError;
-pub use file::{BoardFile, I2cBus, SerialBus};
+pub use file::{BoardFile, I2cBus, SerialBus, Wire};
 pub use port::{check_free, refused};
 pub use pty::{Pty, Received};
 pub use serial::SerialLine;

@@ -82,6 +82,12 @@ impl FirmwareThread {
         self.trouble.told()
     }
 
+    /// The same, for a part of the program that does not have the board.
+    pub fn trouble_watch(&self) -> impl Fn() -> Option<String> + Send + 'static {
+        let trouble = self.trouble.clone();
+        move || trouble.told()
+    }
+
     /// Steps that began more than a period late: the machine, or the servos, are too slow for this rate.
     #[must_use]
     pub fn late_steps(&self) -> u64 {

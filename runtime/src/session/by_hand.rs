@@ -5,6 +5,7 @@ use super::pace::towards;
 use super::tick::Sent;
 use super::{Retold, RuntimeError, Session, StageTimes, TickReport};
 use crate::arm::{ArmClientError, JointValues};
+use crate::rig::Rig;
 use wink_firmware::State;
 
 /// Without a policy's rate yet: from look to look.
@@ -160,6 +161,11 @@ impl Session {
     #[must_use]
     pub fn now_us(&self) -> u64 {
         self.rig.clock.now_us()
+    }
+
+    /// Cameras, link and clock.
+    pub fn rig_mut(&mut self) -> &mut Rig {
+        &mut self.rig
     }
 
     /// The arm that is driven.

@@ -281,6 +281,12 @@ impl Session {
         self.observer.joints()
     }
 
+    /// The chunk that came last; what its scheduler makes of it is not in it.
+    #[must_use]
+    pub fn chunk(&self) -> &ActionChunk {
+        &self.chunk
+    }
+
     /// How many ticks were late so far, by cause, and how many chunks.
     #[must_use]
     pub fn late(&self) -> &LateTicks {

@@ -77,6 +77,11 @@ impl SerialBoard {
             clock: MonotonicClock::new(),
         })
     }
+
+    /// The time of its setpoints.
+    pub const fn clock(&self) -> &MonotonicClock {
+        &self.clock
+    }
 }
 
 impl Machine for SerialBoard {}

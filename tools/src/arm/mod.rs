@@ -8,6 +8,7 @@ mod lerobot;
 mod machine;
 mod panel;
 mod release;
+mod screen;
 mod view;
 
 use std::io::{self, IsTerminal, Write};
@@ -24,6 +25,7 @@ pub use drive::Drive;
 pub use machine::{Adapter, Machine, SerialBoard, only_port, usb_ports};
 pub use panel::{JointInfo, joints};
 pub use release::until_disarmed;
+pub use screen::Screen;
 
 const EXAMPLES: &str = "\
 Examples:

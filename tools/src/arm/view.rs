@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::Result;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use crossterm::style::Print;
-use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
-use crossterm::{cursor, execute, queue};
+use crossterm::terminal::{Clear, ClearType};
+use crossterm::{cursor, queue};
 use wink_firmware::wire::State;
 use wink_runtime::arm::{ArmClient, ArmDescription};
 
 use super::drive::{inside, measured, outside};
 use super::panel::{JointInfo, joints, lines};
+use super::screen::Screen;
 use super::{Machine, PATIENCE_US, listen};
 
 /// Time between two pictures, which is also that between setpoints.
@@ -36,25 +35,6 @@ enum Wish {
     Hold,
     PowerDown,
     ClearFault,
-}
-
-/// Puts the terminal back as it was, however the view ends.
-struct Screen;
-
-impl Screen {
-    fn enter() -> io::Result<Self> {
-        enable_raw_mode()?;
-        let screen = Self;
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-        Ok(screen)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, cursor::Show);
-        let _ = disable_raw_mode();
-    }
 }
 
 pub fn run(arm: &ArmDescription, client: &mut ArmClient, machine: &mut dyn Machine) -> Result<()> {

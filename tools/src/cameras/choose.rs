@@ -1,15 +1,14 @@
 //! Which cameras are looked at.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use wink_board_linux::BoardFile;
 use wink_camera::{CameraConfig, HAS_DEVICES, HOW_TO_GET_DEVICES, PixelFormat, Source};
 
 use super::Args;
 use super::measure::Wanted;
 use crate::bad_input::bad_input;
+use crate::hardware::read_board;
 
 /// A device that was found: its file, and what it is, where it could be asked.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -130,18 +129,6 @@ fn configured(
 }
 
 /// A board's file, by its name or path.
-fn read_board(boards: &Path, name: &str) -> Result<BoardFile> {
-    let direct = Path::new(name);
-    let path = if direct.extension().is_some_and(|end| end == "toml") {
-        direct.to_owned()
-    } else {
-        boards.join("linux").join(name).with_extension("toml")
-    };
-    let told = path.display();
-    let text = fs::read_to_string(&path).map_err(|error| bad_input(format!("{told}: {error}")))?;
-    BoardFile::from_toml(&text).map_err(|error| bad_input(format!("{told}: {error}")))
-}
-
 #[cfg(not(feature = "camera"))]
 fn devices() -> Result<Vec<Found>> {
     Ok(Vec::new())

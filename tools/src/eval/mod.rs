@@ -1,6 +1,6 @@
 //! `wink eval`: what a policy executes, and what it recognises.
 
-mod board;
+pub mod board;
 mod comparison;
 mod confusion;
 pub mod episode;

@@ -151,6 +151,7 @@ impl Place {
                 answer_timeout_us: ANSWER_US,
             }),
             i2c: None,
+            wire: None,
             cameras: vec![],
         };
         LinuxBoard::start(arm, &board).map_err(as_bad_input)
