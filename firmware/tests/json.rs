@@ -29,6 +29,11 @@ enum Host {
     Setpoint {
         deadline_us: u64,
         positions: heapless::Vec<f32, 8>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
+    },
+    Speed {
+        scale: f32,
     },
     Ping {
         host_time_us: u64,
@@ -56,7 +61,7 @@ enum Board<'a> {
         arm: &'a str,
         image: &'a str,
         #[serde(borrow)]
-        capabilities: heapless::Vec<&'a str, 6>,
+        capabilities: heapless::Vec<&'a str, 10>,
     },
     Pong {
         host_time_us: u64,
@@ -71,8 +76,9 @@ enum Board<'a> {
         positions: Floats,
         velocities: Floats,
         loads: Floats,
+        speed: f32,
         last_setpoint_seq: u32,
-        counters: [u32; 15],
+        counters: [u32; 20],
     },
     Health {
         time_us: u64,
@@ -93,10 +99,14 @@ fn host() -> impl Strategy<Value = Command> {
             version,
             description_hash,
         })),
-        (any::<u64>(), joints).prop_map(|(deadline_us, joints)| Command::Setpoint(Setpoint {
-            deadline_us,
-            positions: JointVec::from_slice(&joints).unwrap(),
-        })),
+        (any::<u64>(), joints, any::<bool>()).prop_map(|(deadline_us, joints, held)| {
+            Command::Setpoint(Setpoint {
+                deadline_us,
+                positions: JointVec::from_slice(&joints).unwrap(),
+                held,
+            })
+        }),
+        (-1e6_f32..1e6).prop_map(|scale| Command::Speed { scale }),
         any::<u64>().prop_map(|host_time_us| Command::Ping { host_time_us }),
         Just(Command::Arm),
         Just(Command::Disarm),
@@ -111,10 +121,13 @@ fn same(command: &Command) -> Host {
         Command::Setpoint(Setpoint {
             deadline_us,
             positions,
+            held,
         }) => Host::Setpoint {
             deadline_us: *deadline_us,
             positions: positions.iter().copied().collect(),
+            held: *held,
         },
+        Command::Speed { scale } => Host::Speed { scale: *scale },
         Command::Ping { host_time_us } => Host::Ping {
             host_time_us: *host_time_us,
         },
@@ -165,7 +178,7 @@ fn hello() -> impl Strategy<Value = Hello> {
 
 fn telemetry() -> impl Strategy<Value = Telemetry> {
     const STATES: [State; 4] = [State::Disarmed, State::Armed, State::Holding, State::Fault];
-    const HOLDS: [HoldReason; 9] = [
+    const HOLDS: [HoldReason; 12] = [
         HoldReason::None,
         HoldReason::Starved,
         HoldReason::Servo,
@@ -175,6 +188,9 @@ fn telemetry() -> impl Strategy<Value = Telemetry> {
         HoldReason::Voltage,
         HoldReason::Clock,
         HoldReason::PoweringDown,
+        HoldReason::PolicyLate,
+        HoldReason::Stop,
+        HoldReason::ProofOfLife,
     ];
     const FAULTS: [Fault; 3] = [Fault::None, Fault::ServoRead, Fault::ServoWrite];
 
@@ -184,8 +200,9 @@ fn telemetry() -> impl Strategy<Value = Telemetry> {
         prop::sample::select(FAULTS.to_vec()),
     );
     let values = (joints(), joints(), joints());
-    (any::<(u32, u64, u32)>(), words, values, any::<[u32; 15]>()).prop_map(
-        |((seq, time_us, last_setpoint_seq), words, values, counts)| Telemetry {
+    let rest = (-1e3_f32..1e3, any::<[u32; 20]>());
+    (any::<(u32, u64, u32)>(), words, values, rest).prop_map(
+        |((seq, time_us, last_setpoint_seq), words, values, (speed, counts))| Telemetry {
             seq,
             time_us,
             state: words.0,
@@ -194,6 +211,7 @@ fn telemetry() -> impl Strategy<Value = Telemetry> {
             positions: values.0,
             velocities: values.1,
             loads: values.2,
+            speed,
             last_setpoint_seq,
             counters: counters(counts),
         },
@@ -240,7 +258,7 @@ fn board() -> impl Strategy<Value = BoardMessage> {
 }
 
 /// In the order of the wire.
-fn counters(counts: [u32; 15]) -> Counters {
+fn counters(counts: [u32; 20]) -> Counters {
     let [
         accepted,
         bad_lines,
@@ -261,6 +279,11 @@ fn counters(counts: [u32; 15]) -> Counters {
         starved,
         reads,
         writes,
+        held,
+        policy_late,
+        far_starts,
+        outside_workspace,
+        stops,
     ] = counts;
     Counters {
         accepted,
@@ -278,10 +301,15 @@ fn counters(counts: [u32; 15]) -> Counters {
         starved,
         servo_reads_failed: reads,
         servo_writes_failed: writes,
+        held,
+        policy_late,
+        far_starts,
+        outside_workspace,
+        stops,
     }
 }
 
-fn counts(counters: &Counters) -> [u32; 15] {
+fn counts(counters: &Counters) -> [u32; 20] {
     [
         counters.accepted,
         counters.bad_lines,
@@ -298,6 +326,11 @@ fn counts(counters: &Counters) -> [u32; 15] {
         counters.starved,
         counters.servo_reads_failed,
         counters.servo_writes_failed,
+        counters.held,
+        counters.policy_late,
+        counters.far_starts,
+        counters.outside_workspace,
+        counters.stops,
     ]
 }
 
@@ -332,6 +365,7 @@ fn same_board(message: &BoardMessage) -> Board<'_> {
             positions: floats(&telemetry.positions),
             velocities: floats(&telemetry.velocities),
             loads: floats(&telemetry.loads),
+            speed: telemetry.speed,
             last_setpoint_seq: telemetry.last_setpoint_seq,
             counters: counts(&telemetry.counters),
         },

@@ -4,7 +4,7 @@ use wink_firmware::JointVec;
 use wink_firmware::wire::{
     Command, Fault, HoldReason, HostMessage, MAX_HOST_LINE, Setpoint, State, encode_host,
 };
-use wink_runtime::arm::{ArmClient, ArmClientError, JointValues, Link};
+use wink_runtime::arm::{ArmClient, ArmClientError, JointValues, Link, Target};
 use wink_runtime::clock::Clock;
 use wink_sim::{Scene, Setup, SimOptions, Split};
 
@@ -87,8 +87,13 @@ impl Trial {
             self.client.poll(&mut self.board, now_us)?;
             self.swung_us += STEP_US;
             let positions = self.swing();
-            self.client
-                .send_setpoint(&mut self.board, now_us, 2 * STEP_US, &positions)?;
+            self.client.send_setpoint(
+                &mut self.board,
+                now_us,
+                2 * STEP_US,
+                &positions,
+                Target::New,
+            )?;
             self.board.sleep_until(now_us + STEP_US);
         }
         Ok(())
@@ -139,6 +144,7 @@ impl Trial {
             command: Command::Setpoint(Setpoint {
                 deadline_us: board_us.saturating_add_signed(ahead_us),
                 positions: JointVec::from_slice(positions).unwrap_or_default(),
+                held: false,
             }),
         };
         self.raw_seq = self.raw_seq.max(message.seq);

@@ -1,6 +1,6 @@
 //! The arm that this image was built for. `build.rs` reads its file; no message can change anything of it.
 
-use wink_firmware::config::ConfigError;
+use wink_firmware::config::{ConfigError, ProofOfLife};
 use wink_firmware::servo::serial::{BadServos, BusOptions, BusPort};
 use wink_firmware::{Config, Core};
 
@@ -23,6 +23,7 @@ pub use built::{NAME, PERIOD_US, SERVOS, SETTINGS, Servos};
 pub fn config(image: &str) -> Result<Config, ConfigError> {
     let config = Config {
         period_us: PERIOD_US,
+        proof: Some(ProofOfLife::BOARDS),
         ..built::config()?
     };
     Ok(config.named(NAME, image))

@@ -158,6 +158,7 @@ mod tests {
     use core::sync::atomic::AtomicU64;
     use std::vec::Vec;
 
+    use wink_firmware::Config;
     use wink_firmware::servo::ServoState;
     use wink_firmware::wire::{
         BoardMessage, BoardReader, Command, HostHello, HostMessage, MAX_HOST_LINE, State,
@@ -201,7 +202,11 @@ mod tests {
 
     #[test]
     fn ticks_at_its_period_and_speaks_with_the_host() {
-        let mut core = Core::new(arm::config("test").unwrap()).unwrap();
+        let config = Config {
+            proof: None,
+            ..arm::config("test").unwrap()
+        };
+        let mut core = Core::new(config).unwrap();
         let period_us = u64::from(core.config().period_us);
         let joints = core.config().joints.len();
         let mut servos = Ideal([0.0; 8][..joints].to_vec());

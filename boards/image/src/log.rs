@@ -79,6 +79,9 @@ fn state_name(
         (State::Holding, HoldReason::Voltage, _) => "holding: the supply does not fit the servos",
         (State::Holding, HoldReason::Clock, _) => "holding: the clock went backwards",
         (State::Holding, HoldReason::PoweringDown, _) => "holding: powering down",
+        (State::Holding, HoldReason::PolicyLate, _) => "holding: no new actions",
+        (State::Holding, HoldReason::Stop, _) => "holding: the stop input is active",
+        (State::Holding, HoldReason::ProofOfLife, _) => "holding: setpoints are awaited",
         (State::Fault, _, Fault::ServoWrite) => "fault: servos cannot be written",
         (State::Fault, ..) => "fault: servos cannot be read",
     }

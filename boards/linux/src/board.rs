@@ -216,7 +216,7 @@ fn with_advice(error: &BusError<std::io::Error>) -> String {
 fn core(arm: &ArmDescription, rate_hz: u32) -> Result<Core, BoardError> {
     let config = Config {
         period_us: 1_000_000 / rate_hz.max(1),
-        ..arm.firmware_config()
+        ..arm.hardware_config()
     };
     Core::new(config).map_err(|error| BoardError::Arm {
         arm: arm.name().to_owned(),

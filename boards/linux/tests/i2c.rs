@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use linux_embedded_hal::I2cdev;
 use mcp2221::{ADDRESS, Bridge};
 use wink_board_linux::{BoardFile, LinuxBoard};
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use wink_runtime::arm::{ArmClient, ArmDescription, Target};
 use wink_runtime::clock::Clock;
 
 /// With kernel 6.1 the driver waits 24 s for answers that HID does not deliver while it probes.
@@ -103,7 +103,7 @@ fn a_pca9685_behind_a_real_i2c_bus_makes_the_pulses_of_a_moving_arm() {
         let now_us = board.now_us();
         client.poll(&mut board, now_us).unwrap();
         client
-            .send_setpoint(&mut board, now_us, 200_000, &targets)
+            .send_setpoint(&mut board, now_us, 200_000, &targets, Target::New)
             .unwrap();
         board.sleep_until(now_us + 50_000);
     }

@@ -16,7 +16,7 @@ use far_end::{FarEnd, wx250s};
 use serialport::{SerialPort, TTYPort};
 use tempfile::TempDir;
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, Link, LinkError};
+use wink_runtime::arm::{ArmClient, Link, LinkError, Target};
 use wink_runtime::clock::{Clock, MonotonicClock};
 use wink_sim::bus::ServoBus;
 
@@ -144,7 +144,7 @@ fn drive(client: &mut ArmClient, host: &mut Host, target: f64, done: impl Fn(&Ar
         assert!(now_us < end_us, "still at {:?}", client.positions());
         targets[0] += (target - targets[0]).clamp(-STEP_RAD, STEP_RAD);
         client
-            .send_setpoint(host, now_us, 200_000, &targets)
+            .send_setpoint(host, now_us, 200_000, &targets, Target::New)
             .unwrap();
         host.sleep_until(now_us + 50_000);
         let now_us = host.now_us();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use far_end::{FarEnd, wx250s};
 use serialport::TTYPort;
 use wink_board_linux::{BoardError, BoardFile, LinuxBoard, SerialBus, SerialLine};
-use wink_runtime::arm::{ArmClient, ArmDescription, ArmServos};
+use wink_runtime::arm::{ArmClient, ArmDescription, ArmServos, Target};
 use wink_runtime::clock::Clock;
 use wink_sim::bus::{ServoBus, ServoFaults};
 
@@ -59,7 +59,7 @@ fn drives_the_arm(model: &str) {
         client.poll(&mut board, now_us).unwrap();
         // Starved in between, the arm holds and goes on with the next setpoint.
         client
-            .send_setpoint(&mut board, now_us, 200_000, &targets)
+            .send_setpoint(&mut board, now_us, 200_000, &targets, Target::New)
             .unwrap();
         board.sleep_until(now_us + 50_000);
     }

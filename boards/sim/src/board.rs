@@ -31,6 +31,9 @@ pub struct SimOptions {
     pub window: Option<Window>,
     /// How fast the cards move.
     pub card_speed: CardSpeed,
+    /// Whether the arm starts as a real one does: torque after setpoints at rate, a first target far away approached slowly. The
+    /// benchmark's episodes start without.
+    pub hardware_start: bool,
 }
 
 impl Default for SimOptions {
@@ -41,6 +44,7 @@ impl Default for SimOptions {
             frame_px: None,
             window: None,
             card_speed: CardSpeed::STANDING,
+            hardware_start: false,
         }
     }
 }
@@ -139,12 +143,20 @@ impl SimBoard {
     /// When the firmware refuses the arm.
     pub fn with_table(table: Table, options: SimOptions) -> Result<Self, SimError> {
         let (setup, arm) = (table.setup, table.setup.arm());
-        let config = arm.firmware_config();
+        let config = arm.hardware_config();
+        let hardware_start = options.hardware_start;
+        let starts: Vec<f32> = config.guards.iter().map(|guard| guard.start).collect();
         let mut cell = Workcell::new(table, options);
-        let (config, drives) = match setup.drives {
+        let (mut config, drives) = match setup.drives {
             setup::Drives::Ideal => (ideal(config), Drives::Ideal),
             setup::Drives::Bus => (config, Drives::bus(&arm, cell.servos_mut())?),
         };
+        if !hardware_start {
+            config.proof = None;
+        }
+        for (guard, start) in config.guards.iter_mut().zip(starts) {
+            guard.start = if hardware_start { start } else { f32::INFINITY };
+        }
         Ok(Self {
             cell,
             drives,
@@ -260,7 +272,7 @@ mod tests {
     use crate::scene::Split;
     use wink_firmware::State;
     use wink_firmware::wire::{BoardMessage, BoardReader};
-    use wink_runtime::arm::ArmClient;
+    use wink_runtime::arm::{ArmClient, Target};
 
     fn board() -> SimBoard {
         SimBoard::new(&Scene::new(Split::Val, 0), SimOptions::default()).unwrap()
@@ -293,7 +305,7 @@ mod tests {
         for _ in 0..20 {
             let now_us = board.now_us();
             client
-                .send_setpoint(&mut board, now_us, 50_000, &targets)
+                .send_setpoint(&mut board, now_us, 50_000, &targets, Target::New)
                 .unwrap();
             board.sleep_until(now_us + 50_000);
             client.poll(&mut board, now_us + 50_000).unwrap();

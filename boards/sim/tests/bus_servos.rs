@@ -131,6 +131,7 @@ fn an_arm_without_a_gripper_is_driven_by_its_firmware() {
             wink_firmware::wire::Setpoint {
                 deadline_us: now_us + 400_000,
                 positions: goals.into_iter().collect(),
+                held: false,
             },
         ));
         for (number, command) in (1..).zip(commands.drain(..)) {

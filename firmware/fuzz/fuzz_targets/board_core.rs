@@ -107,6 +107,7 @@ fuzz_target!(|bytes: &[u8]| {
             time_us: 20_000,
         }),
         max_temperature_c: 70.0,
+        start: f32::INFINITY,
     });
     config.min_voltage_v = 10.0;
     let mut core = Core::new(config).expect("makes sense");
@@ -153,6 +154,7 @@ fn run_step(
                 Command::Setpoint(Setpoint {
                     deadline_us: *now_us + ahead_us,
                     positions,
+                    held: false,
                 }),
             );
         }

@@ -99,6 +99,7 @@ fn run<S: ServoBus>(mut servos: S) -> Result<Infallible, ()> {
                 time_us: 500_000,
             }),
             max_temperature_c: 70.0,
+            start: f32::INFINITY,
         });
     }
     let mut core = Core::new(config).map_err(|_| ())?;

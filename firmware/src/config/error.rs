@@ -26,6 +26,8 @@ pub enum ConfigError {
     BadGuard { joint: usize },
     /// There is not one guard per joint.
     GuardCount,
+    /// The speed scale is not above 0 and at most 1.
+    BadSpeed,
     /// A time, count or voltage is zero (the voltage: negative or NaN).
     Zero {
         /// Name of the field.
@@ -55,6 +57,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "joint {joint}: what its guard watches must be positive")
             }
             Self::GuardCount => write!(f, "there must be one guard per joint"),
+            Self::BadSpeed => write!(f, "the speed scale must be above 0 and at most 1"),
             Self::Zero { field } => write!(f, "{field} must not be zero"),
         }
     }

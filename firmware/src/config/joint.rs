@@ -22,6 +22,9 @@ impl JointLimits {
     /// Share of [`velocity`](Self::velocity) at which a joint outside of its limits moves inwards.
     pub const INWARDS_SHARE: f32 = 0.1;
 
+    /// Share of the highest velocities at which the arm approaches a first target that is far from where it is.
+    pub const START_SHARE: f32 = 0.1;
+
     /// Whether a position lies outside of the limits.
     #[must_use]
     pub fn excludes(&self, position: f32) -> bool {
@@ -60,6 +63,8 @@ pub struct JointGuard {
     pub stall: Option<StallLimit>,
     /// The arm holds at this temperature of the servo; infinite for none.
     pub max_temperature_c: f32,
+    /// A first target further than this from the measured position (rad or m) is approached slowly; infinite for no such guard.
+    pub start: f32,
 }
 
 impl JointGuard {
@@ -68,6 +73,7 @@ impl JointGuard {
         torque: f32::INFINITY,
         stall: None,
         max_temperature_c: f32::INFINITY,
+        start: f32::INFINITY,
     };
 
     /// Whether all its numbers are usable ones.
@@ -81,7 +87,7 @@ impl JointGuard {
                     && stall.time_us > 0
             }
         };
-        stall && self.torque > 0.0 && self.max_temperature_c > 0.0
+        stall && self.torque > 0.0 && self.max_temperature_c > 0.0 && self.start > 0.0
     }
 }
 

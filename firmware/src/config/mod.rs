@@ -2,9 +2,11 @@
 
 mod error;
 mod joint;
+mod proof;
 
 pub use error::ConfigError;
 pub use joint::{JointGuard, JointLimits, StallLimit};
+pub use proof::ProofOfLife;
 
 use crate::MAX_JOINTS;
 use crate::motion::{MAX_TAPS, taps};
@@ -35,6 +37,14 @@ pub struct Config {
     pub period_us: u32,
     /// Time without an accepted setpoint after which the arm stops and holds. Default 150 ms.
     pub hold_after_us: u64,
+    /// Time during which setpoints only repeat their target after which the arm stops and holds. Default 1 s.
+    pub late_after_us: u64,
+    /// Speed scale after a hello, until the host asks for another: above 0, at most 1. Default 1.
+    pub speed: f32,
+    /// What a host must do before torque is switched on. Default: nothing.
+    pub proof: Option<ProofOfLife>,
+    /// Whether the board has a stop input, told in the hello. Default: no.
+    pub stop_input: bool,
     /// Furthest ahead that a setpoint's deadline may lie. Default 500 ms.
     pub max_ahead_us: u64,
     /// Time between telemetry lines. Default 20 ms.
@@ -74,6 +84,10 @@ impl Config {
             feedback: true,
             period_us: 1_000,
             hold_after_us: 150_000,
+            late_after_us: 1_000_000,
+            speed: 1.0,
+            proof: None,
+            stop_input: false,
             max_ahead_us: 500_000,
             telemetry_period_us: 20_000,
             health_period_us: 500_000,
@@ -103,6 +117,7 @@ impl Config {
         for (field, value) in [
             ("period_us", u64::from(self.period_us)),
             ("hold_after_us", self.hold_after_us),
+            ("late_after_us", self.late_after_us),
             ("max_ahead_us", self.max_ahead_us),
             ("telemetry_period_us", self.telemetry_period_us),
             ("health_period_us", self.health_period_us),
@@ -112,6 +127,12 @@ impl Config {
             if value == 0 {
                 return Err(ConfigError::Zero { field });
             }
+        }
+        if self.proof.is_some_and(|proof| !proof.makes_sense()) {
+            return Err(ConfigError::Zero { field: "proof" });
+        }
+        if !is_speed_scale(self.speed) {
+            return Err(ConfigError::BadSpeed);
         }
         for (joint, limits) in self.joints.iter().enumerate() {
             check_limits(joint, limits, self.period_us)?;
@@ -129,6 +150,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a share of the joints' highest velocities lowers them, or leaves them as they are. NaN does not.
+#[must_use]
+pub(crate) fn is_speed_scale(scale: f32) -> bool {
+    scale > 0.0 && scale <= 1.0
 }
 
 fn check_limits(joint: usize, limits: &JointLimits, period_us: u32) -> Result<(), ConfigError> {

@@ -42,23 +42,37 @@ impl JointMotion {
     }
 
     /// Moves the command by one tick of `dt` seconds: towards `reference`, or to a stop without one.
-    pub fn step(&mut self, limits: &JointLimits, reference: Option<Reference>, dt: f32) {
+    ///
+    /// `scale`, at most 1, lowers the velocity and how fast it may grow. A joint that is faster than that, because the scale was
+    /// lowered while it moved, brakes; braking keeps the whole acceleration, so that no scale makes a stop longer.
+    pub fn step(
+        &mut self,
+        limits: &JointLimits,
+        scale: f32,
+        reference: Option<Reference>,
+        dt: f32,
+    ) {
         if dt <= 0.0 {
             return;
         }
-        let wanted = reference.map_or(0.0, |reference| self.follow(limits, reference, dt));
-        let change = limits.acceleration * dt;
-        let fastest = if limits.excludes(self.position) {
-            limits.velocity * JointLimits::INWARDS_SHARE
+        let acceleration = limits.acceleration * scale;
+        let wanted = reference.map_or(0.0, |reference| self.follow(acceleration, reference, dt));
+        let braking = limits.acceleration * dt;
+        let gain = acceleration * dt;
+        let fastest = limits.velocity
+            * if limits.excludes(self.position) {
+                scale.min(JointLimits::INWARDS_SHARE)
+            } else {
+                scale
+            };
+        let fastest = fastest.max(self.velocity.abs() - braking);
+        let (lowest, highest) = if self.velocity > 0.0 {
+            ((self.velocity - braking).max(-gain), self.velocity + gain)
         } else {
-            limits.velocity
+            (self.velocity - gain, (self.velocity + braking).min(gain))
         };
         // `max` and `min` rather than `clamp`: they cannot panic, and drop a NaN.
-        let velocity = wanted
-            .max(self.velocity - change)
-            .min(self.velocity + change)
-            .max(-fastest)
-            .min(fastest);
+        let velocity = wanted.max(lowest).min(highest).max(-fastest).min(fastest);
         let room = if velocity > 0.0 {
             limits.max - self.position
         } else {
@@ -74,11 +88,11 @@ impl JointMotion {
     }
 
     /// The velocity for this tick with which the joint meets the reference soonest.
-    fn follow(&self, limits: &JointLimits, reference: Reference, dt: f32) -> f32 {
+    fn follow(&self, acceleration: f32, reference: Reference, dt: f32) -> f32 {
         // How far the reference is ahead once it has moved on by a tick's worth.
         let gap = reference.position - self.position - reference.velocity * dt;
         let sign = if gap < 0.0 { -1.0 } else { 1.0 };
-        reference.velocity + sign * stoppable_speed(gap * sign, limits.acceleration, dt)
+        reference.velocity + sign * stoppable_speed(gap * sign, acceleration, dt)
     }
 }
 
@@ -135,7 +149,7 @@ mod tests {
         };
         (0..ticks)
             .map(|_| {
-                joint.step(&LIMITS, Some(reference), dt);
+                joint.step(&LIMITS, 1.0, Some(reference), dt);
                 joint.position
             })
             .collect()
@@ -182,7 +196,7 @@ mod tests {
             let velocity = 0.01 * f32::from(tick.min(250 - tick));
             position += velocity * 0.001;
             let reference = Reference { position, velocity };
-            joint.step(&LIMITS, Some(reference), 0.001);
+            joint.step(&LIMITS, 1.0, Some(reference), 0.001);
             assert!((joint.position - position).abs() < 1e-6, "tick {tick}");
         }
     }
@@ -204,16 +218,18 @@ mod tests {
             start in -2.0_f32..2.0,
             dt in prop_oneof![Just(0.001_f32), Just(0.01), Just(0.000_5)],
             acceleration in 1.0_f32..500.0,
-            targets in prop::collection::vec((-10.0_f32..10.0, -50.0_f32..50.0, 1_u8..60), 1..40),
+            targets in prop::collection::vec((-10.0_f32..10.0, -50.0_f32..50.0, 1_u8..60, 0.01_f32..1.5), 1..40),
         ) {
             let limits = JointLimits { acceleration, ..LIMITS };
             let mut joint = JointMotion::at(start);
-            for (position, velocity, ticks) in targets {
+            for (position, velocity, ticks, scale) in targets {
+                // As often as not there is no other scale than 1.
+                let scale = scale.min(1.0);
                 // Above 9 the joint is told to stop instead.
                 let reference = (position < 9.0).then_some(Reference { position, velocity });
                 for _ in 0..ticks {
                     let before = joint;
-                    joint.step(&limits, reference, dt);
+                    joint.step(&limits, scale, reference, dt);
                     prop_assert!(joint.position >= limits.min && joint.position <= limits.max);
                     prop_assert!(joint.velocity.abs() <= limits.velocity);
                     let moved = (joint.position - before.position).abs();
@@ -222,6 +238,8 @@ mod tests {
                     // Braking for a limit rounds a position to 2e-7, felt as 2e-7 / dt.
                     let allowed = limits.acceleration * dt * 1.01 + 1e-6 / dt;
                     prop_assert!(change <= allowed, "velocity changed by {change} > {allowed}");
+                    let fastest = (limits.velocity * scale).max(before.velocity.abs() - acceleration * dt);
+                    prop_assert!(joint.velocity.abs() <= fastest * 1.000_1, "{} at {scale}", joint.velocity);
                 }
             }
         }
@@ -233,7 +251,7 @@ mod tests {
             let mut joint = JointMotion::at(0.0);
             for (dt, position) in ticks {
                 let before = joint;
-                joint.step(&LIMITS, Some(Reference { position, velocity: 0.0 }), dt);
+                joint.step(&LIMITS, 1.0, Some(Reference { position, velocity: 0.0 }), dt);
                 prop_assert!(joint.position >= LIMITS.min && joint.position <= LIMITS.max);
                 prop_assert!((joint.position - before.position).abs() <= LIMITS.velocity * dt + 1e-6);
             }

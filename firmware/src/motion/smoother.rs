@@ -219,7 +219,7 @@ mod tests {
             for (target, ticks) in targets {
                 for _ in 0..ticks {
                     let reference = Reference { position: target, velocity: 0.0 };
-                    joint.step(&limits, (target < 2.2).then_some(reference), dt);
+                    joint.step(&limits, 1.0, (target < 2.2).then_some(reference), dt);
                     let goal = smoother.push(all(joint.position), 1_000)[0];
                     prop_assert!((limits.min - 1e-6..=limits.max + 1e-6).contains(&goal));
                     let moved = (position(&smoother) - at) / dt64;

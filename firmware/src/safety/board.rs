@@ -10,6 +10,7 @@ use crate::wire::{Counters, Fault, HoldReason, Refusal, State};
 use super::count;
 use super::gate::Sequence;
 use super::guard::Guards;
+use super::start::Start;
 use super::status::Outbox;
 
 #[derive(Debug, Clone)]
@@ -31,7 +32,14 @@ pub(super) struct Board {
     pub longest_tick_us: u32,
     pub(super) sequence: Sequence,
     pub(super) last_setpoint_us: u64,
+    /// When a setpoint was last accepted that did not only repeat its target.
+    pub(super) last_action_us: u64,
     pub(super) last_tick_us: Option<u64>,
+    /// Share of the joints' highest velocities that the host asked for.
+    pub(super) speed: f32,
+    pub(super) start: Start,
+    /// Whether the stop input is active.
+    pub(super) stopped: bool,
     /// Whether torque is on, or may be: switching it on was tried.
     pub(super) torque: bool,
     pub(super) arm_due: bool,
@@ -55,6 +63,7 @@ pub(super) struct Board {
 impl Board {
     pub fn new(config: Config) -> Self {
         Self {
+            speed: config.speed,
             smoother: Smoother::new(&config.joints, config.period_us),
             config,
             state: State::Disarmed,
@@ -69,7 +78,10 @@ impl Board {
             longest_tick_us: 0,
             sequence: Sequence::default(),
             last_setpoint_us: 0,
+            last_action_us: 0,
             last_tick_us: None,
+            start: Start::default(),
+            stopped: false,
             torque: false,
             arm_due: false,
             disarm_due: false,

@@ -1,6 +1,7 @@
 //! What the host's messages do.
 
-use crate::motion::{Positions, TrajectoryFull};
+use crate::config::is_speed_scale;
+use crate::motion::TrajectoryFull;
 use crate::wire::{
     Command, Fault, HoldReason, HostHello, HostMessage, PROTOCOL_VERSION, Refusal, Setpoint, State,
 };
@@ -28,9 +29,14 @@ impl Board {
             _ if self.session != Some(Refusal::None) => count(&mut self.counters.refused),
             Command::Arm => self.arm(now_us),
             Command::ClearFault => self.clear_fault(now_us),
+            Command::Speed { scale } if is_speed_scale(scale) => self.speed = scale,
+            Command::Speed { .. } => count(&mut self.counters.refused),
             Command::Setpoint(setpoint) => match self.follow(&setpoint, now_us) {
                 Ok(()) => {
                     count(&mut self.counters.accepted);
+                    if setpoint.held {
+                        count(&mut self.counters.held);
+                    }
                     self.last_setpoint_seq = seq;
                 }
                 Err(rejection) => rejection.count(&mut self.counters),
@@ -42,6 +48,7 @@ impl Board {
     fn greet(&mut self, seq: u32, hello: HostHello) {
         self.session = Some(self.fit(hello));
         self.hold(HoldReason::Commanded);
+        self.speed = self.config.speed;
         self.last_setpoint_seq = 0;
         self.outbox.greet(seq);
     }
@@ -59,14 +66,19 @@ impl Board {
 
     fn arm(&mut self, now_us: u64) {
         match self.state {
+            _ if self.stopped => {
+                self.set_stop(true);
+                count(&mut self.counters.refused);
+            }
             State::Disarmed => {
-                self.arm_due = true;
                 self.disarm_due = false;
                 self.read_failures = 0;
                 self.write_failures = 0;
+                self.begin_to_arm(now_us);
             }
             State::Holding => self.arm_after_hold(now_us),
-            State::Armed => {}
+            // A new episode starts like the first one.
+            State::Armed => self.start.begin(),
             State::Fault => count(&mut self.counters.refused),
         }
     }
@@ -80,8 +92,28 @@ impl Board {
         self.go_on(now_us);
     }
 
+    /// Stops the arm while the stop input is active. Its release alone lets nothing go on.
+    pub fn set_stop(&mut self, active: bool) {
+        if active && !self.stopped {
+            count(&mut self.counters.stops);
+        }
+        self.stopped = active;
+        if active {
+            // Whoever powers down brakes as well, and wants the arm released.
+            if self.hold != HoldReason::PoweringDown {
+                self.hold(HoldReason::Stop);
+            }
+            if self.state == State::Disarmed {
+                self.hold = HoldReason::Stop;
+            }
+        } else if self.state == State::Disarmed && self.hold == HoldReason::Stop {
+            self.hold = HoldReason::None;
+        }
+    }
+
     pub(super) fn disarm(&mut self) {
         self.arm_due = false;
+        self.cancel_proof();
         self.disarm_due = true;
         if self.state != State::Fault {
             self.state = State::Disarmed;
@@ -100,6 +132,7 @@ impl Board {
 
     pub(super) fn hold(&mut self, reason: HoldReason) {
         self.arm_due = false;
+        self.cancel_proof();
         if matches!(self.state, State::Armed | State::Holding) {
             self.state = State::Holding;
             self.hold = reason;
@@ -124,15 +157,26 @@ impl Board {
     }
 
     fn follow(&mut self, setpoint: &Setpoint, now_us: u64) -> Result<(), Rejection> {
+        if self.state == State::Disarmed && self.prove(setpoint, now_us)? {
+            return Ok(());
+        }
         let goes_on = match self.hold {
             HoldReason::None | HoldReason::Starved => true,
+            // A target that is only repeated keeps the link alive and no more.
+            HoldReason::PolicyLate if setpoint.held => {
+                self.last_setpoint_us = now_us;
+                false
+            }
+            HoldReason::PolicyLate => true,
             HoldReason::Servo => self.failures() < self.config.hold_after_failures,
             HoldReason::Commanded
             | HoldReason::Stall
             | HoldReason::Temperature
             | HoldReason::Voltage
             | HoldReason::Clock
-            | HoldReason::PoweringDown => false,
+            | HoldReason::PoweringDown
+            | HoldReason::Stop
+            | HoldReason::ProofOfLife => false,
         };
         let follows = matches!(self.state, State::Armed | State::Holding);
         if !(follows && goes_on) {
@@ -143,10 +187,8 @@ impl Board {
         if self.state == State::Holding {
             self.go_on(now_us);
         }
-        let mut positions = Positions::default();
-        for (slot, position) in positions.iter_mut().zip(&setpoint.positions) {
-            *slot = *position;
-        }
+        let positions = gate::positions(setpoint);
+        self.look_at_start(&positions);
         let anew = self
             .trajectory
             .push(now_us, command, setpoint.deadline_us, positions)
@@ -155,6 +197,9 @@ impl Board {
             self.reference = command;
         }
         self.last_setpoint_us = now_us;
+        if !setpoint.held {
+            self.last_action_us = now_us;
+        }
         Ok(())
     }
 
@@ -162,7 +207,9 @@ impl Board {
     fn go_on(&mut self, now_us: u64) {
         self.state = State::Armed;
         self.hold = HoldReason::None;
+        self.start.begin();
         self.last_setpoint_us = now_us;
+        self.last_action_us = now_us;
         self.rest_path_at_command(now_us);
     }
 }

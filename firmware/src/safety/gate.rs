@@ -60,6 +60,15 @@ impl Rejection {
     }
 }
 
+/// A setpoint's positions; 0 for joints that the arm lacks.
+pub(super) fn positions(setpoint: &Setpoint) -> Positions {
+    let mut positions = Positions::default();
+    for (slot, position) in positions.iter_mut().zip(&setpoint.positions) {
+        *slot = *position;
+    }
+    positions
+}
+
 /// Whether a setpoint read at `now_us` may be followed by an arm of this configuration whose commands are `command`.
 pub(super) fn check(
     setpoint: &Setpoint,
@@ -163,6 +172,7 @@ mod tests {
             let setpoint = Setpoint {
                 deadline_us,
                 positions,
+                held: false,
             };
             assert_eq!(
                 check(&setpoint, &config, &Positions::default(), now_us),

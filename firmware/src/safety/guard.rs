@@ -116,6 +116,13 @@ impl Guards {
         self.watches.get(joint)?.retreat
     }
 
+    /// Whether a joint's torque is being capped.
+    pub fn caps(&self, joint: usize) -> bool {
+        self.watches
+            .get(joint)
+            .is_some_and(|watch| watch.reach.is_finite())
+    }
+
     /// Forgets what lasts and who stalled, not what is too hot or too weak.
     pub fn start_anew(&mut self) {
         self.watches = [Watch::NEW; MAX_JOINTS];
@@ -259,6 +266,7 @@ mod tests {
             stall: Some(STALL),
             max_temperature_c: 70.0,
             torque: f32::INFINITY,
+            start: f32::INFINITY,
         };
         let config = config(guard, 10.5);
         let cases = [

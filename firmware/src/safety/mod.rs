@@ -7,6 +7,7 @@ mod board;
 mod commands;
 mod gate;
 mod guard;
+mod start;
 mod status;
 mod step;
 
@@ -45,6 +46,12 @@ impl Core {
             Ok(message) => board.obey(message, now_us),
             Err(_) => count(&mut board.counters.bad_lines),
         });
+    }
+
+    /// Says whether the board's stop input is active; call it before each [`tick`](Self::tick) where there is one. While it is,
+    /// the arm holds and cannot be armed; once it is released, arming goes on.
+    pub fn set_stop(&mut self, active: bool) {
+        self.board.set_stop(active);
     }
 
     /// One control step: reads the servos, decides, and writes their goals. Call it at a steady

@@ -114,6 +114,7 @@ impl Board {
             positions: self.each_measured(|servo| servo.position),
             velocities: self.each_measured(|servo| servo.velocity),
             loads: self.each_measured(|servo| servo.load),
+            speed: self.speed_now(),
             last_setpoint_seq: self.last_setpoint_seq,
             counters: self.counters,
         }
@@ -163,6 +164,8 @@ pub fn next_due(due_us: u64, period_us: u64, now_us: u64) -> u64 {
 fn capabilities(config: &Config) -> Capabilities {
     let mut can = Capabilities::empty();
     can.set(Capabilities::FEEDBACK, config.feedback);
+    can.set(Capabilities::PROOF_OF_LIFE, config.proof.is_some());
+    can.set(Capabilities::STOP_INPUT, config.stop_input);
     can.set(Capabilities::VOLTAGE_GUARD, config.min_voltage_v > 0.0);
     for joint in &config.joints {
         can.set(
@@ -178,6 +181,7 @@ fn capabilities(config: &Config) -> Capabilities {
                 Capabilities::TEMPERATURE_GUARD,
                 guard.max_temperature_c.is_finite(),
             ),
+            (Capabilities::START_GUARD, guard.start.is_finite()),
         ] {
             can.set(capability, can.contains(capability) || has);
         }

@@ -14,6 +14,7 @@ const MAX_TICK_US: u64 = 50_000;
 impl Board {
     pub fn tick<S: ServoBus>(&mut self, now_us: u64, servos: &mut S) {
         let elapsed_us = self.pass_time(now_us);
+        self.let_proof_lapse(now_us);
         let trouble = if self.read(servos) {
             let goals = self.torque.then_some(self.goals);
             self.guards
@@ -40,6 +41,7 @@ impl Board {
             self.hold(HoldReason::Clock);
             self.rest_path_at_command(now_us);
             self.last_setpoint_us = now_us;
+            self.last_action_us = now_us;
             self.guards.start_anew();
             self.outbox.say_now();
         }
@@ -100,7 +102,9 @@ impl Board {
                 self.arm_due = false;
                 self.state = State::Armed;
                 self.hold = HoldReason::None;
+                self.start.begin();
                 self.last_setpoint_us = now_us;
+                self.last_action_us = now_us;
                 return;
             }
         }
@@ -121,17 +125,25 @@ impl Board {
         }
         let follows = matches!(
             self.hold,
-            HoldReason::None | HoldReason::Starved | HoldReason::Servo
+            HoldReason::None | HoldReason::Starved | HoldReason::PolicyLate | HoldReason::Servo
         );
+        let silence_us = now_us.saturating_sub(self.last_setpoint_us);
         if let Some(reason) = trouble.filter(|_| follows) {
             self.hold(reason);
+        } else if self.hold == HoldReason::PolicyLate && silence_us > self.config.hold_after_us {
+            // Not even repeated targets come any more.
+            count(&mut self.counters.starved);
+            self.hold(HoldReason::Starved);
         } else if self.state == State::Armed {
-            let silence_us = now_us.saturating_sub(self.last_setpoint_us);
+            let late_us = now_us.saturating_sub(self.last_action_us);
             if failures >= self.config.hold_after_failures {
                 self.hold(HoldReason::Servo);
             } else if silence_us > self.config.hold_after_us {
                 count(&mut self.counters.starved);
                 self.hold(HoldReason::Starved);
+            } else if late_us > self.config.late_after_us {
+                count(&mut self.counters.policy_late);
+                self.hold(HoldReason::PolicyLate);
             }
         }
     }
@@ -186,6 +198,7 @@ impl Board {
 
     /// Moves a command towards where it is wanted (to a stop without that), as its torque cap allows.
     fn step_joint(&mut self, index: usize, wanted: Option<Reference>, dt: f32) {
+        let speed = self.speed_now();
         let (Some(joint), Some(limits), Some(guard), Some(servo), Some(goal)) = (
             self.joints.get_mut(index),
             self.config.joints.get(index),
@@ -204,7 +217,7 @@ impl Board {
         } else {
             Some(Reference::rest(allowed))
         };
-        joint.step(limits, reference, dt);
+        joint.step(limits, speed, reference, dt);
     }
 
     /// From commands to goals.

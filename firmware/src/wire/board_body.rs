@@ -70,6 +70,8 @@ fn write_telemetry(telemetry: &Telemetry, writer: &mut Writer<'_>) {
     writer.floats(&telemetry.velocities);
     writer.key("loads");
     writer.floats(&telemetry.loads);
+    writer.key("speed");
+    writer.float(telemetry.speed);
     writer.key("last_setpoint_seq");
     writer.whole(telemetry.last_setpoint_seq);
     writer.key("counters");
@@ -185,7 +187,7 @@ fn read_pong(seq: u32, cursor: &mut Cursor<'_>) -> Result<Pong, JsonError> {
 fn read_telemetry(seq: u32, cursor: &mut Cursor<'_>) -> Result<Telemetry, JsonError> {
     let (mut time, mut state, mut hold, mut fault) = (None, None, None, None);
     let (mut positions, mut velocities, mut loads) = (None, None, None);
-    let (mut last_setpoint, mut counters) = (None, None);
+    let (mut speed, mut last_setpoint, mut counters) = (None, None, None);
     cursor.object(|name, cursor| {
         match name {
             b"time_us" => time = Some(cursor.u64()?),
@@ -195,6 +197,7 @@ fn read_telemetry(seq: u32, cursor: &mut Cursor<'_>) -> Result<Telemetry, JsonEr
             b"positions" => positions = Some(read_floats(cursor)?),
             b"velocities" => velocities = Some(read_floats(cursor)?),
             b"loads" => loads = Some(read_floats(cursor)?),
+            b"speed" => speed = Some(cursor.f32()?),
             b"last_setpoint_seq" => last_setpoint = Some(cursor.whole()?),
             b"counters" => counters = Some(read_counters(cursor)?),
             _ => cursor.skip()?,
@@ -210,6 +213,7 @@ fn read_telemetry(seq: u32, cursor: &mut Cursor<'_>) -> Result<Telemetry, JsonEr
         positions: positions.ok_or(JsonError::Missing)?,
         velocities: velocities.ok_or(JsonError::Missing)?,
         loads: loads.ok_or(JsonError::Missing)?,
+        speed: speed.ok_or(JsonError::Missing)?,
         last_setpoint_seq: last_setpoint.ok_or(JsonError::Missing)?,
         counters: counters.ok_or(JsonError::Missing)?,
     })

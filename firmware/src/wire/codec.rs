@@ -166,6 +166,7 @@ mod tests {
         Command::Setpoint(Setpoint {
             deadline_us,
             positions,
+            held: false,
         })
     }
 
@@ -180,6 +181,7 @@ mod tests {
             positions: values.clone(),
             velocities: values.clone(),
             loads: values,
+            speed: value,
             last_setpoint_seq: largest,
             counters: Counters::from_array([largest; Counters::COUNT]),
         }
@@ -287,6 +289,12 @@ mod tests {
             Command::PowerDown,
             Command::Hold,
             Command::ClearFault,
+            Command::Speed { scale: 0.25 },
+            Command::Setpoint(Setpoint {
+                deadline_us: 7,
+                positions: JointVec::from_slice(&[0.5]).unwrap(),
+                held: true,
+            }),
             setpoint(0, &[]),
             setpoint(
                 u64::MAX,

@@ -36,6 +36,16 @@ pub struct Counters {
     pub servo_reads_failed: u32,
     /// Failed servo writes and torque switches.
     pub servo_writes_failed: u32,
+    /// Accepted setpoints that repeated the target before, for want of an action.
+    pub held: u32,
+    /// Holds because setpoints repeated one target for too long.
+    pub policy_late: u32,
+    /// Accepted setpoints far from the arm at a start, approached slowly.
+    pub far_starts: u32,
+    /// Accepted setpoints with the tool outside of the workspace; the arm stops at its border.
+    pub outside_workspace: u32,
+    /// Times that the stop input became active.
+    pub stops: u32,
 }
 
 impl Counters {
@@ -58,7 +68,7 @@ impl Counters {
 
 impl Counters {
     /// How many there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 20;
 
     /// In the order of the wire.
     #[must_use]
@@ -80,6 +90,11 @@ impl Counters {
             c.starved,
             c.servo_reads_failed,
             c.servo_writes_failed,
+            c.held,
+            c.policy_late,
+            c.far_starts,
+            c.outside_workspace,
+            c.stops,
         ]
     }
 
@@ -102,6 +117,11 @@ impl Counters {
             starved,
             servo_reads_failed,
             servo_writes_failed,
+            held,
+            policy_late,
+            far_starts,
+            outside_workspace,
+            stops,
         ] = values;
         Self {
             accepted,
@@ -119,6 +139,11 @@ impl Counters {
             starved,
             servo_reads_failed,
             servo_writes_failed,
+            held,
+            policy_late,
+            far_starts,
+            outside_workspace,
+            stops,
         }
     }
 }

@@ -154,6 +154,14 @@ impl<'a> Cursor<'a> {
         T::try_from(self.u64()?).map_err(|_| JsonError::Number)
     }
 
+    /// `true` or `false`.
+    pub fn bool(&mut self) -> Parsed<bool> {
+        match self.peek() {
+            Some(b't') => self.word(b"true").map(|()| true),
+            _ => self.word(b"false").map(|()| false),
+        }
+    }
+
     /// Any number; `null` is NaN.
     pub fn f32(&mut self) -> Parsed<f32> {
         if self.peek() == Some(b'n') {

@@ -37,12 +37,22 @@ pub(super) fn write(command: &Command, writer: &mut Writer<'_>) {
             writer.whole(*host_time_us);
             writer.text("}}");
         }
+        Command::Speed { scale } => {
+            writer.text(r#"{"speed":{"#);
+            writer.key("scale");
+            writer.float(*scale);
+            writer.text("}}");
+        }
         Command::Setpoint(setpoint) => {
             writer.text(r#"{"setpoint":{"#);
             writer.key("deadline_us");
             writer.whole(setpoint.deadline_us);
             writer.key("positions");
             writer.floats(&setpoint.positions);
+            if setpoint.held {
+                writer.key("held");
+                writer.text("true");
+            }
             writer.text("}}");
         }
         word => {
@@ -62,6 +72,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Command, JsonError> {
             _ if found.is_some() => return Err(JsonError::Unknown),
             b"hello" => Command::Hello(read_hello(cursor)?),
             b"ping" => read_ping(cursor)?,
+            b"speed" => read_speed(cursor)?,
             b"setpoint" => Command::Setpoint(read_setpoint(cursor)?),
             _ => return Err(JsonError::Unknown),
         };
@@ -112,12 +123,26 @@ fn read_ping(cursor: &mut Cursor<'_>) -> Result<Command, JsonError> {
     Ok(Command::Ping { host_time_us })
 }
 
+fn read_speed(cursor: &mut Cursor<'_>) -> Result<Command, JsonError> {
+    let mut scale = None;
+    cursor.object(|name, cursor| {
+        match name {
+            b"scale" => scale = Some(cursor.f32()?),
+            _ => return Err(JsonError::Unknown),
+        }
+        Ok(())
+    })?;
+    let scale = scale.ok_or(JsonError::Missing)?;
+    Ok(Command::Speed { scale })
+}
+
 fn read_setpoint(cursor: &mut Cursor<'_>) -> Result<Setpoint, JsonError> {
-    let (mut deadline, mut positions) = (None, None);
+    let (mut deadline, mut positions, mut held) = (None, None, false);
     cursor.object(|name, cursor| {
         match name {
             b"deadline_us" => deadline = Some(cursor.u64()?),
             b"positions" => positions = Some(read_floats(cursor)?),
+            b"held" => held = cursor.bool()?,
             _ => return Err(JsonError::Unknown),
         }
         Ok(())
@@ -125,6 +150,7 @@ fn read_setpoint(cursor: &mut Cursor<'_>) -> Result<Setpoint, JsonError> {
     Ok(Setpoint {
         deadline_us: deadline.ok_or(JsonError::Missing)?,
         positions: positions.ok_or(JsonError::Missing)?,
+        held,
     })
 }
 

@@ -44,6 +44,11 @@ pub enum Command {
         /// The host's own time, which the answer repeats, microseconds.
         host_time_us: u64,
     },
+    /// Move slower than the arm's file allows from now on, until another scale or a hello.
+    Speed {
+        /// Share of the joints' highest velocities and accelerations, above 0 and at most 1; anything else is refused.
+        scale: f32,
+    },
     /// Where to be, and when.
     Setpoint(Setpoint),
 }
@@ -76,6 +81,9 @@ pub struct Setpoint {
     pub deadline_us: u64,
     /// One per joint in arm order, rad or m.
     pub positions: JointVec,
+    /// Whether it repeats the target before it because the host had no new action. It keeps the link alive, but the arm holds once
+    /// nothing else has come for [`Config::late_after_us`](crate::Config::late_after_us).
+    pub held: bool,
 }
 
 /// What a board tells the host.
@@ -162,6 +170,8 @@ pub struct Telemetry {
     pub velocities: JointVec,
     /// Measured, one per joint, in the servo's own scale where 1 is its rated load.
     pub loads: JointVec,
+    /// Share of the joints' highest velocities at which the arm moves now: the host's scale, less at a start far from the target.
+    pub speed: f32,
     /// Number of the last accepted setpoint; 0 before the first.
     pub last_setpoint_seq: u32,
     /// What happened since the board started.

@@ -28,7 +28,7 @@ pub use reader::{BoardReader, HostReader, LineReader};
 pub use words::{Capabilities, Fault, HoldReason, Refusal, State};
 
 /// Version of everything in this module; host and board must have the same.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Longest line in either direction, newline included: a telemetry line with every number at its
 /// longest fits.

@@ -116,6 +116,7 @@ mod tests {
         let command = Command::Setpoint(Setpoint {
             deadline_us: 123_456,
             positions,
+            held: false,
         });
         let mut out = [0; MAX_HOST_LINE];
         let len = encode_host(&HostMessage { seq, command }, &mut out).unwrap();

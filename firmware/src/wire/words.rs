@@ -67,6 +67,13 @@ pub enum HoldReason {
     /// The arm brakes for [`Command::PowerDown`](super::Command::PowerDown) and will then be
     /// disarmed.
     PoweringDown,
+    /// Setpoints come, but for too long they have only repeated the target before; the next one with a new target goes on.
+    PolicyLate,
+    /// The board's stop input is active; it must be released first.
+    Stop,
+    /// Torque is switched on once enough good setpoints have come at rate
+    /// ([`ProofOfLife`](crate::config::ProofOfLife)).
+    ProofOfLife,
 }
 
 words!(HoldReason:
@@ -79,6 +86,9 @@ words!(HoldReason:
     Voltage = "voltage",
     Clock = "clock",
     PoweringDown = "powering_down",
+    PolicyLate = "policy_late",
+    Stop = "stop",
+    ProofOfLife = "proof_of_life",
 );
 
 /// Why the board is in [`State::Fault`].
@@ -125,17 +135,29 @@ bitflags::bitflags! {
         const TEMPERATURE_GUARD = 1 << 4;
         /// It watches the supply's voltage.
         const VOLTAGE_GUARD = 1 << 5;
+        /// It approaches a first target that is far from the arm slowly.
+        const START_GUARD = 1 << 6;
+        /// It switches torque on only for a host that sends setpoints at rate.
+        const PROOF_OF_LIFE = 1 << 7;
+        /// It keeps the tool in the arm's workspace.
+        const WORKSPACE = 1 << 8;
+        /// It has a stop input.
+        const STOP_INPUT = 1 << 9;
     }
 }
 
 impl Capabilities {
-    const NAMES: [(&'static str, Self); 6] = [
+    const NAMES: [(&'static str, Self); 10] = [
         ("feedback", Self::FEEDBACK),
         ("jerk_limit", Self::JERK_LIMIT),
         ("torque_cap", Self::TORQUE_CAP),
         ("stall_guard", Self::STALL_GUARD),
         ("temperature_guard", Self::TEMPERATURE_GUARD),
         ("voltage_guard", Self::VOLTAGE_GUARD),
+        ("start_guard", Self::START_GUARD),
+        ("proof_of_life", Self::PROOF_OF_LIFE),
+        ("workspace", Self::WORKSPACE),
+        ("stop_input", Self::STOP_INPUT),
     ];
 
     /// Their names on the wire.

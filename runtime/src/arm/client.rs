@@ -18,8 +18,20 @@ const POLL_US: u64 = 10_000;
 /// been damaged.
 const RETRY_US: u64 = 100_000;
 
+/// How far ahead lie the setpoints that show a board, before it switches torque on, that somebody sends them at rate.
+const PROOF_AHEAD_US: u64 = 100_000;
+
 /// Time between the pings that go along with setpoints.
 const PING_PERIOD_US: u64 = 250_000;
+
+/// What a setpoint asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// What a policy, a person or a plan wants now.
+    New,
+    /// The target before, once more, because there was nothing new.
+    Held,
+}
 
 /// Speaks the firmware's protocol over any [`Link`]. Allocates nothing after its making.
 #[derive(Debug)]
@@ -212,7 +224,8 @@ impl ArmClient {
     }
 
     /// Asks the arm to be at `positions` (rad, gripper in metres of one finger's travel) `ahead_us`
-    /// from now. Now and then a ping goes along.
+    /// from now. Now and then a ping goes along. `target` says whether that is a new target: the board holds an arm whose targets have
+    /// only been repeated for too long ([`HoldReason::PolicyLate`]), and goes on with the next new one.
     ///
     /// # Errors
     /// When a position is not finite or one is missing, the link is broken, or the arm was not
@@ -223,6 +236,7 @@ impl ArmClient {
         now_us: u64,
         ahead_us: u64,
         positions: &[f64],
+        target: Target,
     ) -> Result<(), ArmClientError> {
         if positions.len() != self.joints {
             return Err(ArmClientError::JointCount {
@@ -247,6 +261,7 @@ impl ArmClient {
             &Command::Setpoint(Setpoint {
                 deadline_us,
                 positions,
+                held: target == Target::Held,
             }),
         )?;
         self.counters.setpoints += 1;
@@ -273,6 +288,23 @@ impl ArmClient {
                 host_time_us: now_us,
             },
         )
+    }
+
+    /// Asks the board to move at `scale` (above 0, at most 1) of what the arm's file allows, until another scale or a hello. What is in
+    /// force [`Telemetry::speed`] says.
+    ///
+    /// # Errors
+    /// When the scale is another number, or the link is broken.
+    pub fn set_speed<L: Link + ?Sized>(
+        &mut self,
+        link: &mut L,
+        scale: f64,
+    ) -> Result<(), ArmClientError> {
+        let wire = scale as f32;
+        if !(wire > 0.0 && wire <= 1.0) {
+            return Err(ArmClientError::Speed { scale });
+        }
+        self.send(link, &Command::Speed { scale: wire })
     }
 
     /// Stops the arm within its limits and keeps it there until it is armed again.
@@ -508,8 +540,37 @@ impl ArmClient {
             if board.now_us() >= end_us {
                 return Ok(false);
             }
+            self.prove(board)?;
             board.sleep_until(board.now_us().saturating_add(POLL_US));
         }
+    }
+
+    /// Where torque waits for setpoints at rate: sends the pose that was measured.
+    fn prove<B: Link + Clock + ?Sized>(&mut self, board: &mut B) -> Result<(), ArmClientError> {
+        let awaited = |telemetry: &&Telemetry| {
+            telemetry.state == State::Disarmed && telemetry.hold == HoldReason::ProofOfLife
+        };
+        let Some(telemetry) = self.session.telemetry.as_ref().filter(awaited) else {
+            return Ok(());
+        };
+        let (Some(measured), Some(board_us)) = (
+            self.session.measured(),
+            self.session.board_time.at(board.now_us()),
+        ) else {
+            return Ok(());
+        };
+        let deadline_us = board_us
+            .max(telemetry.time_us)
+            .saturating_add(PROOF_AHEAD_US);
+        let positions = measured.iter().copied().collect();
+        self.send(
+            board,
+            &Command::Setpoint(Setpoint {
+                deadline_us,
+                positions,
+                held: true,
+            }),
+        )
     }
 
     fn no_answer(&self, wanted: &'static str, waited_us: u64) -> ArmClientError {

@@ -149,6 +149,12 @@ pub enum ArmClientError {
         /// How many there must be.
         expected: usize,
     },
+    /// A speed scale that would not lower the speed.
+    #[error("a speed scale of {scale} makes no sense: it must be above 0 and at most 1")]
+    Speed {
+        /// What was asked for.
+        scale: f64,
+    },
     /// Not connected and armed yet.
     #[error("not connected to the board: connect and arm first")]
     NotConnected,
@@ -186,6 +192,11 @@ fn advice(reason: HoldReason) -> &'static str {
         }
         HoldReason::Clock => "the board's clock went backwards; arm again",
         HoldReason::PoweringDown => "it is being powered down",
+        HoldReason::Stop => "the stop input is active, or was; release it, then arm again",
+        HoldReason::ProofOfLife => {
+            "the board waits for setpoints before it switches torque on; arm again"
+        }
+        HoldReason::PolicyLate => "the policy has no new actions; it goes on with the next one",
         HoldReason::None | HoldReason::Starved | HoldReason::Servo | HoldReason::Commanded => {
             "arm it to go on"
         }

@@ -78,6 +78,10 @@ pub struct Protection {
     pub max_temperature_c: f64,
     /// A supply below this is too weak.
     pub min_voltage_v: f64,
+    /// A first target with a joint further than this from where it is measured is approached slowly.
+    pub start_rad: f64,
+    /// The same for the gripper.
+    pub start_m: f64,
 }
 
 impl Protection {
@@ -89,6 +93,8 @@ impl Protection {
         stall_time_ms: 0,
         max_temperature_c: f64::INFINITY,
         min_voltage_v: 0.0,
+        start_rad: f64::INFINITY,
+        start_m: f64::INFINITY,
     };
 }
 

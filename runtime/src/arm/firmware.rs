@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 use wink_firmware::Config;
-use wink_firmware::config::{JointGuard, JointLimits, StallLimit};
+use wink_firmware::config::{JointGuard, JointLimits, ProofOfLife, StallLimit};
 
 use super::{ArmDescription, Gripper, Joint, Protection};
 
@@ -33,6 +33,15 @@ impl ArmDescription {
             description_hash: self.hash(),
             telemetry_period_us: TELEMETRY_PERIOD_US,
             ..config
+        }
+    }
+
+    /// The same for a board with servos, whose torque somebody must ask for with setpoints at rate.
+    #[must_use]
+    pub fn hardware_config(&self) -> Config {
+        Config {
+            proof: Some(ProofOfLife::BOARDS),
+            ..self.firmware_config()
         }
     }
 
@@ -71,10 +80,11 @@ impl ArmDescription {
         ));
         for guard in &config.guards {
             line(format!(
-                "    wink_firmware::config::JointGuard {{ torque: {}, stall: {}, max_temperature_c: {} }},",
+                "    wink_firmware::config::JointGuard {{ torque: {}, stall: {}, max_temperature_c: {}, start: {} }},",
                 number(guard.torque),
                 stall_source(guard.stall),
-                number(guard.max_temperature_c)
+                number(guard.max_temperature_c),
+                number(guard.start)
             ));
         }
         line("];".to_owned());
@@ -160,6 +170,8 @@ impl ArmDescription {
             protection.stall_time_ms.into(),
             protection.max_temperature_c,
             protection.min_voltage_v,
+            protection.start_rad,
+            protection.start_m,
         ]);
         for servo_ids in self
             .joints
@@ -212,6 +224,7 @@ fn guard_of_joint(protection: &Protection) -> JointGuard {
         torque: f32::INFINITY,
         stall,
         max_temperature_c: protection.max_temperature_c as f32,
+        start: protection.start_rad as f32,
     }
 }
 
@@ -221,6 +234,7 @@ fn guard_of_gripper(gripper: &Gripper, protection: &Protection) -> JointGuard {
         torque: gripper.torque_limit as f32,
         stall: None,
         max_temperature_c: protection.max_temperature_c as f32,
+        start: protection.start_m as f32,
     }
 }
 
@@ -289,8 +303,8 @@ mod tests {
             "pub const NAME: &str = \"wx250s\";",
             "JointLimits { min: -1.8849556, max: 1.9896754, velocity: 3.1415927, acceleration: 40.0, jerk: 4000.0 },",
             "JointLimits { min: -0.01, max: 0.04, velocity: 1.0, acceleration: 40.0, jerk: 4000.0 },",
-            "JointGuard { torque: f32::INFINITY, stall: Some(wink_firmware::config::StallLimit { load: 0.8, current_a: f32::INFINITY, error: 0.2, time_us: 500000 }), max_temperature_c: 70.0 },",
-            "JointGuard { torque: 0.6, stall: None, max_temperature_c: 70.0 },",
+            "JointGuard { torque: f32::INFINITY, stall: Some(wink_firmware::config::StallLimit { load: 0.8, current_a: f32::INFINITY, error: 0.2, time_us: 500000 }), max_temperature_c: 70.0, start: 0.35 },",
+            "JointGuard { torque: 0.6, stall: None, max_temperature_c: 70.0, start: f32::INFINITY },",
             "JointLimits; 7]",
             "pub const SERVOS: [wink_firmware::servo::serial::BusServo; 9] = [",
             "id: 3, model: wink_firmware::servo::serial::ServoModel::Xm430W350, joint: 1,",
@@ -317,6 +331,7 @@ mod tests {
             ("[9]", "[10]"),
             ("home_m = 0.037", "home_m = 0.036"),
             ("stall_time_ms = 500", "stall_time_ms = 501"),
+            ("start_rad = 0.35", "start_rad = 0.36"),
             ("torque_limit = 0.6", "torque_limit = 0.5"),
             ("xl430_w250", "xm430_w350"),
             ("rod_m = 0.024", "rod_m = 0.025"),

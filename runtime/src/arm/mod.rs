@@ -29,7 +29,7 @@ mod ticks;
 pub use calibration::{
     Calibration, CalibrationError, DEFAULT_ID, JointCalibration, calibration_path,
 };
-pub use client::ArmClient;
+pub use client::{ArmClient, Target};
 pub use client_error::ArmClientError;
 pub use description::{ArmDescription, Gripper, Joint, Protection};
 pub use error::{ArmError, ArmFileError};

@@ -15,6 +15,8 @@ pub(super) struct RawProtection {
     stall_time_ms: Option<Spanned<u32>>,
     max_temperature_c: Option<Spanned<f64>>,
     min_voltage_v: Option<Spanned<f64>>,
+    start_rad: Option<Spanned<f64>>,
+    start_m: Option<Spanned<f64>>,
 }
 
 impl Checker<'_> {
@@ -85,6 +87,22 @@ impl Checker<'_> {
                 0.0,
                 100.0,
                 ": is it in millivolts?",
+            )?,
+            start_rad: field(
+                "start_rad",
+                &table.start_rad,
+                off.start_rad,
+                0.01,
+                std::f64::consts::PI,
+                DEGREES,
+            )?,
+            start_m: field(
+                "start_m",
+                &table.start_m,
+                off.start_m,
+                1e-3,
+                1.0,
+                ": is it in millimetres?",
             )?,
         })
     }

@@ -141,7 +141,7 @@ impl Session {
 pub(super) const fn ends_by_itself(hold: HoldReason) -> bool {
     matches!(
         hold,
-        HoldReason::None | HoldReason::Starved | HoldReason::Servo
+        HoldReason::None | HoldReason::Starved | HoldReason::PolicyLate | HoldReason::Servo
     )
 }
 
@@ -177,6 +177,7 @@ mod tests {
             positions: values.clone(),
             velocities: values.clone(),
             loads: values,
+            speed: 1.0,
             last_setpoint_seq: 0,
             counters: Counters::default(),
         })

@@ -72,7 +72,7 @@ impl Session {
         let look = self.look_at_arm(&mut times)?;
         let from = self.sent.unwrap_or(look.measured);
         let joint_targets = towards(&from, targets, &self.arm, share * self.period_s());
-        self.transmit(&joint_targets, &mut times)?;
+        self.transmit(&joint_targets, Target::New, &mut times)?;
         let sent = Sent {
             step: None,
             joint_targets,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::inference::Arrival;
 use super::report::Spent;
 use super::{RuntimeError, Session, StageTimes, TickReport};
-use crate::arm::JointValues;
+use crate::arm::{JointValues, Target};
 use crate::control::{PROPRIO_DIM, Step, proprio};
 
 /// What was sent at a tick.
@@ -218,7 +218,12 @@ impl Session {
         let before = self.sent.unwrap_or(*self.space.targets());
         let joint_targets = self.pace.next(&before, &self.arm, self.period_s());
         times.control += watch.time();
-        self.transmit(&joint_targets, times)?;
+        let target = if step.is_some() || joint_targets != before {
+            Target::New
+        } else {
+            Target::Held
+        };
+        self.transmit(&joint_targets, target, times)?;
         Ok(Sent {
             step,
             joint_targets,
@@ -229,14 +234,20 @@ impl Session {
     pub(super) fn transmit(
         &mut self,
         joint_targets: &JointValues,
+        target: Target,
         times: &mut StageTimes,
     ) -> Result<(), RuntimeError> {
         let watch = Stopwatch::start();
         let now_us = self.rig.clock.now_us();
         let lead_us = (self.tick_us + self.period_us).saturating_sub(now_us);
         if !self.shadow {
-            self.client
-                .send_setpoint(&mut *self.rig.link, now_us, lead_us, joint_targets)?;
+            self.client.send_setpoint(
+                &mut *self.rig.link,
+                now_us,
+                lead_us,
+                joint_targets,
+                target,
+            )?;
         }
         self.sent = Some(*joint_targets);
         times.link += watch.time();

@@ -1,7 +1,7 @@
 //! Connecting, arming, beginning and ending: what is refused, and with which words.
 
 use wink_firmware::wire::{Capabilities, Fault, PROTOCOL_VERSION, State};
-use wink_runtime::arm::{ArmClient, ArmClientError};
+use wink_runtime::arm::{ArmClient, ArmClientError, Target};
 use wink_runtime::session::RuntimeError;
 
 use crate::mock::{self, Constant, MockBoard};
@@ -183,13 +183,13 @@ fn a_client_that_disarmed_arms_anew() {
     client.connect(&mut board, 1_000_000).unwrap();
     client.disarm(&mut board).unwrap();
     let targets = client.positions().unwrap();
-    let refused = client.send_setpoint(&mut board, 0, 50_000, &targets);
+    let refused = client.send_setpoint(&mut board, 0, 50_000, &targets, Target::New);
     assert!(matches!(refused, Err(ArmClientError::NotConnected)));
     client.arm(&mut board, 1_000_000).unwrap();
     assert_eq!(board.core.state(), State::Armed);
     let mut broken = targets;
     broken[2] = f64::NAN;
-    let refused = client.send_setpoint(&mut board, 0, 50_000, &broken);
+    let refused = client.send_setpoint(&mut board, 0, 50_000, &broken, Target::New);
     assert!(matches!(
         refused,
         Err(ArmClientError::NotFinite { joint: 2 })

@@ -1,7 +1,7 @@
 //! The cases. Positions are the arm's joint angles (rad), then the gripper's travel (m).
 
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, JointValues};
+use wink_runtime::arm::{ArmClient, JointValues, Target};
 use wink_runtime::camera::Frame;
 use wink_runtime::rig::Board;
 use wink_sim::setup::Setup;
@@ -34,7 +34,7 @@ impl Subject {
         for _ in 0..ticks {
             let now_us = self.board.now_us();
             client
-                .send_setpoint(&mut *self.board, now_us, AHEAD_US, target)
+                .send_setpoint(&mut *self.board, now_us, AHEAD_US, target, Target::New)
                 .expect("the link stands");
             self.wait(client, TICK_US);
         }
@@ -177,6 +177,8 @@ fn setpoints_beyond_the_limits_are_refused(subject: &mut Subject) {
 fn a_far_setpoint_is_approached_within_the_velocity_limit(subject: &mut Subject) {
     let (mut client, start) = subject.connected();
     let arm = subject.setup.arm();
+    // The first target is near: a far one would be approached slowly.
+    subject.drive(&mut client, &start, 1);
     let mut target = start;
     target[0] += 0.8 * (arm.joints()[0].max_rad - target[0]);
     let time_us = |client: &ArmClient| client.telemetry().expect("telemetry").time_us;

@@ -1,7 +1,7 @@
 //! Driving an arm joint by joint: slowly, and with those that are outside of their limits led back into them.
 
 use anyhow::Result;
-use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription};
+use wink_runtime::arm::{ArmClient, ArmClientError, ArmDescription, Target};
 
 use super::panel::{JointInfo, joints};
 use super::{Machine, PATIENCE_US, listen};
@@ -143,6 +143,6 @@ pub fn outside(joints: &[JointInfo<'_>], measured: &[f64]) -> Vec<String> {
 pub fn follow(client: &mut ArmClient, machine: &mut dyn Machine, targets: &[f64]) -> Result<()> {
     let now_us = machine.now_us();
     client.check(now_us, PATIENCE_US)?;
-    client.send_setpoint(machine, now_us, AHEAD_US, targets)?;
+    client.send_setpoint(machine, now_us, AHEAD_US, targets, Target::New)?;
     listen(client, machine, STEP_US)
 }

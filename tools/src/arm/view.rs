@@ -9,7 +9,7 @@ use crossterm::style::Print;
 use crossterm::terminal::{Clear, ClearType};
 use crossterm::{cursor, queue};
 use wink_firmware::wire::State;
-use wink_runtime::arm::{ArmClient, ArmDescription};
+use wink_runtime::arm::{ArmClient, ArmDescription, Target};
 
 use super::drive::{inside, measured, outside};
 use super::panel::{JointInfo, joints, lines};
@@ -84,9 +84,9 @@ pub fn run(arm: &ArmDescription, client: &mut ArmClient, machine: &mut dyn Machi
         }
         let now_us = machine.now_us();
         if let Some(positions) = &targets {
-            let sent = client
-                .check(now_us, PATIENCE_US)
-                .and_then(|()| client.send_setpoint(machine, now_us, PICTURE_US, positions));
+            let sent = client.check(now_us, PATIENCE_US).and_then(|()| {
+                client.send_setpoint(machine, now_us, PICTURE_US, positions, Target::New)
+            });
             if let Err(error) = sent {
                 notice = error.to_string();
                 targets = None;

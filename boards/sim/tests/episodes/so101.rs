@@ -1,7 +1,7 @@
 //! The scripted expert on the SO-101's table, through wire, firmware and simulated STS3215 servos.
 
 use wink_firmware::wire::HoldReason;
-use wink_runtime::arm::{ArmClient, JointValues};
+use wink_runtime::arm::{ArmClient, JointValues, Target};
 use wink_runtime::clock::Clock;
 use wink_sim::expert::{Expert, RandomPolicy};
 use wink_sim::scene::{Scene, Split};
@@ -93,7 +93,7 @@ fn follow(lift_and_pan: &dyn Fn(f64) -> [f64; 2], seconds: f64) -> (HoldReason, 
         passed_s = (now_us - start_us) as f64 * 1e-6;
         [targets[1], targets[0]] = lift_and_pan(passed_s);
         client
-            .send_setpoint(&mut board, now_us, PERIOD_US, &targets)
+            .send_setpoint(&mut board, now_us, PERIOD_US, &targets, Target::New)
             .unwrap();
         board.sleep_until(now_us + PERIOD_US);
         client.poll(&mut board, now_us + PERIOD_US).unwrap();

@@ -82,6 +82,7 @@ fn watchful(jerk: f32) -> Config {
                 time_us: 50_000,
             }),
             max_temperature_c: 70.0,
+            start: f32::INFINITY,
         };
     }
     config.min_voltage_v = 10.0;
@@ -105,7 +106,7 @@ proptest! {
                     rig.seq = rig.seq.wrapping_add(seq_step.wrapping_sub(1));
                     let positions = JointVec::from_slice(&positions).unwrap();
                     let deadline_us = rig.now_us.saturating_add_signed(ahead_us);
-                    rig.send(Command::Setpoint(Setpoint { deadline_us, positions }));
+                    rig.send(Command::Setpoint(Setpoint { deadline_us, positions, held: false }));
                 }
                 Event::Command(command) => rig.send(command),
                 Event::Bytes(bytes) => rig.core.receive(&bytes, rig.now_us),

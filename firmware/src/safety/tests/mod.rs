@@ -1,8 +1,10 @@
 //! A host, a board and servos on one clock, and what they do to each other.
 
 mod anything;
+mod follows;
 mod guards;
 mod sessions;
+mod start;
 mod states;
 mod stops;
 
@@ -147,11 +149,16 @@ impl Rig {
     }
 
     fn setpoint(&mut self, positions: &[f32], ahead_us: u64) {
+        self.target(positions, ahead_us, false);
+    }
+
+    fn target(&mut self, positions: &[f32], ahead_us: u64, held: bool) {
         let positions = JointVec::from_slice(positions).unwrap();
         let deadline_us = self.now_us + ahead_us;
         self.send(Command::Setpoint(Setpoint {
             deadline_us,
             positions,
+            held,
         }));
     }
 

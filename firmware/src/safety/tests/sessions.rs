@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::servo::Alerts;
-use crate::wire::{Capabilities, Health, Hello, Pong, Refusal};
+use crate::wire::{Capabilities, Health, Hello, PROTOCOL_VERSION, Pong, Refusal};
 
 const HASH: u32 = 0xdead_beef;
 
@@ -24,12 +24,12 @@ fn answer(rig: &mut Rig) -> Hello {
 fn only_a_host_that_fits_can_arm() {
     // The host's version and arm, the board's arm, and what the board says.
     let cases = [
-        (2, HASH, HASH, Refusal::None),
-        (2, 0, HASH, Refusal::None),
-        (2, HASH, 0, Refusal::None),
-        (2, 5, HASH, Refusal::Description),
-        (1, HASH, HASH, Refusal::Version),
-        (3, 5, HASH, Refusal::Version),
+        (PROTOCOL_VERSION, HASH, HASH, Refusal::None),
+        (PROTOCOL_VERSION, 0, HASH, Refusal::None),
+        (PROTOCOL_VERSION, HASH, 0, Refusal::None),
+        (PROTOCOL_VERSION, 5, HASH, Refusal::Description),
+        (PROTOCOL_VERSION - 1, HASH, HASH, Refusal::Version),
+        (PROTOCOL_VERSION + 1, 5, HASH, Refusal::Version),
     ];
     for (version, theirs, ours, refused) in cases {
         let mut rig = Rig::new([0.0; JOINTS]);
@@ -87,7 +87,7 @@ fn the_hello_names_arm_image_and_capabilities() {
     config.min_voltage_v = 10.0;
     config.guards[2].torque = 0.5;
     let mut rig = Rig::with(config, [0.0; JOINTS]);
-    rig.send(hello(2, 0));
+    rig.send(hello(PROTOCOL_VERSION, 0));
     let hello = answer(&mut rig);
     assert_eq!(
         (hello.arm.as_str(), hello.image.as_str()),

@@ -226,6 +226,7 @@ fn setpoints_are_refused_and_counted_by_reason() {
     rig.send(Command::Setpoint(Setpoint {
         deadline_us,
         positions,
+        held: false,
     }));
     rig.core.receive(b"no message\n", rig.now_us);
     let expected = Counters {
