@@ -4,7 +4,7 @@
 use super::pace::towards;
 use super::tick::Sent;
 use super::{Retold, RuntimeError, Session, StageTimes, TickReport};
-use crate::arm::{ArmClientError, JointValues};
+use crate::arm::{ArmClientError, JointValues, Target};
 use crate::rig::Rig;
 use wink_firmware::State;
 
