@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use wink_runtime::arm::ArmDescription;
-use wink_runtime::control::lerobot_joints;
+use wink_runtime::control::{JointUnits, lerobot_joints};
 use wink_runtime::policy::manifest::Unit;
 
 /// Name of the metadata record that holds it, as JSON under the key [`KEY`].
@@ -69,7 +69,13 @@ pub struct PolicyFacts {
 impl Facts {
     /// What an arm with its calibration says of itself.
     pub fn of(arm: &ArmDescription, board: &str, control_hz: f64) -> Self {
-        let (lerobot_names, lerobot_units) = lerobot_joints(arm);
+        let (lerobot_names, mut lerobot_units) = lerobot_joints(arm);
+        // A gripper behind a crank has no percent.
+        if JointUnits::new(arm, &lerobot_names, &lerobot_units).is_err()
+            && let Some(unit) = lerobot_units.last_mut()
+        {
+            *unit = Unit::M;
+        }
         Self {
             format: FORMAT,
             wink: env!("CARGO_PKG_VERSION").to_owned(),
