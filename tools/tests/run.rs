@@ -140,7 +140,7 @@ fn what_cannot_run_is_one_line_and_arms_nothing() {
         (&["--seconds", "1"], "without a terminal nobody can confirm"),
         (&["--yes", "--policy", "models/none"], "models/none"),
         (&["--yes", "--board", "none"], "which arm is on it"),
-        (&["--yes", "--arm", "so101"], "--policy"),
+        (&["--yes", "--arm", "so101"], "observation.images.wrist"),
         (&["--yes", "--speed", "1.5"], "above 0 and at most 1"),
         (&["--yes", "--speed", "nan"], "above 0 and at most 1"),
         (&["--yes", "--instruction", &long], "instruction"),

@@ -27,6 +27,11 @@ impl Session {
         if !self.shadow {
             let timeout_us = self.config.connect_timeout_us;
             self.client.arm(&mut self.rig.wire(), timeout_us)?;
+            // A board that greeted anew has forgotten it.
+            if self.pace.scale() < 1.0 {
+                let scale = self.pace.scale();
+                self.client.set_speed(&mut *self.rig.link, scale)?;
+            }
         } else {
             let now_us = self.rig.clock.now_us();
             self.client.poll(&mut *self.rig.link, now_us)?;
@@ -139,15 +144,18 @@ impl Session {
     }
 
     /// Goes through the policy's actions at a part of its rate, above 0 and at most 1. The targets between two actions lie on the
-    /// straight way.
+    /// straight way. The board lowers its own limits by as much.
     ///
     /// # Errors
-    /// When it is no such part.
+    /// When it is no such part, or the link is broken.
     pub fn set_speed(&mut self, scale: f64) -> Result<(), RuntimeError> {
         if !(scale > 0.0 && scale <= 1.0) {
             return Err(RuntimeError::Speed { scale });
         }
         self.pace.set_scale(scale);
+        if self.running && !self.shadow {
+            self.client.set_speed(&mut *self.rig.link, scale)?;
+        }
         Ok(())
     }
 

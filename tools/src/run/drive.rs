@@ -318,6 +318,8 @@ impl Drive {
             return Ok(());
         }
         session.rise()?;
+        // The way is slow by itself.
+        session.set_speed(1.0)?;
         let start = Instant::now();
         let mut resting = 0;
         while resting < RESTING && start.elapsed() < PARKING {
