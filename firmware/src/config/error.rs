@@ -28,6 +28,8 @@ pub enum ConfigError {
     GuardCount,
     /// The speed scale is not above 0 and at most 1.
     BadSpeed,
+    /// The workspace is empty, holds a number that is not finite or an axis that is no unit vector, or has more links than the arm.
+    BadWorkspace,
     /// A time, count or voltage is zero (the voltage: negative or NaN).
     Zero {
         /// Name of the field.
@@ -58,6 +60,10 @@ impl fmt::Display for ConfigError {
             }
             Self::GuardCount => write!(f, "there must be one guard per joint"),
             Self::BadSpeed => write!(f, "the speed scale must be above 0 and at most 1"),
+            Self::BadWorkspace => write!(
+                f,
+                "the workspace must hold some space, finite lengths, unit axes and no more links than joints"
+            ),
             Self::Zero { field } => write!(f, "{field} must not be zero"),
         }
     }

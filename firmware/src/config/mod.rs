@@ -3,10 +3,13 @@
 mod error;
 mod joint;
 mod proof;
+mod workspace;
 
 pub use error::ConfigError;
 pub use joint::{JointGuard, JointLimits, StallLimit};
 pub use proof::ProofOfLife;
+pub(crate) use workspace::distance;
+pub use workspace::{LinkGeometry, Workspace};
 
 use crate::MAX_JOINTS;
 use crate::motion::{MAX_TAPS, taps};
@@ -43,6 +46,8 @@ pub struct Config {
     pub speed: f32,
     /// What a host must do before torque is switched on. Default: nothing.
     pub proof: Option<ProofOfLife>,
+    /// Where the tool may be and how fast. Default: anywhere.
+    pub workspace: Option<Workspace>,
     /// Whether the board has a stop input, told in the hello. Default: no.
     pub stop_input: bool,
     /// Furthest ahead that a setpoint's deadline may lie. Default 500 ms.
@@ -87,6 +92,7 @@ impl Config {
             late_after_us: 1_000_000,
             speed: 1.0,
             proof: None,
+            workspace: None,
             stop_input: false,
             max_ahead_us: 500_000,
             telemetry_period_us: 20_000,
@@ -130,6 +136,13 @@ impl Config {
         }
         if self.proof.is_some_and(|proof| !proof.makes_sense()) {
             return Err(ConfigError::Zero { field: "proof" });
+        }
+        if self
+            .workspace
+            .as_ref()
+            .is_some_and(|space| !space.makes_sense() || space.links.len() > self.joints.len())
+        {
+            return Err(ConfigError::BadWorkspace);
         }
         if !is_speed_scale(self.speed) {
             return Err(ConfigError::BadSpeed);

@@ -73,6 +73,11 @@ impl JointMotion {
         };
         // `max` and `min` rather than `clamp`: they cannot panic, and drop a NaN.
         let velocity = wanted.max(lowest).min(highest).max(-fastest).min(fastest);
+        self.go(limits, velocity, dt);
+    }
+
+    /// Moves the command by one tick at `velocity`, or as much of it as can be braked from before a limit.
+    pub fn go(&mut self, limits: &JointLimits, velocity: f32, dt: f32) {
         let room = if velocity > 0.0 {
             limits.max - self.position
         } else {

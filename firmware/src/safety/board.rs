@@ -38,6 +38,8 @@ pub(super) struct Board {
     /// Share of the joints' highest velocities that the host asked for.
     pub(super) speed: f32,
     pub(super) start: Start,
+    /// Whether the tool is outside of its workspace.
+    pub(super) outside: bool,
     /// Whether the stop input is active.
     pub(super) stopped: bool,
     /// Whether torque is on, or may be: switching it on was tried.
@@ -81,6 +83,7 @@ impl Board {
             last_action_us: 0,
             last_tick_us: None,
             start: Start::default(),
+            outside: false,
             stopped: false,
             torque: false,
             arm_due: false,

@@ -189,6 +189,7 @@ impl Board {
         }
         let positions = gate::positions(setpoint);
         self.look_at_start(&positions);
+        self.look_at_border(&positions);
         let anew = self
             .trajectory
             .push(now_us, command, setpoint.deadline_us, positions)

@@ -4,6 +4,7 @@
 //! received, calls [`Core::tick`] at its control rate, and sends what [`Core::telemetry`] returns.
 
 mod board;
+mod border;
 mod commands;
 mod gate;
 mod guard;

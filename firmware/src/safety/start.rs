@@ -106,7 +106,9 @@ impl Board {
 
     /// Share of the joints' highest velocities at which the arm may move now.
     pub(super) fn speed_now(&self) -> f32 {
-        if self.start.approaches {
+        if self.outside {
+            self.speed * JointLimits::INWARDS_SHARE
+        } else if self.start.approaches {
             self.speed * JointLimits::START_SHARE
         } else {
             self.speed

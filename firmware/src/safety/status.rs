@@ -165,6 +165,7 @@ fn capabilities(config: &Config) -> Capabilities {
     let mut can = Capabilities::empty();
     can.set(Capabilities::FEEDBACK, config.feedback);
     can.set(Capabilities::PROOF_OF_LIFE, config.proof.is_some());
+    can.set(Capabilities::WORKSPACE, config.workspace.is_some());
     can.set(Capabilities::STOP_INPUT, config.stop_input);
     can.set(Capabilities::VOLTAGE_GUARD, config.min_voltage_v > 0.0);
     for joint in &config.joints {

@@ -162,11 +162,13 @@ impl Board {
         let dt = elapsed_us as f32 * 1e-6;
         // Goals that are still to be written: do not get ahead of the servos.
         if dt > 0.0 && !self.write_due {
+            let before = self.joints;
             if self.state == State::Armed {
                 self.step_along_path(now_us, dt);
             } else {
                 self.step_to_rest(dt);
             }
+            self.keep_in_workspace(&before, dt);
             self.smooth(elapsed_us, dt);
         }
         let written = self.write_goals(servos);

@@ -5,7 +5,7 @@ use std::path::Path;
 use nalgebra::{Isometry3, Unit, Vector3};
 
 use super::parse::parse;
-use super::{ArmError, ArmFileError, ArmServos, GRIPPER_NAME, JointValues, read_text};
+use super::{ArmError, ArmFileError, ArmServos, GRIPPER_NAME, JointValues, Workspace, read_text};
 
 /// A revolute joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +109,7 @@ pub struct ArmDescription {
     pub(super) zeros_by_assembly: bool,
     pub(super) protection: Protection,
     pub(super) servos: Option<ArmServos>,
+    pub(super) workspace: Option<Workspace>,
 }
 
 impl ArmDescription {

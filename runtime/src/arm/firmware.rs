@@ -29,6 +29,7 @@ impl ArmDescription {
         }
         Config {
             guards,
+            workspace: self.firmware_workspace(),
             min_voltage_v: self.protection.min_voltage_v as f32,
             description_hash: self.hash(),
             telemetry_period_us: TELEMETRY_PERIOD_US,
@@ -100,11 +101,13 @@ impl ArmDescription {
                  }}\n    \
                  Ok(wink_firmware::Config {{\n        \
                      guards,\n        \
+                     workspace: {},\n        \
                      min_voltage_v: {},\n        \
                      description_hash: {},\n        \
                      telemetry_period_us: {},\n        \
                      ..config\n    \
                  }})\n}}\n",
+            self.workspace_source(),
             number(config.min_voltage_v),
             config.description_hash,
             config.telemetry_period_us
@@ -184,6 +187,12 @@ impl ArmDescription {
         }
         if let Some(servos) = &self.servos {
             servos.each_number(|number| hash.update(number.to_le_bytes()));
+        }
+        if let Some(space) = &self.workspace {
+            let numbers = space.min_m.iter().chain(&space.max_m);
+            numbers
+                .chain([&space.tool_speed_m_s])
+                .for_each(|number| hash.update(number.to_le_bytes()));
         }
         let digest = hash.finalize();
         digest

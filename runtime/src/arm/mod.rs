@@ -25,6 +25,7 @@ mod servo_source;
 mod servos;
 mod session;
 mod ticks;
+mod workspace;
 
 pub use calibration::{
     Calibration, CalibrationError, DEFAULT_ID, JointCalibration, calibration_path,
@@ -40,6 +41,7 @@ pub use round_trip::RoundTrip;
 pub use row::{JointValues, Row};
 pub use servos::ArmServos;
 pub use session::ClientCounters;
+pub use workspace::Workspace;
 
 /// Most joints of an arm, without the gripper.
 pub const MOST_JOINTS: usize = wink_firmware::MAX_JOINTS - 1;

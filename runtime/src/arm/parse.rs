@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::protection::RawProtection;
 use super::servos::{Part, RawServo, RawServos};
+use super::workspace::RawWorkspace;
 use super::{ArmDescription, ArmError, GRIPPER_NAME, Gripper, Joint, MOST_JOINTS, Protection};
 use crate::toml_file::{complaint, line_of};
 
@@ -48,6 +49,7 @@ struct RawArm {
     gripper: Option<RawGripper>,
     protection: Option<Spanned<RawProtection>>,
     servos: Option<RawServos>,
+    workspace: Option<RawWorkspace>,
 }
 
 #[derive(Deserialize)]
@@ -210,7 +212,13 @@ impl Checker<'_> {
             gripper.calibrated_ticks = part.calibrated_ticks();
         }
         let servos = self.servos(raw.servos.as_ref(), &parts, &joints, gripper.as_ref())?;
+        let workspace = raw
+            .workspace
+            .as_ref()
+            .map(|raw| self.workspace(raw))
+            .transpose()?;
         Ok(ArmDescription {
+            workspace,
             name: raw.name.into_inner(),
             joints,
             tool: Isometry3::translation(tool.x, tool.y, tool.z),

@@ -1,12 +1,14 @@
 //! A host, a board and servos on one clock, and what they do to each other.
 
 mod anything;
+mod endurance;
 mod follows;
 mod guards;
 mod sessions;
 mod start;
 mod states;
 mod stops;
+mod workspace;
 
 use std::vec::Vec;
 
