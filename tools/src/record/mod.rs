@@ -51,8 +51,8 @@ pub struct Args {
     tasks: Tasks,
 
     /// How many demonstrations
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), required_unless_present = "from", default_value_t = 0, hide_default_value = true)]
-    episodes: u64,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), required_unless_present = "from")]
+    episodes: Option<u64>,
 
     /// The episodes of recordings instead: those of `wink run` and `wink teleop` that were not dropped
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["episodes", "arm", "tasks", "seed", "noise", "tail", "randomise", "no_images", "frame", "jobs"])]
@@ -115,9 +115,9 @@ Load it with lerobot, offline:
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if !args.from.is_empty() {
+    let Some(episodes) = args.episodes else {
         return from_recordings(args);
-    }
+    };
     if !NOISE_M.contains(&args.noise) {
         return Err(bad_input(format!(
             "--noise {}: must be 0 to {} m",
@@ -125,11 +125,11 @@ pub fn run(args: &Args) -> Result<()> {
             NOISE_M.end()
         )));
     }
-    let last = args.seed.checked_add(2 * args.episodes);
-    if last.is_none() || usize::try_from(args.episodes).is_err() {
+    let last = args.seed.checked_add(2 * episodes);
+    if last.is_none() || usize::try_from(episodes).is_err() {
         return Err(bad_input(format!(
             "--seed {}: too large for --episodes {}",
-            args.seed, args.episodes
+            args.seed, episodes
         )));
     }
     let out = OutDir::create(&args.out, args.force, "meta/info.json")?;
@@ -170,11 +170,11 @@ pub fn run(args: &Args) -> Result<()> {
     let mut writer = DatasetWriter::create(out.path(), info)?;
 
     let started = Instant::now();
-    let bar = progress::bar(args.episodes, "recording");
+    let bar = progress::bar(episodes, "recording");
     let (mut recorded, mut retried, mut left_out) = (0, 0, 0);
     let mut kinds: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
     // Enough spare ones that only a broken expert runs out of them.
-    let attempts = 2 * args.episodes as usize + 10;
+    let attempts = 2 * episodes as usize + 10;
     let jobs = args.jobs.map_or_else(default_jobs, usize::from);
     for_each_ordered(
         (0..jobs).map(|_| Demonstrator::new(&settings)).collect(),
@@ -193,7 +193,7 @@ pub fn run(args: &Args) -> Result<()> {
                 }
                 None => left_out += 1,
             }
-            Ok(if recorded == args.episodes {
+            Ok(if recorded == episodes {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -201,7 +201,7 @@ pub fn run(args: &Args) -> Result<()> {
         },
     )?;
     bar.finish_and_clear();
-    if recorded < args.episodes {
+    if recorded < episodes {
         bail!(
             "the expert failed in {left_out} of {attempts} demonstrations: too much --noise {}?",
             args.noise

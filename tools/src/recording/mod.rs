@@ -17,9 +17,9 @@ mod tests;
 mod writer;
 
 pub use event::Event;
-pub use export::{Exported, decode, export};
-pub use facts::{CameraFacts, Facts, PolicyFacts};
+pub use export::{decode, export};
+pub use facts::{CameraFacts, Facts};
 pub use messages::{Chunk, Tick};
 pub use read::{Entry, Picture, Reader};
-pub use recorder::{Recorder, Summary};
+pub use recorder::Recorder;
 pub use tap::Tap;
