@@ -72,9 +72,38 @@ if [ -x /programs/wink ]; then
     check "a format that it has not" refused "gives no mjpg" wink cameras --device $CAMERA --format mjpg
     check "a frozen camera" refused "frozen" wink cameras --seconds 2 --format yuyv --out /tmp/stills \
         --pipe "while :; do head -c 614400 /dev/zero; sleep 0.03; done"
-    # The first hour with a fresh kit, whose servos are simulated behind a pseudo-terminal.
-    export XDG_CONFIG_HOME=/tmp/config
-    check "wink setup" wink kit --fresh --link /work/devices/adapter --script first-hour.txt
+    # The first hour with a fresh kit, whose servos are simulated behind a pseudo-terminal, then runs of a policy on it. The policy is
+    # wired as models/wink-so101 and costs nothing: that one's inference takes many times its period in an emulated processor.
+    export XDG_CONFIG_HOME=/tmp/config XDG_STATE_HOME=/tmp/state
+    (head -c 2 webcam-64x48.jpg && printf '\377\376\000\003A' && tail -c +3 webcam-64x48.jpg) >/tmp/small.jpg
+    cat >bench.toml <<END
+format = 1
+name = "guest"
+rate_hz = 100
+[serial]
+port = "/work/devices/adapter"
+baud = 1000000
+answer_timeout_us = 20000
+[cameras.front]
+device = "$CAMERA"
+width = 640
+height = 480
+fps = 25
+[cameras.wrist]
+pipe = "while :; do cat /work/webcam-64x48.jpg; sleep 0.05; cat /tmp/small.jpg; sleep 0.05; done"
+format = "mjpg"
+width = 64
+height = 48
+fps = 20
+END
+    cat first-hour.txt run.txt >/tmp/script.txt
+    wink kit --fresh --link /work/devices/adapter --script /tmp/script.txt >/tmp/kit.log 2>&1
+    code=$?
+    cat /tmp/kit.log
+    check "wink setup, then wink run with a fault of each kind" test $code = 0
+    ticks=$(sed -n 's/.*"summary".*"ticks":\([0-9]*\).*/\1/p' /tmp/kit.log | head -n 1)
+    check "200 ticks of wink run: ${ticks:-none}" test "${ticks:-0}" -ge 200
+    check "torque is off after each run that could park" sh -c "! grep '^{.joints' /tmp/kit.log | grep -q '\"torque\":true'"
 fi
 
 wait $i2c_test

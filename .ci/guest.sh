@@ -121,7 +121,8 @@ for name in "${needed[@]}"; do
     [[ -x $root/programs/$name ]] || { echo "guest: $name was not built" >&2; exit 1; }
 done
 mkdir -p "$root"/work/{boards/arms,boards/linux,devices}
-cp boards/camera/tests/fixtures/webcam-640x480.jpg tools/tests/scripts/first-hour.txt "$root/work/"
+cp boards/camera/tests/fixtures/webcam-{640x480,64x48}.jpg tools/tests/scripts/{first-hour,run}.txt "$root/work/"
+cp -r tools/tests/fixtures/tiny-so101 "$root/work/"
 cp boards/arms/*.toml "$root/work/boards/arms/"
 cp boards/linux/*.toml "$root/work/boards/linux/"
 

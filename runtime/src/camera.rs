@@ -62,12 +62,35 @@ pub enum CameraError {
         /// The limit.
         most_us: u64,
     },
+    /// The same picture came again and again.
+    #[error(
+        "{camera} gives the same picture since {time_us} us, {times} times: it is frozen; unplug it and plug it in again"
+    )]
+    Frozen {
+        /// The camera's name.
+        camera: String,
+        /// How often.
+        times: u64,
+        /// For how long.
+        time_us: u64,
+    },
     /// The device or the renderer behind the camera failed.
     #[error("the camera failed: {message}")]
     Device {
         /// The driver's own words.
         message: String,
     },
+}
+
+/// What a camera tells of its newest frame without giving it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// When it was taken, on the host's clock; `None` of a camera that takes a picture only when it is asked.
+    pub newest_us: Option<u64>,
+    /// How many pictures in a row, the newest among them, hold the same bytes as the one before.
+    pub repeated: u64,
+    /// From the first of these equal pictures to the newest.
+    pub repeated_us: u64,
 }
 
 /// A source of frames.
@@ -77,4 +100,9 @@ pub trait Camera {
     /// # Errors
     /// When the device fails or gives nothing in time; `frame` then holds nothing to rely on.
     fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError>;
+
+    /// How fresh the newest frame is. Neither waits nor decodes.
+    fn freshness(&self) -> Freshness {
+        Freshness::default()
+    }
 }

@@ -12,7 +12,7 @@ use wink_runtime::arm::ArmDescription;
 use wink_runtime::control::schedule::SchedulerKind;
 use wink_runtime::policy::{OnnxPolicy, Package};
 use wink_runtime::rig::{NamedCamera, Rig, Shared};
-use wink_runtime::session::{Latency, Session, Timing};
+use wink_runtime::session::{Latency, Session, StartGuard, Timing};
 
 /// One test: another one beside it would allocate on its own thread, which is counted, too. So would the test harness, which speaks
 /// of a test that takes longer than a minute.
@@ -26,6 +26,13 @@ fn neither_the_loop_nor_the_worker_allocates_after_the_first_chunks() {
         if !matches!(scheduler, SchedulerKind::Guided | SchedulerKind::Trained) {
             ticks_allocate_nothing(scripted(charged(0)), &format!("{scheduler}, 0 ms"));
             ticks_allocate_nothing(scripted(charged(60_000)), &format!("{scheduler}, 60 ms"));
+            let mut guarded = scripted(charged(60_000));
+            guarded.set_start_guard(StartGuard {
+                within_rad: 0.1,
+                share: 0.2,
+            });
+            guarded.set_speed(0.5).expect("a part of the speed");
+            ticks_allocate_nothing(guarded, &format!("{scheduler}, 60 ms, half the speed"));
         }
         let case = format!("{scheduler}, 60 ms, wink-so101");
         ticks_allocate_nothing(flow(charged(60_000)), &case);
@@ -49,6 +56,14 @@ fn ticks_allocate_nothing(mut session: Session, case: &str) {
     eprintln!("{case}: {count} allocations in 100 ticks with {chunks} chunks");
     assert_eq!(count, 0, "{case}");
     assert!(chunks >= 5, "{case}: {chunks} chunks");
+    // Nor does a person who takes over.
+    let mut targets = *session.commanded().expect("targets were sent");
+    targets[0] += 0.3;
+    let before = allocations().1;
+    for _ in 0..20 {
+        session.follow(&targets, 0.2).expect("a mock that works");
+    }
+    assert_eq!(allocations().1, before, "{case}: without the policy");
 }
 
 /// A policy without a network that looks.

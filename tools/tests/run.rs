@@ -174,17 +174,23 @@ fn what_cannot_run_is_one_line_and_arms_nothing() {
     }
 }
 
-/// A board's file whose cameras are commands that write the same JPEG picture again and again, each time with another remark.
+/// A board's file whose cameras are commands that write two JPEG files in turn: one picture, and the same with a remark in it. While
+/// there is a file `frozen` in the folder of the adapter they write the same again and again, and none once there is a file `gone`.
 fn board(folder: &Path, cameras: &[&str]) -> String {
     let picture = Path::new(REPOSITORY).join("boards/camera/tests/fixtures/webcam-640x480.jpg");
+    let mut bytes = fs::read(&picture).unwrap();
+    bytes.splice(2..2, [0xff, 0xfe, 0, 3, 7]);
+    let other = folder.join("other.jpg");
+    fs::write(&other, bytes).unwrap();
+    let devices = folder.join("devices").display().to_string();
     let mut file = format!(
-        "format = 1\nname = \"table\"\nrate_hz = 100\n[serial]\nport = \"{}\"\nbaud = 1000000\nanswer_timeout_us = 20000\n",
-        folder.join("devices/adapter").display()
+        "format = 1\nname = \"table\"\nrate_hz = 100\n[serial]\nport = \"{devices}/adapter\"\nbaud = 1000000\nanswer_timeout_us = 20000\n",
     );
     for camera in cameras {
         file += &format!(
-            "[cameras.{camera}]\npipe = \"while cat {}; do sleep 0.03; done\"\nformat = \"mjpg\"\nwidth = 640\nheight = 480\nfps = 30\n",
-            picture.display()
+            "[cameras.{camera}]\npipe = \"while [ ! -e {devices}/gone ]; do cat {picture}; sleep 0.03; [ -e {devices}/frozen ] || cat {other}; sleep 0.03; done; sleep 1000\"\nformat = \"mjpg\"\nwidth = 640\nheight = 480\nfps = 30\n",
+            picture = picture.display(),
+            other = other.display()
         );
     }
     let path = folder.join("board.toml");
@@ -275,4 +281,40 @@ fn what_fails_on_the_way_parks_the_arm_or_holds_it_and_says_why() {
         told.contains("the cameras front, wrist, the board table has front"),
         "{told}"
     );
+}
+
+/// A run of a policy that is wired as `models/wink-so101`.
+fn run_of_tiny(board: &str) -> String {
+    format!(
+        "run run --board {board} --arm so101 --policy tools/tests/fixtures/tiny-so101 --instruction pick --yes --seconds 60 --json --no-record\n"
+    )
+}
+
+#[test]
+fn a_camera_that_freezes_or_is_gone_makes_the_arm_hold_then_park() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = board(folder.path(), &["front", "wrist"]);
+    let run = run_of_tiny(&board);
+    let told = at_kit(
+        &folder,
+        &format!(
+            "sh touch {{folder}}/frozen\n{run}ends 2\nsh rm {{folder}}/frozen\n\
+             {run}expect running\nsh touch {{folder}}/frozen\nexpect no fresh frames of\nsh rm {{folder}}/frozen\nexpect resume\n\
+             expect running\nsh touch {{folder}}/gone\nexpect no fresh frames of\nends 1\nsh rm {{folder}}/gone\nshow\n\
+             {run}expect running\nsignal TERM\nends 0\nshow\n"
+        ),
+    );
+    assert!(told.contains("all the same: it is frozen"), "{told}");
+    assert!(told.contains("the arm was parked and let go of"), "{told}");
+    let shown: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("{\"joints\""))
+        .collect();
+    assert_eq!(shown.len(), 2, "{told}");
+    for line in shown {
+        let shown: Value = serde_json::from_str(line).unwrap();
+        for joint in shown["joints"].as_array().unwrap() {
+            assert_eq!(joint["torque"], false, "{joint}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::camera::{Camera, CameraError, Frame, Freshness};
 use wink_runtime::clock::{Clock, MonotonicClock};
 
 use crate::decode::Decoder;
@@ -187,6 +187,10 @@ impl Camera for LiveCamera {
                 Err(_) => self.reader.front.sequence = 0,
             }
         }
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.reader.freshness()
     }
 }
 

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wink_runtime::camera::Freshness;
+
 use crate::format::Layout;
 
 /// A frame as the camera gave it.
@@ -54,6 +56,8 @@ struct Desk {
     fresh: bool,
     state: State,
     counts: Counts,
+    /// The time of the first of the last equal frames.
+    same_since_us: u64,
     /// Set by the reader when it goes.
     stop: bool,
 }
@@ -79,6 +83,7 @@ pub(crate) fn newest_frame() -> (Writer, Reader) {
             fresh: false,
             state: State::Streaming,
             counts: Counts::default(),
+            same_since_us: 0,
             stop: false,
         }),
         changed: Condvar::new(),
@@ -115,6 +120,9 @@ impl Writer {
         counts.frames += 1;
         counts.repeated = if repeated { counts.repeated + 1 } else { 0 };
         self.back.sequence = counts.frames;
+        if !repeated {
+            desk.same_since_us = self.back.time_us;
+        }
         if desk.fresh {
             desk.counts.passed_over += 1;
         }
@@ -207,6 +215,21 @@ impl Reader {
         self.shared.lock().counts
     }
 
+    /// How fresh the newest frame is, taken or not.
+    pub(crate) fn freshness(&self) -> Freshness {
+        let desk = self.shared.lock();
+        let newest = if desk.fresh {
+            &desk.newest
+        } else {
+            &self.front
+        };
+        Freshness {
+            newest_us: (desk.counts.frames > 0).then_some(newest.time_us),
+            repeated: desk.counts.repeated,
+            repeated_us: newest.time_us.saturating_sub(desk.same_since_us),
+        }
+    }
+
     /// Changes what is counted.
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.shared.lock().counts);
@@ -253,11 +276,14 @@ mod tests {
     #[test]
     fn the_newest_frame_wins_and_is_taken_once() {
         let (mut writer, mut reader) = newest_frame();
+        assert_eq!(reader.freshness(), Freshness::default());
         for time_us in 1..=3 {
             publish(&mut writer, &[time_us as u8; 40], time_us);
         }
+        assert_eq!(reader.freshness().newest_us, Some(3));
         reader.take(LONG, |_| false).unwrap();
         assert_eq!((reader.front.time_us, reader.front.sequence), (3, 3));
+        assert_eq!(reader.freshness().newest_us, Some(3));
         let counts = reader.counts();
         assert_eq!((counts.frames, counts.passed_over), (3, 2));
         assert_eq!(
@@ -300,6 +326,11 @@ mod tests {
         publish(&mut writer, &picture, 2);
         publish(&mut writer, &picture, 3);
         assert_eq!(reader.counts().repeated, 2);
+        let fresh = reader.freshness();
+        assert_eq!(
+            (fresh.newest_us, fresh.repeated, fresh.repeated_us),
+            (Some(3), 2, 2)
+        );
         for at in [0, 500, 995, 999] {
             picture[at] ^= 1;
             publish(&mut writer, &picture, 4);

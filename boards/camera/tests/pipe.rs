@@ -164,3 +164,33 @@ fn a_loop_is_given_the_newest_frame_and_not_held_up() {
     assert!(age_us < 200_000, "{age_us} us old");
     assert!(camera.counts().passed_over > 0);
 }
+
+#[test]
+fn a_camera_tells_that_it_is_frozen_without_being_asked_for_a_frame() {
+    let command = format!("while :; do cat {}; sleep 0.02; done", small());
+    let (camera, _) = open(&command, PixelFormat::Mjpg).unwrap();
+    let start = Instant::now();
+    let mut fresh = camera.freshness();
+    while fresh.repeated < 10 || fresh.repeated_us < 150_000 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{fresh:?}");
+        std::thread::sleep(Duration::from_millis(10));
+        fresh = camera.freshness();
+    }
+    // Pictures that change are not.
+    let command = "while :; do head -c 6144 /dev/zero; sleep 0.01; head -c 6144 /dev/zero | tr '\\000' '\\377'; sleep 0.01; done";
+    let (camera, _) = open(command, PixelFormat::Yuyv).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let fresh = camera.freshness();
+    assert_eq!((fresh.repeated, fresh.repeated_us), (0, 0));
+    assert!(fresh.newest_us.is_some());
+}
+
+#[test]
+fn the_age_of_the_newest_frame_grows_when_no_more_come() {
+    let command = format!("cat {}; sleep 1000", small());
+    let (camera, clock) = open(&command, PixelFormat::Mjpg).unwrap();
+    let newest_us = camera.freshness().newest_us.unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(camera.freshness().newest_us, Some(newest_us));
+    assert!(clock.now_us() - newest_us >= 200_000);
+}

@@ -47,10 +47,15 @@ pub struct ControlConfig {
     pub frame_timeout_us: u64,
     /// How long the board may take to answer the handshake.
     pub connect_timeout_us: u64,
+    /// How long the arm holds for cameras whose frames are too old or repeat before the episode ends; 0: it ends at once.
+    pub frame_patience_us: u64,
+    /// A camera that gives the same picture for so long is frozen; `None` where equal pictures are right, as in simulation.
+    pub frozen_after_us: Option<u64>,
 }
 
 impl ControlConfig {
-    /// Telemetry may be missing for 150 ms, a frame be 500 ms old, the answer to the handshake be missing for 2 s.
+    /// Telemetry may be missing for 150 ms, a frame be 500 ms old, the answer to the handshake be missing for 2 s. Cameras
+    /// are not waited for, and may repeat pictures.
     #[must_use]
     pub const fn new(
         base_in_world: Isometry3<f64>,
@@ -66,6 +71,8 @@ impl ControlConfig {
             telemetry_timeout_us: 150_000,
             frame_timeout_us: 500_000,
             connect_timeout_us: 2_000_000,
+            frame_patience_us: 0,
+            frozen_after_us: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Board, NamedCamera, Rig};
 use crate::arm::{Link, LinkError};
-use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame};
+use crate::camera::{Camera, CameraError, FRONT_CAMERA, Frame, Freshness};
 use crate::clock::Clock;
 
 /// A handle to a board. Each of its uses borrows the board for one call.
@@ -62,6 +62,10 @@ impl<B: Board + ?Sized + 'static> Shared<B> {
 impl<B: Board + ?Sized> Camera for Shared<B> {
     fn capture(&mut self, frame: &mut Frame) -> Result<(), CameraError> {
         self.0.borrow_mut().capture(frame)
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.0.borrow().freshness()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::pace::towards;
 use super::tick::Sent;
+use super::worker::Job;
 use super::{Retold, RuntimeError, Session, StageTimes, TickReport};
 use crate::arm::{ArmClientError, JointValues, Target};
 use crate::rig::Rig;
@@ -126,12 +127,19 @@ impl Session {
             self.begin_schedule();
             self.retold = Retold::Asked;
         }
-        if self.retold == Retold::Asked
-            && let Some(refused) = self.worker.collect(|job| job.outcome.take())?
-        {
-            self.retold = Retold::No;
-            if let Some(error) = refused {
-                return Err(error.into());
+        if self.retold == Retold::Asked {
+            let take = |job: &mut Job| job.outcome.take();
+            // Where time is charged, a run must not depend on how fast this machine is.
+            let done = if self.timing.latency.is_charged() {
+                self.worker.wait(take)?
+            } else {
+                self.worker.collect(take)?
+            };
+            if let Some(refused) = done {
+                self.retold = Retold::No;
+                if let Some(error) = refused {
+                    return Err(error.into());
+                }
             }
         }
         Ok(self.retold == Retold::Asked)

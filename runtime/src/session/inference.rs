@@ -75,6 +75,32 @@ impl Session {
         seen.flatten().map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Throws away what the policy is thinking about, and what was observed for it. Whether it has come to its end: where that costs
+    /// none of the board's time, it is waited for.
+    pub(super) fn forget_chunk(&mut self) -> Result<bool, RuntimeError> {
+        let Some(UnderWay { visible_us, .. }) = self.under_way else {
+            self.settle()?;
+            self.observer.forget();
+            return Ok(true);
+        };
+        let (observer, condition) = (&mut self.observer, &mut self.condition);
+        let take = |job: &mut Job| {
+            observer.take_back(job);
+            std::mem::swap(&mut job.condition, condition);
+            job.outcome.take()
+        };
+        let done = match visible_us {
+            Some(_) => self.worker.wait(take)?,
+            None => self.worker.collect(take)?,
+        };
+        let Some(refused) = done else {
+            return Ok(false);
+        };
+        self.under_way = None;
+        self.observer.forget();
+        refused.map_or(Ok(true), |error| Err(error.into()))
+    }
+
     /// Takes the chunk that is there, if one is.
     pub(super) fn collect(&mut self, arrival: &mut Arrival) -> Result<(), RuntimeError> {
         let Some(UnderWay {

@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod error;
+mod frame_guard;
 mod inference;
 mod observe;
 mod pace;
@@ -27,6 +28,7 @@ use crate::control::{
 use crate::policy::{ActionChunk, ChunkShape, Condition, Policy};
 use crate::rig::Rig;
 
+use frame_guard::FrameGuard;
 use inference::UnderWay;
 use observe::Observer;
 use pace::Pace;
@@ -65,6 +67,7 @@ pub struct Session {
     scheduler: Box<dyn Scheduler>,
     space: Box<dyn ActionSpace>,
     observer: Observer,
+    frames: FrameGuard,
     condition: Condition,
     chunk: ActionChunk,
     action: Vec<f32>,
@@ -126,6 +129,7 @@ impl Session {
             worker: Worker::start(policy, cameras, states).map_err(RuntimeError::Thread)?,
             scheduler: timing.scheduler.scheduler(),
             observer: Observer::default(),
+            frames: FrameGuard::default(),
             condition: Condition::default(),
             chunk: ActionChunk::default(),
             action: Vec::new(),
@@ -185,7 +189,7 @@ impl Session {
     /// [`rise`](Self::rise).
     pub fn set_start_guard(&mut self, guard: StartGuard) {
         self.guard = Some(guard);
-        self.pace = Pace::new(&self.arm, self.guard);
+        self.pace.set_guard(self.guard);
     }
 
     /// From the next episode on nothing is sent that arms or moves the arm; all else is done.
@@ -214,6 +218,7 @@ impl Session {
             return Err(error.into());
         }
         self.rise()?;
+        self.frames.begin();
         self.begin_schedule();
         self.chunk
             .reset(self.facts.shape.steps, self.facts.shape.dim);

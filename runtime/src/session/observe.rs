@@ -23,31 +23,34 @@ impl Observer {
 
     /// Takes a snapshot: a frame of each camera where the policy `looks`, at most `timeout_us` old. The joints are those `measured`
     /// last.
+    ///
+    /// # Errors
+    /// With the camera's place in the rig.
     pub(super) fn look(
         &mut self,
         rig: &mut Rig,
         looks: bool,
         timeout_us: u64,
         measured: &JointValues,
-    ) -> Result<(), CameraError> {
+    ) -> Result<(), (usize, CameraError)> {
         let mut snapshot = self.spare.pop().unwrap_or_default();
         snapshot.measured = *measured;
         snapshot.time_us = rig.clock.now_us();
         let cameras = if looks { rig.cameras.len() } else { 0 };
         snapshot.frames.resize_with(cameras, Frame::default);
-        for (camera, frame) in rig.cameras.iter_mut().zip(&mut snapshot.frames) {
-            camera.camera.capture(frame)?;
-            let age_us = rig.clock.now_us().saturating_sub(frame.time_us);
-            if age_us > timeout_us {
-                return Err(CameraError::Stale {
-                    camera: camera.name.to_string(),
-                    age_us,
-                    most_us: timeout_us,
-                });
+        let mut looked = Ok(());
+        for (place, frame) in snapshot.frames.iter_mut().enumerate() {
+            looked = capture(rig, place, frame, timeout_us).map_err(|error| (place, error));
+            if looked.is_err() {
+                break;
             }
         }
-        self.pending.push(snapshot);
-        Ok(())
+        if looked.is_ok() {
+            self.pending.push(snapshot);
+        } else {
+            self.spare.push(snapshot);
+        }
+        looked
     }
 
     /// Gives the newest snapshot the joints at the time of its first frame.
@@ -90,4 +93,26 @@ impl Observer {
     pub(super) fn frames(&self) -> &[Frame] {
         &self.last.frames
     }
+}
+
+/// Takes a frame that is at most `timeout_us` old.
+fn capture(
+    rig: &mut Rig,
+    place: usize,
+    frame: &mut Frame,
+    timeout_us: u64,
+) -> Result<(), CameraError> {
+    let Some(camera) = rig.cameras.get_mut(place) else {
+        return Ok(());
+    };
+    camera.camera.capture(frame)?;
+    let age_us = rig.clock.now_us().saturating_sub(frame.time_us);
+    if age_us > timeout_us {
+        return Err(CameraError::Stale {
+            camera: camera.name.to_string(),
+            age_us,
+            most_us: timeout_us,
+        });
+    }
+    Ok(())
 }

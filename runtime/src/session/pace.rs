@@ -53,6 +53,11 @@ impl Pace {
         self.scale
     }
 
+    /// For the targets after the next beginning.
+    pub(super) fn set_guard(&mut self, guard: Option<StartGuard>) {
+        self.guard = guard;
+    }
+
     /// The rest of a way that has begun is gone at the new rate.
     pub(super) fn set_scale(&mut self, scale: f64) {
         self.scale = scale;

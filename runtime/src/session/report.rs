@@ -26,6 +26,8 @@ pub struct TickReport {
     pub joint_targets: JointValues,
     /// Whether the arm is on its slow way to a target that was far from where it began.
     pub approaching: bool,
+    /// The camera, by its place in the rig, whose frames are too old or repeat: the arm holds for them.
+    pub waits_for_camera: Option<usize>,
     /// Whether the policy was asked for a new chunk.
     pub inferred: bool,
     /// Whether a chunk came.

@@ -72,6 +72,9 @@ impl Session {
     fn work(&mut self) -> Result<TickReport, RuntimeError> {
         let mut times = StageTimes::default();
         let look = self.look_at_arm(&mut times)?;
+        if self.waits_for_frames()? {
+            return self.hold_for_frames(&look, times);
+        }
         let mut thought = Thought::default();
         self.collect(&mut thought.arrival)?;
         let retold = self.retell()?;
@@ -99,8 +102,27 @@ impl Session {
         if observed {
             let watch = Stopwatch::start();
             let timeout_us = self.config.frame_timeout_us;
-            self.observer
-                .look(&mut self.rig, self.facts.looks, timeout_us, &look.measured)?;
+            let looked =
+                self.observer
+                    .look(&mut self.rig, self.facts.looks, timeout_us, &look.measured);
+            if let Err((camera, error)) = looked {
+                self.look_failed(camera, error)?;
+                let sent = match sent {
+                    Some(sent) => sent,
+                    None => self.stay(&mut times)?,
+                };
+                thought.camera_us = self.rig.clock.now_us() - looking_us;
+                thought.inferred = false;
+                thought.captured = false;
+                let report = self.report(&look, sent, thought, times);
+                return Ok(TickReport {
+                    waits_for_camera: Some(camera),
+                    ..report
+                });
+            }
+            if captured {
+                self.frames.looked();
+            }
             times.capture = if captured {
                 watch.time()
             } else {
@@ -186,6 +208,7 @@ impl Session {
             step: sent.step,
             joint_targets: sent.joint_targets,
             approaching: self.pace.is_approaching(),
+            waits_for_camera: None,
             inferred: thought.inferred,
             arrived: thought.arrival.arrived,
             captured: thought.captured,

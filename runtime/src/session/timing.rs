@@ -51,6 +51,11 @@ impl Latency {
         Self::Charged(Box::new(move || latency_us))
     }
 
+    /// Whether inferences are charged a time, rather than taken as long as they are.
+    pub(super) const fn is_charged(&self) -> bool {
+        matches!(self, Self::Charged(_))
+    }
+
     /// That of the next inference, where it is charged.
     pub(super) fn next_us(&mut self) -> Option<u64> {
         match self {

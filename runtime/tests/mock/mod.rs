@@ -14,7 +14,7 @@ use wink_firmware::servo::{ServoBus, ServoState};
 use wink_firmware::wire::MAX_LINE;
 use wink_firmware::{Config, Core};
 use wink_runtime::arm::{ArmDescription, Link, LinkError};
-use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::camera::{Camera, CameraError, Frame, Freshness};
 use wink_runtime::clock::Clock;
 use wink_runtime::control::{ACTION_DIM, ControlConfig, EndEffectorUnits, Workspace};
 use wink_runtime::policy::{ActionChunk, ChunkShape, Observation, Policy, PolicyError};
@@ -66,6 +66,10 @@ pub struct MockBoard {
     pub frame_age_us: u64,
     /// The camera fails.
     pub blind: bool,
+    /// The camera streams and tells how fresh its frames are.
+    pub streams: bool,
+    /// So many of its pictures in a row are equal.
+    pub repeated: u64,
     /// The link is gone.
     pub unplugged: bool,
     /// Time from one firmware tick to the next.
@@ -101,6 +105,8 @@ impl MockBoard {
             capture_us: 0,
             frame_age_us: 0,
             blind: false,
+            streams: false,
+            repeated: 0,
             unplugged: false,
             step_us: FIRMWARE_TICK_US,
             elapsed_us: Arc::default(),
@@ -203,6 +209,16 @@ impl Camera for MockBoard {
         self.sleep_until(self.now_us + self.capture_us);
         Ok(())
     }
+
+    fn freshness(&self) -> Freshness {
+        Freshness {
+            newest_us: self
+                .streams
+                .then(|| self.now_us.saturating_sub(self.frame_age_us)),
+            repeated: self.repeated,
+            repeated_us: self.repeated * 50_000,
+        }
+    }
 }
 
 /// Servos that are where they shall be as soon as they are told.
@@ -302,6 +318,7 @@ pub struct Constant {
     pub looks: bool,
     pub asked: usize,
     pub saw_frame: bool,
+    pub instruction: String,
 }
 
 impl Constant {
@@ -320,6 +337,7 @@ impl Constant {
             looks: false,
             asked: 0,
             saw_frame: false,
+            instruction: String::new(),
         }
     }
 }
@@ -327,6 +345,8 @@ impl Constant {
 impl Policy for Constant {
     fn begin_episode(&mut self, instruction: &str) -> Result<(), PolicyError> {
         self.asked = 0;
+        self.instruction.clear();
+        self.instruction.push_str(instruction);
         if instruction.is_empty() {
             Err(PolicyError::EmptyInstruction)
         } else {

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod by_hand;
 mod connection;
 mod failures;
+mod frame_guard;
 #[path = "../mock/mod.rs"]
 mod mock;
 mod schedules;

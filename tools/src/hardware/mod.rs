@@ -22,6 +22,11 @@ use crate::eval::board::BoardChoice;
 use crate::rollout::World;
 use crate::setup::Place;
 
+/// How long the arm holds for a camera whose frames are too old or repeat; then the episode ends.
+const FRAME_PATIENCE_US: u64 = 2_000_000;
+/// A real camera's noise makes every picture another one: the same one for so long comes from a frozen camera.
+const FROZEN_AFTER_US: u64 = 1_000_000;
+
 /// Which board, and which arm on it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BoardArgs {
@@ -119,7 +124,11 @@ impl BoardArgs {
             )));
         }
         let arm_of_file = self.calibration.applied(model)?;
-        let config = config_of(&arm_of_file, policy)?;
+        let config = ControlConfig {
+            frame_patience_us: FRAME_PATIENCE_US,
+            frozen_after_us: Some(FROZEN_AFTER_US),
+            ..config_of(&arm_of_file, policy)?
+        };
         let rest = self.rest(arm, &arm_of_file)?;
         let mut board = read_board(&self.boards, &self.board)?;
         if let Some(port) = &self.port {

@@ -33,7 +33,10 @@ Lines of a script:
   run ARGS...          starts wink with these arguments
   expect TEXT          waits until it has printed this
   answer [TEXT]        a line on its standard input
+  signal NAME          sends it TERM, INT, HUP or KILL
   ends [CODE]          waits until it has ended, with this exit code
+  sh COMMAND           a command of the shell, which must succeed
+  wait SECONDS         lets so much time pass
   show                 servos and joints, as JSON
   # ...                a remark
 {link} in a line stands for the adapter's path, {folder} for the folder that it is in.";

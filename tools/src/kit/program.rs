@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::bad_input::bad_input;
+
 /// Longest wait for what a program shall print, or for its end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -70,6 +72,22 @@ impl Program {
         writeln!(stdin, "{line}")
             .and_then(|()| stdin.flush())
             .context("it does not read its standard input any more")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, name: &str) -> Result<()> {
+        if !matches!(name, "TERM" | "INT" | "HUP" | "KILL") {
+            return Err(bad_input(format!("{name} is none of TERM, INT, HUP, KILL")));
+        }
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .context("the command `kill` cannot be started")?;
+        if !status.success() {
+            bail!("`kill` ended with {status}");
+        }
+        Ok(())
     }
 
     /// Closes its standard input and waits until it has ended.

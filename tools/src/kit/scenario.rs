@@ -1,7 +1,9 @@
 //! A script's lines, one after the other.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -51,6 +53,23 @@ impl Scenario {
             }
             "expect" => self.program()?.expect(rest)?,
             "answer" => self.program()?.answer(rest)?,
+            "signal" => self.program()?.signal(rest)?,
+            "sh" => {
+                let status = Command::new("sh").arg("-c").arg(rest).status()?;
+                if !status.success() {
+                    bail!("the command ended with {status}");
+                }
+            }
+            "wait" => match rest.parse() {
+                Ok(seconds) if (0.0..=60.0).contains(&seconds) => {
+                    thread::sleep(Duration::from_secs_f64(seconds));
+                }
+                _ => {
+                    return Err(bad_input(format!(
+                        "{rest} is no number of seconds up to 60"
+                    )));
+                }
+            },
             "ends" => {
                 let wanted: i32 = match rest {
                     "" => 0,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wink_runtime::camera::{Camera, CameraError, Frame};
+use wink_runtime::camera::{Camera, CameraError, Frame, Freshness};
 
 use super::queue::Queue;
 
@@ -33,5 +33,9 @@ impl Camera for Tap {
             self.queue.frame(self.place, frame);
         }
         Ok(())
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.camera.freshness()
     }
 }

@@ -64,6 +64,7 @@ pub fn report(arm: &ArmDescription, index: u64) -> TickReport {
         step: None,
         joint_targets: arm.wire_home(),
         approaching: false,
+        waits_for_camera: None,
         inferred: false,
         arrived: false,
         captured: false,

@@ -57,6 +57,8 @@ pub struct Drive {
     shown: Instant,
     told: Instant,
     failure: Option<String>,
+    /// The camera that the arm holds for, by its place in the rig.
+    waits_for_camera: Option<usize>,
 }
 
 impl Drive {
@@ -74,6 +76,7 @@ impl Drive {
             shown: now,
             told: now,
             failure: None,
+            waits_for_camera: None,
         }
     }
 
@@ -164,6 +167,7 @@ impl Drive {
     }
 
     fn held(&mut self, why: String) {
+        self.waits_for_camera = None;
         self.event(Event::Hold {
             reason: why.clone(),
         });
@@ -280,6 +284,7 @@ impl Drive {
     }
 
     fn account(&mut self, report: &TickReport) {
+        self.tell_of_frames(report.waits_for_camera);
         let session = &self.parts.session;
         self.figures.tick(report, session.period_us());
         if let Some(recorder) = &self.parts.recorder {
@@ -308,6 +313,24 @@ impl Drive {
                 *kept = time.as_secs_f64() * 1e3;
             }
         }
+    }
+
+    /// Tells when the arm begins to hold for a camera, and when it goes on by itself.
+    fn tell_of_frames(&mut self, camera: Option<usize>) {
+        if camera == self.waits_for_camera {
+            return;
+        }
+        self.waits_for_camera = camera;
+        let Some(camera) = camera else {
+            self.notice.clear();
+            self.event(Event::Resume);
+            return;
+        };
+        let cameras = &self.parts.session.rig_mut().cameras;
+        let name = cameras.get(camera).map_or("?", |camera| &*camera.name);
+        let reason = format!("no fresh frames of {name}");
+        self.notice = format!("{reason}: the arm goes on by itself when they are back");
+        self.event(Event::Hold { reason });
     }
 
     /// From where the arm was told to be last, slowly to where it rests by itself; then torque goes off.
