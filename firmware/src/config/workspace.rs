@@ -33,13 +33,12 @@ pub struct Workspace {
 impl Workspace {
     /// Where the tool is with the joints at `positions`.
     pub(crate) fn tool_at(&self, positions: &Positions) -> Point {
-        let outwards = self
-            .links
-            .iter()
-            .zip(positions.iter().take(self.links.len()));
-        outwards.rev().fold(self.tool, |point, (link, angle)| {
-            let turned = turn(link.axis, *angle, point);
-            add(link.offset, turned)
+        // A zip that is reversed can panic.
+        (0..self.links.len()).rev().fold(self.tool, |point, joint| {
+            match (self.links.get(joint), positions.get(joint)) {
+                (Some(link), Some(angle)) => add(link.offset, turn(link.axis, *angle, point)),
+                _ => point,
+            }
         })
     }
 
@@ -71,7 +70,7 @@ impl Workspace {
 
 /// Rodrigues' rotation of a point about a unit axis.
 fn turn(axis: Point, angle: f32, point: Point) -> Point {
-    let (sin, cos) = libm::sincosf(angle);
+    let (sin, cos) = sin_cos(angle);
     let [x, y, z] = axis;
     let [a, b, c] = point;
     let along = dot(axis, point) * (1.0 - cos);
@@ -80,6 +79,26 @@ fn turn(axis: Point, angle: f32, point: Point) -> Point {
         b * cos + (z * a - x * c) * sin + y * along,
         c * cos + (x * b - y * a) * sin + z * along,
     ]
+}
+
+/// Sine and cosine of an angle of a few turns at most, rad, within 1e-6. The general ones of `libm` can panic on huge numbers.
+fn sin_cos(angle: f32) -> (f32, f32) {
+    // Half a right angle either way is left, and the number of right angles.
+    const RIGHT: f32 = core::f32::consts::FRAC_PI_2;
+    // What the constant leaves out.
+    const REST: f32 = -4.371_139e-8;
+    let count = libm::rintf(angle / RIGHT);
+    let r = (angle - count * RIGHT) - count * REST;
+    let s = r * r;
+    let sin =
+        r * (1.0 + s * (-1.0 / 6.0 + s * (1.0 / 120.0 + s * (-1.0 / 5_040.0 + s / 362_880.0))));
+    let cos = 1.0 + s * (-0.5 + s * (1.0 / 24.0 + s * (-1.0 / 720.0 + s / 40_320.0)));
+    match (count as i32) & 3 {
+        0 => (sin, cos),
+        1 => (cos, -sin),
+        2 => (-sin, -cos),
+        _ => (-cos, sin),
+    }
 }
 
 fn dot([x, y, z]: Point, [a, b, c]: Point) -> f32 {
@@ -131,6 +150,19 @@ mod tests {
             let found = arm().tool_at(&positions);
             assert!(distance(found, expected) < 1e-6, "{angles:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn sine_and_cosine_are_those_of_the_library_over_several_turns() {
+        for step in -4_000..=4_000 {
+            let angle = step as f32 * 0.005;
+            let (sin, cos) = sin_cos(angle);
+            let exact = f64::from(angle);
+            assert!((f64::from(sin) - libm::sin(exact)).abs() < 2e-6, "{angle}");
+            assert!((f64::from(cos) - libm::cos(exact)).abs() < 2e-6, "{angle}");
+        }
+        let (sin, cos) = sin_cos(f32::NAN);
+        assert!(sin.is_nan() && cos.is_nan());
     }
 
     #[test]

@@ -131,11 +131,6 @@ impl Recorder {
         self.queue.trouble()
     }
 
-    /// How much could not be recorded so far.
-    pub fn lost(&self) -> Lost {
-        self.queue.lost()
-    }
-
     /// Ends the recording.
     pub fn finish(mut self) -> Summary {
         let written = self.end();

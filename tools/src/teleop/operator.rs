@@ -31,9 +31,6 @@ pub enum Wish {
     Quit,
 }
 
-/// The keys, for help and for the screen.
-pub const KEYS: &str = "space hold or go on, Enter begin or end an episode, y success, n failure, k keep, d drop, l keep the last seconds, q park and release";
-
 /// The operator.
 pub struct Operator {
     stop: Arc<AtomicBool>,
