@@ -39,7 +39,12 @@ impl Board {
             if wanted > most {
                 let least = speed(&braked);
                 // Speed is convex in the mixture: the chord is never below it.
-                let part = ((most - least) / (wanted - least)).max(0.0).min(1.0);
+                let part = (most - least) / (wanted - least);
+                let part = if part.is_finite() {
+                    part.clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
                 let pairs = braked.iter().zip(&self.joints);
                 let mut velocities = pairs
                     .map(|(slow, fast)| slow.velocity + (fast.velocity - slow.velocity) * part);

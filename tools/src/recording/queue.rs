@@ -20,6 +20,10 @@ const MOST_PICTURE_BYTES: usize = 64 << 20;
 const MOST_CAMERAS: usize = 8;
 
 /// A piece of a recording.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box for each tick would be an allocation for each tick"
+)]
 pub enum Item {
     Tick(TickReport),
     Frame { camera: usize, frame: Frame },
@@ -66,6 +70,7 @@ struct Desk {
     items: VecDeque<Item>,
     picture_bytes: usize,
     frames: Vec<Frame>,
+    #[expect(clippy::vec_box, reason = "the boxes go to the writer and come back")]
     chunks: Vec<Box<Observed>>,
     lost: Lost,
     closed: bool,
@@ -79,6 +84,10 @@ pub struct Queue {
 }
 
 /// What the writer takes from the queue.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at where it is made"
+)]
 pub enum Taken {
     Item(Item),
     /// Nothing came in time.

@@ -163,8 +163,7 @@ fn recorded(ticks: u64) -> Vec<u8> {
     }
     let summary = recorder.finish();
     assert_eq!(summary.lost.total(), 0);
-    let bytes = disk.bytes.lock().unwrap().clone();
-    bytes
+    disk.bytes.lock().unwrap().clone()
 }
 
 #[test]

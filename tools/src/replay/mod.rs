@@ -72,7 +72,10 @@ pub fn run(args: &Args) -> Result<bool> {
     let Some(policy) = &args.policy else {
         return Err(bad_input("name a policy with --policy"));
     };
-    if args.tolerance.is_some_and(|most| !(most >= 0.0)) {
+    if args
+        .tolerance
+        .is_some_and(|most| most.is_nan() || most < 0.0)
+    {
         return Err(bad_input("--tolerance: must be 0 or more"));
     }
     let reader = Reader::open(&args.file)?;

@@ -122,7 +122,8 @@ pub struct Output {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
-    if args.seconds.is_some_and(|seconds| !(seconds > 0.0)) || !(args.output.keep_last > 0.0) {
+    let none = |seconds: f64| seconds.is_nan() || seconds <= 0.0;
+    if args.seconds.is_some_and(none) || none(args.output.keep_last) {
         return Err(bad_input("--seconds and --keep-last must be above 0"));
     }
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();

@@ -62,7 +62,10 @@ impl Operator {
         if self.stop.load(Ordering::Relaxed) {
             return Some(Wish::Quit);
         }
-        while self.terminal {
+        if !self.terminal {
+            return None;
+        }
+        loop {
             match poll(Duration::ZERO) {
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -79,7 +82,6 @@ impl Operator {
                 Ok(_) => {}
             }
         }
-        None
     }
 }
 
