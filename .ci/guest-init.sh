@@ -73,7 +73,7 @@ if [ -x /programs/wink ]; then
     check "a frozen camera" refused "frozen" wink cameras --seconds 2 --format yuyv --out /tmp/stills \
         --pipe "while :; do head -c 614400 /dev/zero; sleep 0.03; done"
     # The first hour with a fresh kit, whose servos are simulated behind a pseudo-terminal, then runs of a policy on it. The policy is
-    # wired as models/wink-so101 and costs nothing: that one's inference takes many times its period in an emulated processor.
+    # wired as models/wink-so101 and costs nothing: what is checked does not depend on how fast an emulated processor infers.
     export XDG_CONFIG_HOME=/tmp/config XDG_STATE_HOME=/tmp/state
     (head -c 2 webcam-64x48.jpg && printf '\377\376\000\003A' && tail -c +3 webcam-64x48.jpg) >/tmp/small.jpg
     cat >bench.toml <<END
