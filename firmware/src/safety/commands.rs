@@ -99,7 +99,7 @@ impl Board {
         }
         self.stopped = active;
         if active {
-            // Whoever powers down brakes as well, and wants the arm released.
+            // Powering down brakes as well, and then releases the arm.
             if self.hold != HoldReason::PoweringDown {
                 self.hold(HoldReason::Stop);
             }

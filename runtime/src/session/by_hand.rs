@@ -2,7 +2,7 @@
 //! to given joints, letting go of it.
 
 use super::pace::towards;
-use super::tick::Sent;
+use super::tick::{Sent, Thought};
 use super::worker::Job;
 use super::{Retold, RuntimeError, Session, StageTimes, TickReport};
 use crate::arm::{ArmClientError, JointValues, Target};
@@ -83,7 +83,7 @@ impl Session {
             step: None,
             joint_targets,
         };
-        Ok(self.report_without_policy(&look, sent, times))
+        Ok(self.report(&look, sent, Thought::default(), times))
     }
 
     /// Waits for a period while the arm holds, and looks at it: where it is, as far as it is known.

@@ -1,6 +1,6 @@
 //! The stale-frame guard: while a camera's frames are too old or repeat, the arm holds and the policy is not asked.
 
-use super::tick::{Look, Sent};
+use super::tick::{Look, Sent, Thought};
 use super::{RuntimeError, Session, StageTimes, TickReport};
 use crate::arm::Target;
 use crate::camera::CameraError;
@@ -98,7 +98,7 @@ impl Session {
         mut times: StageTimes,
     ) -> Result<TickReport, RuntimeError> {
         let sent = self.stay(&mut times)?;
-        let report = self.report_without_policy(look, sent, times);
+        let report = self.report(look, sent, Thought::default(), times);
         Ok(TickReport {
             waits_for_camera: self.frames.waits_for,
             ..report

@@ -23,7 +23,7 @@ pub(super) struct Look {
 
 /// What a tick had to do with the policy.
 #[derive(Default)]
-struct Thought {
+pub(super) struct Thought {
     inferred: bool,
     captured: bool,
     arrival: Arrival,
@@ -175,7 +175,7 @@ impl Session {
     }
 
     /// Ends the work of a tick: when the next one is due, and what this one did.
-    fn report(
+    pub(super) fn report(
         &mut self,
         look: &Look,
         sent: Sent,
@@ -216,16 +216,6 @@ impl Session {
             times,
             policy_times: thought.arrival.times,
         }
-    }
-
-    /// Ends the work of a tick without the policy.
-    pub(super) fn report_without_policy(
-        &mut self,
-        look: &Look,
-        sent: Sent,
-        times: StageTimes,
-    ) -> TickReport {
-        self.report(look, sent, Thought::default(), times)
     }
 
     /// Sends the setpoint of this tick: the action that is due, or the targets before.

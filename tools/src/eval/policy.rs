@@ -106,16 +106,7 @@ impl Choice {
     pub fn policy_sha256(&self, dir: &str) -> Result<Option<String>> {
         match self {
             Self::Expert(_) | Self::Random(_) => Ok(None),
-            Self::Network(..) => {
-                let path = find(dir).join("policy.json");
-                let bytes = std::fs::read(&path).map_err(|error| {
-                    as_bad_input(anyhow::Error::new(error).context(path.display().to_string()))
-                })?;
-                let digest = Sha256::digest(&bytes);
-                Ok(Some(
-                    digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-                ))
-            }
+            Self::Network(..) => package_sha256(dir).map(Some),
         }
     }
 
@@ -196,6 +187,16 @@ impl Pilots {
             }
         }
     }
+}
+
+/// SHA-256 of a package's policy.json, which holds the hashes of all its files.
+pub fn package_sha256(dir: &str) -> Result<String> {
+    let path = find(dir).join("policy.json");
+    let bytes = std::fs::read(&path).map_err(|error| {
+        as_bad_input(anyhow::Error::new(error).context(path.display().to_string()))
+    })?;
+    let digest = Sha256::digest(&bytes);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The cell whose arm measures and does what a policy was trained with: that of `arm`, or the first that fits.

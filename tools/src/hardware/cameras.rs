@@ -7,18 +7,18 @@ use anyhow::Result;
 use wink_board_linux::BoardFile;
 use wink_camera::{CameraConfig, LiveCamera, open_all};
 use wink_runtime::camera::Camera;
-use wink_runtime::clock::Clock;
+use wink_runtime::clock::{Clock, MonotonicClock};
 use wink_runtime::policy::manifest::Manifest;
 use wink_runtime::rig::NamedCamera;
 
-use super::{LoopClock, OpenCameras};
+use super::OpenCameras;
 use crate::bad_input::{as_bad_input, bad_input};
 
 /// Within this time a camera gives two pictures that differ.
 const ALIVE_WITHIN_US: u64 = 2_000_000;
 
 /// What data sets put before the name of a camera.
-const PREFIX: &str = "observation.images.";
+pub const PREFIX: &str = "observation.images.";
 
 /// The name that a board's file has for a policy's camera: without the prefix of data sets.
 fn plain(name: &str) -> &str {
@@ -64,7 +64,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 ///
 /// # Errors
 /// When it gives the same one again and again.
-fn is_alive(camera: &LiveCamera, clock: &LoopClock) -> Result<()> {
+fn is_alive(camera: &LiveCamera, clock: &MonotonicClock) -> Result<()> {
     let start_us = clock.now_us();
     loop {
         let (counts, fresh) = (camera.counts(), camera.freshness());
@@ -85,7 +85,7 @@ fn is_alive(camera: &LiveCamera, clock: &LoopClock) -> Result<()> {
 }
 
 /// Opens them on the time of the loop.
-pub fn open(wanted: &[(String, CameraConfig)], clock: &LoopClock) -> Result<OpenCameras> {
+pub fn open(wanted: &[(String, CameraConfig)], clock: &MonotonicClock) -> Result<OpenCameras> {
     let configs: Vec<CameraConfig> = wanted.iter().map(|(_, config)| config.clone()).collect();
     let cameras = open_all(&configs, clock).map_err(as_bad_input)?;
     cameras

@@ -2,19 +2,21 @@
 //! here.
 
 mod cameras;
+mod park;
 mod simulated;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use wink_board_linux::{BoardFile, LinuxBoard};
-use wink_runtime::arm::{ArmDescription, JointValues, named_file};
-use wink_runtime::clock::MonotonicClock;
+use wink_runtime::arm::{ArmDescription, JointValues, Link, named_file, read_text};
 use wink_runtime::control::{ControlConfig, PROPRIO_NAMES};
 use wink_runtime::policy::manifest::{ActionSpace, Manifest};
 use wink_runtime::rig::{NamedCamera, Rig, Shared};
 use wink_sim::Scene;
+
+pub use cameras::PREFIX as CAMERA_PREFIX;
+pub use park::park;
 
 use crate::arm::{CalibrationChoice, SerialBoard, joints, read_arm};
 use crate::bad_input::{as_bad_input, bad_input};
@@ -135,41 +137,34 @@ impl BoardArgs {
             board.use_device(port);
         }
         let wanted = cameras::wanted(policy, &board)?;
-        let mut hardware = match &board.wire {
+        let (link, clock, trouble): (Box<dyn Link>, _, Option<Trouble>) = match &board.wire {
             Some(wire) => {
                 let link = SerialBoard::open(&wire.port, wire.baud)?;
                 let clock = link.clock().clone();
-                let rig = Rig {
-                    cameras: vec![],
-                    link: Box::new(link),
-                    clock: Box::new(clock.clone()),
-                };
-                (rig, clock, None)
+                (Box::new(link), clock, None)
             }
             None => {
                 let link = LinuxBoard::start(&arm_of_file, &board).map_err(as_bad_input)?;
                 let clock = link.clock().clone();
                 let trouble = link.trouble_watch();
-                let rig = Rig {
-                    cameras: vec![],
-                    link: Box::new(link),
-                    clock: Box::new(clock.clone()),
-                };
-                (rig, clock, Some(Box::new(trouble) as Trouble))
+                (Box::new(link), clock, Some(Box::new(trouble)))
             }
         };
-        let (cameras, pinned) = cameras::open(&wanted, &hardware.1)?;
-        hardware.0.cameras = cameras;
+        let (cameras, pinned) = cameras::open(&wanted, &clock)?;
         Ok(Hardware {
             board: board.name,
             arm: arm_of_file,
             config,
-            rig: hardware.0,
+            rig: Rig {
+                cameras,
+                link,
+                clock: Box::new(clock),
+            },
             calibration,
             rest,
             pinned,
             table: None,
-            trouble: hardware.2,
+            trouble,
         })
     }
 
@@ -218,13 +213,9 @@ fn config_of(arm: &ArmDescription, policy: &Manifest) -> Result<ControlConfig> {
 /// Reads a board's file, by name or path.
 pub fn read_board(boards: &Path, name: &str) -> Result<BoardFile> {
     let path = named_file(&boards.join("linux"), name);
-    let told = path.display();
-    let text = fs::read_to_string(&path).map_err(|error| bad_input(format!("{told}: {error}")))?;
-    BoardFile::from_toml(&text).map_err(|error| bad_input(format!("{told}: {error}")))
+    let text = read_text(&path).map_err(as_bad_input)?;
+    BoardFile::from_toml(&text).map_err(|error| bad_input(format!("{}: {error}", path.display())))
 }
 
 /// Cameras that are open, and the controls that were pinned of each.
 type OpenCameras = (Vec<NamedCamera>, Vec<Vec<(String, i64)>>);
-
-/// The clock of cameras and link.
-type LoopClock = MonotonicClock;

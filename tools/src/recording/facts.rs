@@ -93,14 +93,17 @@ impl Facts {
         }
     }
 
-    /// Adds a camera without pinned controls.
+    /// Adds cameras, each with the controls that were pinned of it.
     #[must_use]
-    pub fn with_cameras<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.cameras
-            .extend(names.into_iter().map(|name| CameraFacts {
-                name: name.to_owned(),
-                pinned: BTreeMap::new(),
-            }));
+    pub fn with_cameras<'a>(
+        mut self,
+        cameras: impl IntoIterator<Item = (&'a str, &'a [(String, i64)])>,
+    ) -> Self {
+        let cameras = cameras.into_iter().map(|(name, pinned)| CameraFacts {
+            name: name.to_owned(),
+            pinned: pinned.iter().cloned().collect(),
+        });
+        self.cameras.extend(cameras);
         self
     }
 

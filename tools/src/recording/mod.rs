@@ -18,7 +18,7 @@ mod writer;
 
 pub use event::Event;
 pub use export::{decode, export};
-pub use facts::{CameraFacts, Facts, PolicyFacts};
+pub use facts::{Facts, PolicyFacts};
 pub use messages::{Chunk, Tick};
 pub use read::{Entry, Picture, Reader};
 pub use recorder::Recorder;

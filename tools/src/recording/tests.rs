@@ -76,7 +76,7 @@ pub fn report(arm: &ArmDescription, index: u64) -> TickReport {
 
 fn recorder(disk: &Disk) -> (Recorder, ArmDescription) {
     let arm = wink_sim::setup::SO101.arm();
-    let facts = Facts::of(&arm, "sim", 30.0).with_cameras(["observation.images.front"]);
+    let facts = Facts::of(&arm, "sim", 30.0).with_cameras([("observation.images.front", &[][..])]);
     let path = std::path::Path::new("x.mcap");
     let recorder = Recorder::start_on(disk.clone(), path, facts, &arm, 0).unwrap();
     (recorder, arm)

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use wink_runtime::arm::JointValues;
 use wink_runtime::session::{RuntimeError, Session, TickReport};
 
+use super::Parts;
 use super::command::Command;
 use super::figures::{Figures, late};
 use super::status::joint_lines;
-use super::{Parts, SLOW};
+use crate::hardware::park;
 use crate::memory;
 use crate::recording::Event;
 use crate::teleop::{Guide, Keys, Person};
@@ -23,12 +23,6 @@ const LINE: Duration = Duration::from_secs(1);
 const SHOWN: Duration = Duration::from_millis(200);
 /// Speeds that `s` goes through.
 const SPEEDS: [f64; 4] = [1.0, 0.5, 0.25, 0.1];
-/// The longest way to the rest pose.
-const PARKING: Duration = Duration::from_secs(60);
-/// Ticks at the rest pose before the arm is let go of.
-const RESTING: u32 = 10;
-/// The board switches torque off within this time.
-const RELEASE_US: u64 = 10_000_000;
 
 /// How a run ended.
 pub enum End {
@@ -333,38 +327,27 @@ impl Drive {
         self.event(Event::Hold { reason });
     }
 
-    /// From where the arm was told to be last, slowly to where it rests by itself; then torque goes off.
-    fn park(&mut self) -> Result<(), RuntimeError> {
+    /// Takes the arm to where it rests by itself and lets go of it.
+    fn park(&mut self) -> Result<()> {
         self.mode = Mode::Held("parking".to_owned());
         let session = &mut self.parts.session;
         if session.client().telemetry().is_none() {
             return Ok(());
         }
-        session.rise()?;
-        // The way is slow by itself.
-        session.set_speed(1.0)?;
-        let start = Instant::now();
-        let mut resting = 0;
-        while resting < RESTING && start.elapsed() < PARKING {
-            let report = session.follow(&self.parts.rest, SLOW)?;
-            let there = is_there(
-                &report.joint_targets,
-                &session.arm().clamp_wire(&self.parts.rest),
-            );
-            resting = if there { resting + 1 } else { 0 };
-            if let Some(recorder) = &self.parts.recorder {
-                recorder.tick(&report);
+        let recorder = &self.parts.recorder;
+        park(session, &self.parts.rest, |report| {
+            if let Some(recorder) = recorder {
+                recorder.tick(report);
             }
-        }
-        session.release(RELEASE_US)
+        })
     }
 
     fn event(&mut self, event: Event) {
         if self.parts.json {
-            // Whoever read the lines may be gone; the arm is not left for that.
+            // A reader that has closed the pipe is no reason to leave the arm.
             let _ = serde_json::to_string(&event).map(|line| writeln!(io::stdout(), "{line}"));
         }
-        let now_us = self.parts.session.rig_mut().clock.now_us();
+        let now_us = self.parts.session.now_us();
         if let Some(recorder) = &self.parts.recorder {
             recorder.event(now_us, event);
         }
@@ -435,7 +418,7 @@ impl Drive {
     }
 
     fn frame_age_ms(&mut self) -> Option<f64> {
-        let now_us = self.parts.session.rig_mut().clock.now_us();
+        let now_us = self.parts.session.now_us();
         let frames = self.parts.session.frames().iter();
         let oldest = frames.map(|frame| frame.time_us).min()?;
         Some(now_us.saturating_sub(oldest) as f64 / 1e3)
@@ -523,12 +506,4 @@ impl Drive {
         }
         Ok(())
     }
-}
-
-/// Whether targets are where the arm rests.
-fn is_there(targets: &JointValues, rest: &JointValues) -> bool {
-    targets
-        .iter()
-        .zip(rest.iter())
-        .all(|(target, rest)| (target - rest).abs() < 1e-9)
 }

@@ -21,7 +21,7 @@ use wink_runtime::session::{Latency, RuntimeError, Session, StartGuard, Timing};
 
 use crate::arm::CalibrationChoice;
 use crate::bad_input::{as_bad_input, bad_input};
-use crate::eval::policy::{Choice, SHIPPED, find};
+use crate::eval::policy::{Choice, SHIPPED, package_sha256};
 use crate::hardware::BoardArgs;
 use crate::recording::{Facts, PolicyFacts, Recorder};
 use crate::teleop::{LeaderArm, Person};
@@ -34,7 +34,7 @@ use stop::Stop;
 
 /// A first target that is farther away than this is approached slowly, rad.
 const GUARD_RAD: f64 = 0.1;
-/// The speed of that approach, and of parking, as a share of each joint's limit.
+/// The speed of that approach, as a share of each joint's limit.
 const SLOW: f64 = 0.15;
 /// The speed of a policy that has not driven an arm yet.
 const FIRST_SPEED: f64 = 0.25;
@@ -139,22 +139,22 @@ pub fn run(args: &Args) -> Result<()> {
     if args.board.is_simulated() {
         policy.seed(args.board.seed);
     }
-    let sha256 = sha256_of(&args.policy)?;
+    let sha256 = package_sha256(&args.policy)?;
     let known = Known::open(&sha256);
     let speed = speed(args, &known)?;
-    let hardware_check = policy.manifest().clone();
-    let mut hardware = args.board.open(&hardware_check)?;
+    let manifest = policy.manifest().clone();
+    let mut hardware = args.board.open(&manifest)?;
     let instruction = match (&args.instruction, &hardware.table) {
         (Some(text), _) => text.clone(),
         (None, Some((_, scene))) => scene.instruction(),
-        (None, None) if hardware_check.observations.text.is_none() => String::new(),
+        (None, None) if manifest.observations.text.is_none() => String::new(),
         (None, None) => {
             return Err(bad_input(
                 "the policy takes an instruction: --instruction TEXT",
             ));
         }
     };
-    if hardware_check.observations.text.is_some() {
+    if manifest.observations.text.is_some() {
         policy.tokens(&instruction).map_err(as_bad_input)?;
     }
     let person: Option<Box<dyn Person>> = match &args.leader {
@@ -168,19 +168,17 @@ pub fn run(args: &Args) -> Result<()> {
         None => None,
     };
 
-    let mut facts = Facts::of(&hardware.arm, &hardware.board, hardware_check.control_hz)
-        .with_cameras(hardware.rig.cameras.iter().map(|camera| &*camera.name));
+    let cameras = hardware.rig.cameras.iter().zip(&hardware.pinned);
+    let mut facts = Facts::of(&hardware.arm, &hardware.board, manifest.control_hz)
+        .with_cameras(cameras.map(|(camera, pinned)| (&*camera.name, &pinned[..])));
     facts.calibration = hardware
         .calibration
         .as_ref()
         .map(|path| path.display().to_string());
-    for (camera, pinned) in facts.cameras.iter_mut().zip(&hardware.pinned) {
-        camera.pinned = pinned.iter().cloned().collect();
-    }
     facts.policy = Some(PolicyFacts {
         name: args.policy.clone(),
         sha256: Some(sha256.clone()),
-        actions: hardware_check.action.names.clone(),
+        actions: manifest.action.names.clone(),
     });
 
     let proposal = Proposal {
@@ -189,7 +187,7 @@ pub fn run(args: &Args) -> Result<()> {
         first: !known.has_run(),
         speed,
         instruction: &instruction,
-        policy: &hardware_check,
+        policy: &manifest,
     };
     let trouble = hardware.take_trouble();
     let timing = Timing {
@@ -277,16 +275,6 @@ pub struct Parts {
     goes_on: bool,
 }
 
-fn sha256_of(policy: &str) -> Result<String> {
-    let path = find(policy).join("policy.json");
-    let bytes =
-        std::fs::read(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    use sha2::{Digest, Sha256};
-    Ok(Sha256::digest(&bytes)
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-}
-
 /// The speed to begin with: lower for a policy that has not driven an arm yet.
 fn speed(args: &Args, known: &Known) -> Result<f64> {
     let first = !args.board.is_simulated() && !known.has_run();
@@ -309,7 +297,7 @@ fn recorder(
     if args.no_record {
         return Ok(None);
     }
-    let now_us = session.rig_mut().clock.now_us();
+    let now_us = session.now_us();
     let path = match &args.record {
         Some(path) => path.clone(),
         None => {

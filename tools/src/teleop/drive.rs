@@ -11,16 +11,9 @@ use wink_runtime::session::Session;
 
 use super::operator::{Operator, Wish};
 use super::{Guide, Person};
+use crate::hardware::park;
 use crate::recording::{Event, Recorder};
 
-/// Speed on the way to where the arm rests, as a share of each joint's limit.
-const PARK_SHARE: f64 = 0.2;
-/// Longest way there.
-const PARK: Duration = Duration::from_secs(30);
-/// The arm is parked when its targets are nearer than this, rad or m.
-const PARKED: f64 = 1e-3;
-/// Longest wait for an arm to let go.
-const RELEASE_US: u64 = 10_000_000;
 /// Time between two lines of what goes on.
 const SAY: Duration = Duration::from_secs(1);
 
@@ -252,29 +245,13 @@ impl Drive<'_> {
     /// Goes slowly to where the arm rests and lets go of it.
     fn park(&mut self, rest: Option<&[f64]>, start: &JointValues) -> Result<()> {
         let rest = rest.map_or(*start, JointValues::from);
-        let rest = self.session.arm().clamp_wire(&rest);
         self.session.end()?;
-        self.session.rise().context("parking")?;
-        let begun = Instant::now();
-        loop {
-            let report = self.session.follow(&rest, PARK_SHARE).context("parking")?;
-            if let Some(recorder) = self.recorder {
-                recorder.tick(&report);
+        let recorder = self.recorder;
+        park(&mut self.session, &rest, |report| {
+            if let Some(recorder) = recorder {
+                recorder.tick(report);
             }
-            let targets = report.joint_targets;
-            let near = |(target, rest): (&f64, &f64)| (target - rest).abs() < PARKED;
-            if targets.iter().zip(rest.iter()).all(near) {
-                break;
-            }
-            if begun.elapsed() > PARK {
-                self.session.end()?;
-                anyhow::bail!(
-                    "the arm is not where it rests after {} s: it holds",
-                    PARK.as_secs()
-                );
-            }
-        }
-        Ok(self.session.release(RELEASE_US)?)
+        })
     }
 
     fn commanded(&self) -> Result<JointValues> {

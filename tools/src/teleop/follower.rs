@@ -15,12 +15,10 @@ use wink_sim::scene::{Scene, Split};
 
 use crate::arm::CalibrationChoice;
 use crate::bad_input::{as_bad_input, bad_input};
+use crate::hardware::CAMERA_PREFIX;
 use crate::real_time::RealTime;
 use crate::rollout;
 use crate::setup::Place;
-
-/// What an observation's camera is called in front of its name on a board.
-const CAMERA_PREFIX: &str = "observation.images.";
 
 /// Which arm on which board.
 #[derive(Debug, clap::Args)]

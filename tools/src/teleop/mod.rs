@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::arm::CalibrationChoice;
 use crate::bad_input::bad_input;
-use crate::recording::{self, CameraFacts, Facts, Recorder};
+use crate::recording::{self, Facts, Recorder};
 use crate::setup::Dialogue;
 
 pub use drive::{Drive, Driven, Plan, Progress};
@@ -170,18 +170,13 @@ pub fn start(follower: &mut Follower, hz: f64, output: &Output) -> Result<Option
             ))
         }
     };
-    let mut facts = Facts::of(&follower.arm, &follower.board, hz);
+    let cameras = follower.rig.cameras.iter().zip(&follower.pinned);
+    let mut facts = Facts::of(&follower.arm, &follower.board, hz)
+        .with_cameras(cameras.map(|(camera, pinned)| (&*camera.name, &pinned[..])));
     facts.calibration = follower
         .calibration
         .as_ref()
         .map(|path| path.display().to_string());
-    let cameras = follower.rig.cameras.iter().zip(&follower.pinned);
-    facts.cameras = cameras
-        .map(|(camera, pinned)| CameraFacts {
-            name: camera.name.to_string(),
-            pinned: pinned.iter().cloned().collect(),
-        })
-        .collect();
     let now_us = follower.rig.clock.now_us();
     let recorder = Recorder::start(&path, facts, &follower.arm, now_us)?;
     recorder.tap(&mut follower.rig);

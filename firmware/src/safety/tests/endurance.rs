@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::MAX_JOINTS;
-use crate::config::{JointGuard, LinkGeometry, ProofOfLife, StallLimit, Workspace, distance};
+use crate::config::{JointGuard, ProofOfLife, StallLimit, distance};
 
 const PERIOD_US: u64 = 5_000;
 const DT: f32 = PERIOD_US as f32 * 1e-6;
@@ -41,18 +41,7 @@ impl Random {
 }
 
 fn workspace() -> Workspace {
-    let link = |offset, axis| LinkGeometry { offset, axis };
-    Workspace {
-        links: heapless::Vec::from_array([
-            link([0.0, 0.0, 0.1], [0.0, 0.0, 1.0]),
-            link([0.0, 0.0, 0.05], [0.0, 1.0, 0.0]),
-            link([0.2, 0.0, 0.0], [0.0, 1.0, 0.0]),
-        ]),
-        tool: [0.25, 0.0, 0.0],
-        min: [-0.5, -0.5, 0.02],
-        max: [0.5, 0.5, 0.7],
-        speed: TOOL_SPEED,
-    }
+    table_top([-0.5, -0.5, 0.02], [0.5, 0.5, 0.7], TOOL_SPEED)
 }
 
 fn config() -> Config {

@@ -14,7 +14,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::JointVec;
-use crate::config::JointLimits;
+use crate::config::{JointLimits, LinkGeometry, Workspace};
 use crate::servo::ServoState;
 use crate::wire::{
     BoardMessage, BoardReader, Command, HostHello, HostMessage, MAX_LINE, Setpoint, Telemetry,
@@ -33,6 +33,22 @@ const TICK_US: u64 = 10_000;
 const STEP_US: u64 = 50_000;
 /// Of a servo against a wall, load per rad.
 const STIFFNESS: f32 = 5.0;
+
+/// A box, and a speed, for the tool of a table-top arm of pan, lift and elbow, 0.45 m long.
+fn table_top(min: [f32; 3], max: [f32; 3], speed: f32) -> Workspace {
+    let link = |offset, axis| LinkGeometry { offset, axis };
+    Workspace {
+        links: heapless::Vec::from_array([
+            link([0.0, 0.0, 0.1], [0.0, 0.0, 1.0]),
+            link([0.0, 0.0, 0.05], [0.0, 1.0, 0.0]),
+            link([0.2, 0.0, 0.0], [0.0, 1.0, 0.0]),
+        ]),
+        tool: [0.25, 0.0, 0.0],
+        min,
+        max,
+        speed,
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Call {

@@ -4,24 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::MAX_JOINTS;
-use crate::config::{LinkGeometry, Workspace, distance};
+use crate::config::distance;
 
 const SPEED: f32 = 0.4;
 
-/// Pan, lift and elbow of a table-top arm, 0.45 m long.
 fn workspace() -> Workspace {
-    let link = |offset, axis| LinkGeometry { offset, axis };
-    Workspace {
-        links: heapless::Vec::from_array([
-            link([0.0, 0.0, 0.1], [0.0, 0.0, 1.0]),
-            link([0.0, 0.0, 0.05], [0.0, 1.0, 0.0]),
-            link([0.2, 0.0, 0.0], [0.0, 1.0, 0.0]),
-        ]),
-        tool: [0.25, 0.0, 0.0],
-        min: [-0.5, -0.3, 0.02],
-        max: [0.5, 0.3, 0.6],
-        speed: SPEED,
-    }
+    table_top([-0.5, -0.3, 0.02], [0.5, 0.3, 0.6], SPEED)
 }
 
 fn config(tick_us: u32) -> Config {
